@@ -1,0 +1,114 @@
+"""The exception tree: who is at fault is the type.
+
+Everything minispark raises derives from `MiniSparkError`. Failures that the scheduler acts on travel as values
+(`messages.task.TaskEndReason`) and become one of these exceptions only when they reach the caller.
+"""
+
+__all__ = [
+    "ConfigurationError",
+    "ContextError",
+    "ExecutorLost",
+    "FetchFailedError",
+    "JobCancelled",
+    "JobFailed",
+    "MapOutputMissing",
+    "MiniSparkError",
+    "OutboxOverflow",
+    "PicklingError",
+    "ProtocolError",
+    "ResultTooLarge",
+    "RpcAddressError",
+    "RpcEndpointNotFound",
+    "RpcEnvStopped",
+    "RpcError",
+    "RpcTimeout",
+    "TaskKilled",
+    "UserCodeError",
+]
+
+
+class MiniSparkError(Exception):
+    """The root of every exception that minispark raises itself."""
+
+
+class ConfigurationError(MiniSparkError, ValueError):
+    """A setting, master URL or argument is wrong; the message names it and says what would be right."""
+
+
+class ContextError(MiniSparkError, RuntimeError):
+    """A SparkContext is used in a way it cannot be: stopped, from another loop, created twice, inside a task."""
+
+
+class PicklingError(MiniSparkError, TypeError):
+    """A closure, record or result cannot be pickled; the message gives the path to the culprit."""
+
+
+class UserCodeError(MiniSparkError):
+    """User code failed in a task with an exception that could not travel; type name and traceback are in the text."""
+
+
+class JobFailed(MiniSparkError):
+    """A job was given up for a reason that is not an exception of the user's code."""
+
+
+class JobCancelled(MiniSparkError):
+    """A job ended because it was cancelled (by its caller, its group, or the context's stop)."""
+
+
+class ResultTooLarge(JobFailed):
+    """The results of a job exceed `minispark.driver.maxResultSize`."""
+
+
+class ExecutorLost(JobFailed):
+    """An executor or a runner process went away while it ran a task."""
+
+
+class TaskKilled(BaseException):
+    """Raised inside user code when its task is killed.
+
+    It derives from BaseException so that `except Exception` in user code does not swallow it.
+    """
+
+
+class MapOutputMissing(MiniSparkError):
+    """The locations of a shuffle's map outputs are not all known."""
+
+
+class FetchFailedError(MiniSparkError):
+    """A reduce task could not read a map output; the scheduler reruns the map task.
+
+    Attributes:
+        failure: the `messages.task.FetchFailed` value that is reported to the driver.
+    """
+
+    def __init__(self, failure: object, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class RpcError(MiniSparkError):
+    """Something between two endpoints went wrong."""
+
+
+class RpcAddressError(RpcError, ValueError):
+    """A text is not an RPC address; the message shows the forms that are."""
+
+
+class RpcTimeout(RpcError, TimeoutError):
+    """A reply did not come in time; the message names endpoint, address, message and the setting that controls it."""
+
+
+class RpcEndpointNotFound(RpcError, LookupError):
+    """No endpoint of that name is registered at that address."""
+
+
+class RpcEnvStopped(RpcError):
+    """The RpcEnv was shut down."""
+
+
+class OutboxOverflow(RpcError):
+    """A peer does not read: its outbox grew over the bound and the peer was given up."""
+
+
+class ProtocolError(RpcError):
+    """A peer sent bytes or messages that break the protocol; the message says which rule."""

@@ -1,0 +1,1 @@
+"""Runs tasks in runners and reports back."""

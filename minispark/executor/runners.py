@@ -1,0 +1,65 @@
+"""The seam between the Executor and what runs its tasks: processes, threads, or the loop itself.
+
+A pool has `slots` places, one per core; each holds one runner at a time. A runner takes one task at a time. When a
+runner dies, the pool says so and puts a fresh one, with a new incarnation number, in its place. The pool does the
+fencing: what it reports is never about an attempt that is not the slot's current one, and each attempt that was
+`run` gets exactly one `task_finished` or `runner_lost`.
+"""
+
+from typing import Protocol
+
+from minispark.ids import TaskId
+from minispark.messages.runner import AnswerFailed, Binary, MapOutputs, RunnerRequest
+from minispark.messages.task import RunnerLost, TaskDescription, TaskOutcome
+
+__all__ = ["RunnerEvents", "RunnerPool"]
+
+
+class RunnerEvents(Protocol):
+    """What a pool tells its executor; called on the executor's loop, never from inside a pool method."""
+
+    def runner_ready(self, slot: int) -> None:
+        """The slot's runner waits for a task (after start, and after a replacement)."""
+
+    def task_started(self, slot: int, task_id: TaskId) -> None:
+        """The attempt has run for more than a moment; short ones are only reported finished."""
+
+    def task_finished(self, slot: int, task_id: TaskId, outcome: TaskOutcome) -> None:
+        """The attempt ended and the slot's runner waits for the next task."""
+
+    def runner_asked(self, slot: int, task_id: TaskId, ask_id: int, request: RunnerRequest) -> None:
+        """The attempt waits for `pool.answer(slot, ask_id, …)`."""
+
+    def runner_lost(self, slot: int, task_id: TaskId | None, loss: RunnerLost) -> None:
+        """The slot's runner died, with the attempt it ran (None if it was idle); `runner_ready` follows."""
+
+
+class RunnerPool(Protocol):
+    """What an executor can do with its runners."""
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at once."""
+
+    async def start(self, events: RunnerEvents) -> None:
+        """Start all runners; returns when the first can take a task.
+
+        Raises:
+            MiniSparkError: they cannot be started; the text says why.
+        """
+
+    def run(self, slot: int, task: TaskDescription) -> None:
+        """Run an attempt on an idle, ready slot."""
+
+    def kill(self, slot: int, task_id: TaskId, interrupt: bool, reason: str) -> None:
+        """End an attempt: it will be reported finished (TaskKilled, or what it had become), or its runner lost.
+
+        """The slot's runner died with the attempt it ran (None: it was idle); `runner_ready` follows."""
+        reported as finished with TaskKilled. Nothing happens if that attempt is not the slot's current one.
+        """
+
+    def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:
+        """Answer a runner's question; dropped if the asker is gone."""
+
+    async def stop(self, deadline_s: float) -> None:
+        """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""

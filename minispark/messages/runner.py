@@ -1,0 +1,185 @@
+"""Executor ↔ runner process ↔ zygote. Tags 80–119.
+
+The runner trusts nothing but the socket pair it inherited. Every message names the runner's incarnation (a number
+that no two runner processes of an executor share) and, where a task is concerned, its attempt (the task id), so that
+a late word of or to a dead attempt is recognised and dropped.
+"""
+
+from minispark.ids import BinaryId, ShuffleId, TaskId
+from minispark.messages.task import TaskDescription, TaskOutcome
+from minispark.rpc.message import Ask, Attachment, Message, message
+
+__all__ = [
+    "AnswerFailed",
+    "Binary",
+    "ForkRunner",
+    "FromRunner",
+    "FromZygote",
+    "KillAttempt",
+    "KillRunner",
+    "MapOutputs",
+    "NeedBinary",
+    "NeedClass",
+    "NeedMapOutputs",
+    "RunTask",
+    "RunnerAnswer",
+    "RunnerAsk",
+    "RunnerExited",
+    "RunnerForked",
+    "RunnerReady",
+    "RunnerRequest",
+    "TaskFinished",
+    "ToRunner",
+    "ToZygote",
+    "ZygoteReady",
+]
+
+
+@message(80)
+class RunTask(Message):
+    """Executor → runner: run this attempt."""
+
+    incarnation: int
+    task: TaskDescription
+
+
+@message(81)
+class TaskFinished(Message):
+    """Runner → executor: the attempt ended; nothing of it runs any more."""
+
+    incarnation: int
+    task_id: TaskId
+    outcome: TaskOutcome
+
+
+@message(82)
+class KillAttempt(Message):
+    """Executor → runner, on the control pipe, followed by a signal: end this attempt if it is the one that runs."""
+
+    incarnation: int
+    task_id: TaskId
+    interrupt: bool
+    reason: str
+
+
+@message(83)
+class RunnerReady(Message):
+    """Runner → executor: forked, reset and waiting for tasks."""
+
+    incarnation: int
+    pid: int
+
+
+@message(84)
+class Binary(Message):
+    """Executor → runner: the content of a binary."""
+
+    data: Attachment
+
+
+@message(85)
+class NeedBinary(Ask[Binary]):
+    """Runner → executor: I have not seen this binary (or dropped it)."""
+
+    binary_id: BinaryId
+
+
+@message(86)
+class MapOutputs(Message):
+    """Executor → runner: the map statuses of a shuffle, as `shuffle.logic.map_outputs` packs them."""
+
+    epoch: int
+    data: Attachment
+
+
+@message(87)
+class NeedMapOutputs(Ask[MapOutputs]):
+    """Runner → executor: where are that shuffle's map outputs, as of this epoch or later?"""
+
+    shuffle_id: ShuffleId
+    epoch: int
+
+
+@message(88)
+class NeedClass(Ask[Binary]):
+    """Runner → executor → driver: define this class of the driver's `__main__`; `data` is made by `rdd.closures`."""
+
+    qualified_name: str
+
+
+RunnerRequest = NeedBinary | NeedMapOutputs | NeedClass
+
+
+@message(90)
+class RunnerAsk(Message):
+    """Runner → executor: a request whose answer the runner waits for, on behalf of an attempt."""
+
+    incarnation: int
+    task_id: TaskId
+    ask_id: int
+    request: RunnerRequest
+
+
+@message(91)
+class AnswerFailed(Message):
+    """The executor could not answer; the attempt fails with this text."""
+
+    error: str
+
+
+@message(92)
+class RunnerAnswer(Message):
+    """Executor → runner: the answer to an ask."""
+
+    incarnation: int
+    ask_id: int
+    answer: Binary | MapOutputs | AnswerFailed
+
+
+@message(100)
+class ZygoteReady(Message):
+    """Zygote → executor: modules are imported, forks can be asked for."""
+
+    pid: int
+
+
+@message(101)
+class ForkRunner(Message):
+    """Executor → zygote, with the runner's two descriptors as ancillary data: fork a runner around them."""
+
+    incarnation: int
+
+
+@message(102)
+class RunnerForked(Message):
+    """Zygote → executor: that runner has this process id."""
+
+    incarnation: int
+    pid: int
+
+
+@message(103)
+class KillRunner(Message):
+    """Executor → zygote: send this signal to the runner's process group."""
+
+    incarnation: int
+    signal: int
+
+
+@message(104)
+class RunnerExited(Message):
+    """Zygote → executor: a runner is gone, from waitpid.
+
+    `exit_code` is None if a signal ended it; `signal` is 0 if it exited; `text` is what faulthandler wrote.
+    """
+
+    incarnation: int
+    exit_code: int | None
+    signal: int
+    text: str
+
+
+ToRunner = RunTask | RunnerAnswer
+FromRunner = RunnerReady | RunnerAsk | TaskFinished
+ToZygote = ForkRunner | KillRunner
+FromZygote = ZygoteReady | RunnerForked | RunnerExited

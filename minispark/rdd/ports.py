@@ -1,0 +1,140 @@
+"""What computation needs from above: protocols that the executor and the context fulfil.
+
+A task gets its `TaskContext` as an argument; there is no global environment to look things up in.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from minispark.ids import ShuffleId
+from minispark.messages.task import MapStatus, TaskMetrics
+
+if TYPE_CHECKING:
+    from minispark.rdd.dependency import ShuffleDependency
+
+__all__ = ["JobRunner", "MutableTaskMetrics", "ShuffleAccess", "TaskContext"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class MutableTaskMetrics:
+    """The metrics of a running attempt, counted up where the work is done; see `messages.task.TaskMetrics`."""
+
+    __slots__ = tuple(TaskMetrics.__dataclass_fields__)
+
+    run_time_ns: int
+    cpu_time_ns: int
+    deserialize_time_ns: int
+    result_size_bytes: int
+    records_read: int
+    shuffle_read_bytes: int
+    shuffle_read_records: int
+    shuffle_write_bytes: int
+    shuffle_write_records: int
+    spilled_bytes: int
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    def snapshot(self) -> TaskMetrics:
+        """Return the values of now as a message."""
+        return TaskMetrics(*[getattr(self, name) for name in self.__slots__])
+
+
+class TaskContext(Protocol):
+    """What a running attempt knows and may do. Source: Spark's TaskContext."""
+
+    metrics: MutableTaskMetrics
+
+    @property
+    def stage_id(self) -> int:
+        """The stage this task belongs to."""
+
+    @property
+    def stage_attempt_number(self) -> int:
+        """How many times the stage was attempted before."""
+
+    @property
+    def partition_id(self) -> int:
+        """The partition this task computes."""
+
+    @property
+    def attempt_number(self) -> int:
+        """How many times this task was attempted before."""
+
+    @property
+    def task_attempt_id(self) -> int:
+        """The attempt's id, unique in the application."""
+
+    def get_local_property(self, key: str) -> str | None:
+        """Return a property of the job (group, description, pool, …)."""
+
+    def is_interrupted(self) -> bool:
+        """Tell whether the attempt was asked to stop."""
+
+    def is_completed(self) -> bool:
+        """Tell whether the attempt has ended."""
+
+    def is_failed(self) -> bool:
+        """Tell whether the attempt has failed."""
+
+    def add_task_completion_listener(self, listener: "Callable[[TaskContext], object]") -> None:
+        """Have a function run at the end, whatever it is; last registered first. Runs now if the task has ended."""
+
+    def add_task_failure_listener(self, listener: "Callable[[TaskContext, BaseException], object]") -> None:
+        """Have a function run if the attempt fails, before the completion listeners. Runs now if it has failed."""
+
+    @property
+    def shuffle(self) -> "ShuffleAccess":
+        """The shuffle, as this attempt sees it."""
+
+
+class ShuffleAccess(Protocol):
+    """The two ends of a shuffle, given to tasks; implemented by `shuffle.access`."""
+
+    def write(
+        self,
+        dependency: "ShuffleDependency[Any, Any, Any]",
+        map_index: int,
+        records: Iterable[tuple[Any, Any]],
+    ) -> MapStatus:
+        """Write one map output (combining first if the dependency says so) and return where it is.
+
+        Args:
+            dependency: partitioner, aggregator and shuffle id.
+            map_index: the map partition.
+            records: (key, value) pairs.
+        """
+
+    def read(
+        self, dependency: "ShuffleDependency[Any, Any, Any]", reduce_partition: int
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield one reducer's pairs: combined if the dependency has an aggregator, else as written.
+
+        Raises:
+            FetchFailedError: a map output is missing or damaged.
+        """
+
+
+class JobRunner(Protocol):
+    """What the fluent RDD needs of its context; implemented by `context.SparkContext`."""
+
+    @property
+    def default_parallelism(self) -> int:
+        """Partitions of parallelize and of shuffles when not said otherwise."""
+
+    def new_rdd_id(self) -> int:
+        """Return the next RDD id."""
+
+    def new_shuffle_id(self) -> ShuffleId:
+        """Return the next shuffle id."""
+
+    async def run_job(
+        self,
+        rdd: Any,
+        function: "Callable[[TaskContext, Iterator[T]], U]",
+        partitions: Sequence[int] | None = None,
+    ) -> list[U]:
+        """Run a function over partitions (all by default) and return its results in their order."""

@@ -1,0 +1,1 @@
+"""Actors and wires: RpcEnv, endpoints, messages and transports; knows nothing of Spark."""

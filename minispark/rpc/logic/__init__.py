@@ -1,0 +1,1 @@
+"""The pure parts of the RPC layer: addresses, framing, mailboxes, handshake."""

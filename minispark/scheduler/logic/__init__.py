@@ -1,0 +1,1 @@
+"""The scheduler's state machines: no clock, no loop, no sockets."""

@@ -1,0 +1,1 @@
+"""Map outputs from writer to reader."""

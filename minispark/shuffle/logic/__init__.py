@@ -1,0 +1,1 @@
+"""The pure tables of the shuffle."""

@@ -1,0 +1,1 @@
+"""Blocks on one node, and who has which."""
