@@ -52,9 +52,9 @@ class RunnerPool(Protocol):
         """Run an attempt on an idle, ready slot."""
 
     def kill(self, slot: int, task_id: TaskId, interrupt: bool, reason: str) -> None:
-        """End an attempt: it will be reported finished (TaskKilled, or what it had become), or its runner lost.
+        """End an attempt: it is reported finished (TaskKilled, or what it had become), or its runner lost.
 
-        """The slot's runner died with the attempt it ran (None: it was idle); `runner_ready` follows."""
+        With `interrupt`, an attempt that does not unwind within `minispark.executor.killGrace` loses its runner and is
         reported as finished with TaskKilled. Nothing happens if that attempt is not the slot's current one.
         """
 
