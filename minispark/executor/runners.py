@@ -54,8 +54,8 @@ class RunnerPool(Protocol):
     def kill(self, slot: int, task_id: TaskId, interrupt: bool, reason: str) -> None:
         """End an attempt: it is reported finished (TaskKilled, or what it had become), or its runner lost.
 
-        With `interrupt`, an attempt that does not unwind within `minispark.executor.killGrace` loses its runner and is
-        reported as finished with TaskKilled. Nothing happens if that attempt is not the slot's current one.
+        With `interrupt`, an attempt that does not unwind within `minispark.executor.killGrace` loses its runner and
+        is reported as finished with TaskKilled. Nothing happens if the slot runs another attempt, or none.
         """
 
     def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:

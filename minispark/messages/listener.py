@@ -1,0 +1,129 @@
+"""The events that a listener sees, and the protocol of who takes them. Tags 200–229. Source: Spark's SparkListener.
+
+Times are seconds since the epoch.
+"""
+
+from typing import Literal, Protocol
+
+from minispark.ids import ExecutorId, JobId, StageId, TaskId
+from minispark.messages.task import TaskEndReason, TaskMetrics
+from minispark.rpc.message import Message, message
+
+__all__ = [
+    "EventSink",
+    "JobEnd",
+    "JobStart",
+    "ListenerEvent",
+    "SparkListener",
+    "StageCompleted",
+    "StageInfo",
+    "StageSubmitted",
+    "TaskEnd",
+    "TaskInfo",
+    "TaskStart",
+]
+
+
+@message(200)
+class StageInfo(Message):
+    """One attempt of a stage. `name` is "collect at app.py:12"; the metrics are sums over its successful tasks."""
+
+    stage_id: StageId
+    attempt: int
+    name: str
+    num_tasks: int
+    parent_ids: tuple[StageId, ...]
+    is_map_stage: bool
+    submitted_s: float
+    completed_s: float
+    failure: str
+    metrics: TaskMetrics
+
+
+@message(201)
+class TaskInfo(Message):
+    """One attempt of a task."""
+
+    task_id: TaskId
+    index: int
+    attempt_number: int
+    partition: int
+    executor_id: ExecutorId
+    host: str
+    launched_s: float
+    finished_s: float
+
+
+@message(202)
+class JobStart(Message):
+    """A job was accepted; `stages` are those it needs, skipped ones included."""
+
+    job_id: JobId
+    time_s: float
+    stages: tuple[StageInfo, ...]
+    properties: dict[str, str]
+
+
+@message(203)
+class JobEnd(Message):
+    """A job ended; `failure` is empty if it succeeded."""
+
+    job_id: JobId
+    time_s: float
+    result: Literal["succeeded", "failed", "cancelled"]
+    failure: str
+
+
+@message(204)
+class StageSubmitted(Message):
+    """An attempt of a stage starts."""
+
+    stage: StageInfo
+    properties: dict[str, str]
+
+
+@message(205)
+class StageCompleted(Message):
+    """An attempt of a stage ended; `stage.failure` is empty if it succeeded."""
+
+    stage: StageInfo
+
+
+@message(206)
+class TaskStart(Message):
+    """An attempt of a task was launched."""
+
+    stage_id: StageId
+    stage_attempt: int
+    task: TaskInfo
+
+
+@message(207)
+class TaskEnd(Message):
+    """An attempt of a task ended."""
+
+    stage_id: StageId
+    stage_attempt: int
+    task: TaskInfo
+    reason: TaskEndReason
+
+
+ListenerEvent = JobStart | JobEnd | StageSubmitted | StageCompleted | TaskStart | TaskEnd
+
+
+class SparkListener(Protocol):
+    """Whoever wants to know: called on the driver's loop, after the fact, one event at a time, in order."""
+
+    def on_event(self, event: ListenerEvent) -> None:
+        """Take one event; must not block. What it raises is logged."""
+
+
+class EventSink(Protocol):
+    """Where the scheduler posts events."""
+
+    @property
+    def wants_tasks(self) -> bool:
+        """Whether anybody listens; task events are not even made otherwise."""
+
+    def post(self, event: ListenerEvent) -> None:
+        """Queue an event; never blocks, never raises."""

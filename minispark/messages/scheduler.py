@@ -1,0 +1,202 @@
+"""The driver's own conversations: caller → DAGScheduler → TaskScheduler → backend. Tags 170–199.
+
+Source: Spark's DAGSchedulerEvent and the local backend's messages.
+"""
+
+from array import array
+from typing import Literal
+
+from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, StageId, TaskId
+from minispark.messages.task import Lineage, TaskEndReason
+from minispark.rpc.message import Message, message
+
+__all__ = [
+    "AllJobsCancelled",
+    "ExecutorAdded",
+    "ExecutorRemoved",
+    "JobCancelled",
+    "JobGroupCancelled",
+    "JobSubmitted",
+    "KillTaskSet",
+    "ResubmitFailedStages",
+    "ReviveOffers",
+    "SubmitTaskSet",
+    "TaskEnded",
+    "TaskSetFailed",
+    "TaskStarted",
+    "ToBackend",
+    "ToDagScheduler",
+    "ToTaskScheduler",
+    "pack_integers",
+    "unpack_integers",
+]
+
+
+def pack_integers(numbers: "list[int] | range") -> bytes:
+    """Pack partition numbers, 4 bytes each, so that a message with many of them stays small."""
+    return array("i", numbers).tobytes()
+
+
+def unpack_integers(data: bytes) -> "array[int]":
+    """Undo `pack_integers`."""
+    numbers = array("i")
+    numbers.frombytes(data)
+    return numbers
+
+
+@message(170)
+class JobSubmitted(Message):
+    """Caller → DAGScheduler: run the binary over these partitions of the lineage's last RDD.
+
+    `partitions` are packed numbers, in the order in which the results are wanted.
+    """
+
+    job_id: JobId
+    lineage: Lineage
+    partitions: bytes
+    binary_id: BinaryId
+    name: str
+    call_site: str
+    properties: dict[str, str]
+
+
+@message(171)
+class JobCancelled(Message):
+    """Caller → DAGScheduler: end this job and stop its tasks."""
+
+    job_id: JobId
+    reason: str
+
+
+@message(172)
+class JobGroupCancelled(Message):
+    """Caller → DAGScheduler: end all jobs of a group."""
+
+    group: str
+    reason: str
+
+
+@message(173)
+class AllJobsCancelled(Message):
+    """Context → DAGScheduler: end everything."""
+
+    reason: str
+
+
+@message(174)
+class ResubmitFailedStages(Message):
+    """DAGScheduler → itself, a moment after fetch failures, so that one resubmission serves many."""
+
+
+@message(175)
+class TaskStarted(Message):
+    """TaskScheduler → DAGScheduler: an attempt was launched."""
+
+    stage_id: StageId
+    stage_attempt: int
+    task_id: TaskId
+    index: int
+    attempt_number: int
+    partition: int
+    executor_id: ExecutorId
+    host: str
+
+
+@message(176)
+class TaskEnded(Message):
+    """TaskScheduler → DAGScheduler: an attempt ended; `epoch` is that of its task set's creation."""
+
+    stage_id: StageId
+    stage_attempt: int
+    task_id: TaskId
+    index: int
+    attempt_number: int
+    partition: int
+    executor_id: ExecutorId
+    host: str
+    epoch: int
+    launched_s: float
+    reason: TaskEndReason
+
+
+@message(177)
+class TaskSetFailed(Message):
+    """TaskScheduler → DAGScheduler: a task set was given up; `failure` is what ended it, if a task did."""
+
+    stage_id: StageId
+    stage_attempt: int
+    message: str
+    kind: Literal["task failures", "result too large", "executor lost", "aborted"]
+    failure: TaskEndReason | None
+    partition: int
+    attempt_number: int
+    executor_id: ExecutorId
+
+
+@message(178)
+class ExecutorAdded(Message):
+    """Backend → DAGScheduler and TaskScheduler: an executor can take tasks."""
+
+    executor_id: ExecutorId
+    host: str
+
+
+@message(179)
+class ExecutorRemoved(Message):
+    """Backend → DAGScheduler and TaskScheduler: an executor is gone; `caused_by_app` counts its tasks as failed."""
+
+    executor_id: ExecutorId
+    host: str
+    reason: str
+    caused_by_app: bool
+
+
+@message(185)
+class SubmitTaskSet(Message):
+    """DAGScheduler → TaskScheduler: tasks of one stage attempt.
+
+    A large set comes in chunks of at most 4,096 tasks; `is_last` closes it. `partitions` are packed numbers;
+    `shuffle_ids` are the shuffles that the tasks read.
+    """
+
+    stage_id: StageId
+    stage_attempt: int
+    job_id: JobId
+    is_map_stage: bool
+    binary_id: BinaryId
+    epoch: int
+    shuffle_ids: tuple[ShuffleId, ...]
+    partitions: bytes
+    num_tasks: int
+    is_last: bool
+    properties: dict[str, str]
+
+
+@message(186)
+class KillTaskSet(Message):
+    """DAGScheduler → TaskScheduler: no attempt of this stage shall run any more."""
+
+    stage_id: StageId
+    interrupt: bool
+    reason: str
+
+
+@message(190)
+class ReviveOffers(Message):
+    """TaskScheduler → backend: there may be tasks for free slots."""
+
+
+ToDagScheduler = (
+    JobSubmitted
+    | JobCancelled
+    | JobGroupCancelled
+    | AllJobsCancelled
+    | ResubmitFailedStages
+    | TaskStarted
+    | TaskEnded
+    | TaskSetFailed
+    | ExecutorAdded
+    | ExecutorRemoved
+)
+ToTaskScheduler = SubmitTaskSet | KillTaskSet | ExecutorAdded | ExecutorRemoved
+ToBackend = ReviveOffers
