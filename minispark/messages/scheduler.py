@@ -7,7 +7,7 @@ from array import array
 from typing import Literal
 
 from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, StageId, TaskId
-from minispark.messages.task import Lineage, TaskEndReason
+from minispark.messages.task import DirectResult, Lineage, TaskEndReason
 from minispark.rpc.message import Message, message
 
 __all__ = [
@@ -18,7 +18,9 @@ __all__ = [
     "JobGroupCancelled",
     "JobSubmitted",
     "KillTaskSet",
+    "PartitionCompleted",
     "ResubmitFailedStages",
+    "ResultFetched",
     "ReviveOffers",
     "SubmitTaskSet",
     "TaskEnded",
@@ -181,6 +183,22 @@ class KillTaskSet(Message):
     reason: str
 
 
+@message(187)
+class PartitionCompleted(Message):
+    """DAGScheduler → TaskScheduler: an older attempt of the stage delivered this partition; the live one need not."""
+
+    stage_id: StageId
+    partition: int
+
+
+@message(188)
+class ResultFetched(Message):
+    """TaskScheduler → itself: the result that an attempt had left with its executor is here; None: it is lost."""
+
+    task_id: TaskId
+    result: DirectResult | None
+
+
 @message(190)
 class ReviveOffers(Message):
     """TaskScheduler → backend: there may be tasks for free slots."""
@@ -198,5 +216,5 @@ ToDagScheduler = (
     | ExecutorAdded
     | ExecutorRemoved
 )
-ToTaskScheduler = SubmitTaskSet | KillTaskSet | ExecutorAdded | ExecutorRemoved
+ToTaskScheduler = SubmitTaskSet | KillTaskSet | PartitionCompleted | ResultFetched | ExecutorAdded | ExecutorRemoved
 ToBackend = ReviveOffers

@@ -187,7 +187,9 @@ class Success(Message):
 class FetchFailed(Message):
     """A map output could not be read: the map task must run again. Never counted as the task's own failure.
 
-    `map_index` is −1 and `location` None when the locations themselves are missing.
+    `map_index` is −1 and `location` None when the locations themselves are missing. `only_this_output` says that the
+    reader opened the writer's directory itself and found this one file missing or damaged: the writer's other outputs
+    stay trusted.
     """
 
     location: BlockManagerId | None
@@ -196,6 +198,7 @@ class FetchFailed(Message):
     map_index: int
     reduce_id: int
     message: str
+    only_this_output: bool = False
 
 
 @message(12)
