@@ -5,6 +5,7 @@ Everything minispark raises derives from `MiniSparkError`. Failures that the sch
 """
 
 __all__ = [
+    "CommitDeniedError",
     "ConfigurationError",
     "ContextError",
     "ExecutorLost",
@@ -23,6 +24,7 @@ __all__ = [
     "RpcError",
     "RpcTimeout",
     "TaskKilled",
+    "TaskListenerError",
     "UserCodeError",
 ]
 
@@ -45,6 +47,10 @@ class PicklingError(MiniSparkError, TypeError):
 
 class UserCodeError(MiniSparkError):
     """User code failed in a task with an exception that could not travel; type name and traceback are in the text."""
+
+
+class TaskListenerError(UserCodeError):
+    """Listeners of a task context failed; the text holds what each raised, and how the task itself had failed."""
 
 
 class JobFailed(MiniSparkError):
@@ -84,6 +90,18 @@ class FetchFailedError(MiniSparkError):
     def __init__(self, failure: object, message: str) -> None:
         super().__init__(message)
         self.failure = failure
+
+
+class CommitDeniedError(MiniSparkError):
+    """Another attempt commits the output of this partition; raised in the attempt that may not.
+
+    Attributes:
+        denial: the `messages.task.TaskCommitDenied` value that is reported to the driver.
+    """
+
+    def __init__(self, denial: object, message: str) -> None:
+        super().__init__(message)
+        self.denial = denial
 
 
 class RpcError(MiniSparkError):

@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -57,6 +58,9 @@ class World(Protocol):
     async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a blocking function off the loop and return its result."""
 
+    def start_thread(self, function: Callable[[*Ts], object], *args: *Ts, name: str) -> None:
+        """Run a function in a thread of its own that does not keep the interpreter alive."""
+
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes nobody can guess."""
 
@@ -104,6 +108,10 @@ class SystemWorld(SystemClock):
     async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a blocking function in the loop's default executor."""
         return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+
+    def start_thread(self, function: Callable[[*Ts], object], *args: *Ts, name: str) -> None:
+        """Start a daemon thread."""
+        threading.Thread(target=function, args=args, name=name, daemon=True).start()
 
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes from the system's secure source."""
