@@ -1,0 +1,289 @@
+"""Which map outputs exist and where: the driver's table, and the packed form that readers get.
+
+Written by the DAGScheduler alone; `shuffle.tracker` serves it. The epoch counts losses: tasks carry the epoch of
+their task set, and an executor that sees a higher one forgets what it knew. Source: Spark's MapOutputTrackerMaster.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass, field
+from typing import Any, Final
+
+import msgpack
+
+from minispark.errors import MapOutputMissing
+from minispark.ids import ExecutorId, ShuffleId, TaskId
+from minispark.messages.task import BlockManagerId, MapStatus
+from minispark.shuffle.logic.sizes import decode_size, decode_sizes
+
+__all__ = ["MapOutputLocation", "MapOutputs", "MapOutputsView", "unpack_map_outputs"]
+
+MISSING: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutputLocation:
+    """One block that a reducer reads: the map output's place, and about how many bytes of it are the reducer's."""
+
+    location: BlockManagerId
+    map_id: TaskId
+    map_index: int
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class Shuffle:
+    """The outputs of one shuffle's map stage; `on_executor` holds the map indexes by where their output is."""
+
+    num_maps: int
+    num_reducers: int
+    statuses: list[MapStatus | None]
+    available: int = 0
+    on_executor: dict[ExecutorId, set[int]] = field(default_factory=dict)
+    packed: bytes | None = None
+
+    def put(self, status: MapStatus) -> None:
+        """Take an output, instead of the one that was known."""
+        self.drop(status.map_index)
+        self.statuses[status.map_index] = status
+        self.on_executor.setdefault(status.location.executor_id, set()).add(status.map_index)
+        self.available += 1
+
+    def drop(self, map_index: int) -> None:
+        """Forget an output, if there is one."""
+        self.packed = None
+        status = self.statuses[map_index]
+        if status is not None:
+            executor_id = status.location.executor_id
+            self.statuses[map_index] = None
+            self.available -= 1
+            self.on_executor[executor_id].discard(map_index)
+            if not self.on_executor[executor_id]:
+                del self.on_executor[executor_id]
+
+
+class MapOutputs:
+    """The driver's table of map outputs, by shuffle.
+
+    Attributes:
+        epoch: how many times outputs were lost, or a map stage completed.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.shuffles: dict[ShuffleId, Shuffle] = {}
+
+    def register_shuffle(self, shuffle_id: ShuffleId, num_maps: int, num_reducers: int) -> None:
+        """Make room for a shuffle.
+
+        Raises:
+            ValueError: the shuffle is known already.
+        """
+        if shuffle_id in self.shuffles:
+            raise ValueError(f"shuffle {shuffle_id} is registered twice")
+        self.shuffles[shuffle_id] = Shuffle(num_maps, num_reducers, [None] * num_maps)
+
+    def __contains__(self, shuffle_id: object) -> bool:
+        return shuffle_id in self.shuffles
+
+    def register(self, shuffle_id: ShuffleId, status: MapStatus) -> None:
+        """Take the output of a map task, instead of the one that was known; the epoch stays.
+
+        Raises:
+            ValueError: the shuffle is not known, or has no such map or not as many reducers.
+        """
+        shuffle = self.of(shuffle_id)
+        if not 0 <= status.map_index < shuffle.num_maps or len(status.sizes) != shuffle.num_reducers:
+            raise ValueError(
+                f"map {status.map_index} with {len(status.sizes)} reducers does not fit shuffle {shuffle_id} "
+                f"of {shuffle.num_maps} maps and {shuffle.num_reducers} reducers"
+            )
+        shuffle.put(status)
+
+    def unregister(self, shuffle_id: ShuffleId, map_index: int, location: BlockManagerId) -> bool:
+        """Forget one output if it is still at that location; a new epoch if so. Tell whether it was.
+
+        Raises:
+            ValueError: the shuffle is not known.
+        """
+        shuffle = self.of(shuffle_id)
+        status = shuffle.statuses[map_index]
+        if status is None or status.location != location:
+            return False
+        shuffle.drop(map_index)
+        self.epoch += 1
+        return True
+
+    def unregister_all(self, shuffle_id: ShuffleId) -> None:
+        """Forget all outputs of a shuffle, but not the shuffle; a new epoch.
+
+        Raises:
+            ValueError: the shuffle is not known.
+        """
+        shuffle = self.of(shuffle_id)
+        for map_index in range(shuffle.num_maps):
+            shuffle.drop(map_index)
+        self.epoch += 1
+
+    def remove_on_executor(self, executor_id: ExecutorId) -> list[ShuffleId]:
+        """Forget all outputs of an executor; always a new epoch. Return the shuffles that lost some."""
+        return self.remove_where(lambda location: location.executor_id == executor_id)
+
+    def remove_on_host(self, host: str) -> list[ShuffleId]:
+        """Forget all outputs on a host; always a new epoch. Return the shuffles that lost some."""
+        return self.remove_where(lambda location: location.host == host)
+
+    def remove_where(self, is_lost: Callable[[BlockManagerId], bool]) -> list[ShuffleId]:
+        """Forget all outputs whose location is lost; always a new epoch. Return the shuffles that lost some."""
+        self.epoch += 1
+        losers = []
+        for shuffle_id, shuffle in self.shuffles.items():
+            gone = [
+                map_index
+                for indexes in list(shuffle.on_executor.values())
+                for map_index in sorted(indexes)
+                if (status := shuffle.statuses[map_index]) is not None and is_lost(status.location)
+            ]
+            for map_index in gone:
+                shuffle.drop(map_index)
+            if gone:
+                losers.append(shuffle_id)
+        return losers
+
+    def remove_shuffle(self, shuffle_id: ShuffleId) -> list[MapStatus]:
+        """Forget a shuffle and return the outputs it had, whose files can go; nothing for an unknown one."""
+        shuffle = self.shuffles.pop(shuffle_id, None)
+        return [] if shuffle is None else [status for status in shuffle.statuses if status is not None]
+
+    def missing_partitions(self, shuffle_id: ShuffleId) -> list[int]:
+        """Return the map indexes without an output, ascending.
+
+        Raises:
+            ValueError: the shuffle is not known.
+        """
+        shuffle = self.of(shuffle_id)
+        if shuffle.available == shuffle.num_maps:
+            return []
+        return [map_index for map_index, status in enumerate(shuffle.statuses) if status is None]
+
+    def available(self, shuffle_id: ShuffleId) -> int:
+        """Return how many outputs a shuffle has; 0 for an unknown one."""
+        shuffle = self.shuffles.get(shuffle_id)
+        return 0 if shuffle is None else shuffle.available
+
+    def is_complete(self, shuffle_id: ShuffleId) -> bool:
+        """Tell whether all outputs of a shuffle are there; False for an unknown one."""
+        shuffle = self.shuffles.get(shuffle_id)
+        return shuffle is not None and shuffle.available == shuffle.num_maps
+
+    def increment_epoch(self) -> None:
+        """Make executors ask again: a map stage completed anew."""
+        self.epoch += 1
+
+    def packed(self, shuffle_id: ShuffleId) -> bytes:
+        """Return what `unpack_map_outputs` reads; empty for an unknown shuffle. Kept until an output changes."""
+        shuffle = self.shuffles.get(shuffle_id)
+        if shuffle is None:
+            return b""
+        if shuffle.packed is None:
+            shuffle.packed = pack(shuffle.statuses, shuffle.num_reducers)
+        return shuffle.packed
+
+    def statistics(self, shuffle_id: ShuffleId) -> list[int]:
+        """Return about how many bytes each reducer finds in all map outputs.
+
+        Raises:
+            ValueError: the shuffle is not known.
+        """
+        shuffle = self.of(shuffle_id)
+        codes = b"".join(status.sizes for status in shuffle.statuses if status is not None)
+        return [sum(decode_sizes(codes[reducer :: shuffle.num_reducers])) for reducer in range(shuffle.num_reducers)]
+
+    def of(self, shuffle_id: ShuffleId) -> Shuffle:
+        """Return a shuffle.
+
+        Raises:
+            ValueError: it is not known.
+        """
+        shuffle = self.shuffles.get(shuffle_id)
+        if shuffle is None:
+            raise ValueError(f"shuffle {shuffle_id} is not registered")
+        return shuffle
+
+    def check(self) -> None:
+        """Assert that counts and indexes agree with the statuses."""
+        for shuffle_id, shuffle in self.shuffles.items():
+            found: dict[ExecutorId, set[int]] = {}
+            for map_index, status in enumerate(shuffle.statuses):
+                if status is not None:
+                    assert status.map_index == map_index, (shuffle_id, map_index, status)
+                    found.setdefault(status.location.executor_id, set()).add(map_index)
+            assert len(shuffle.statuses) == shuffle.num_maps, shuffle_id
+            assert shuffle.on_executor == found, shuffle_id
+            assert shuffle.available == sum(map(len, found.values())), shuffle_id
+
+    def assert_empty(self) -> None:
+        """Assert that no shuffle is left."""
+        assert not self.shuffles, f"shuffles left: {list(self.shuffles)}"
+
+
+def pack(statuses: Iterable[MapStatus | None], num_reducers: int) -> bytes:
+    """Pack statuses: each location once, map ids and sizes as plain arrays, so that a reader slices out its own."""
+    numbers: dict[tuple[Any, ...], int] = {}
+    places, map_ids, sizes = array("i"), array("q"), bytearray()
+    for status in statuses:
+        if status is None:
+            places.append(MISSING)
+            map_ids.append(MISSING)
+            sizes += bytes(num_reducers)
+        else:
+            places.append(numbers.setdefault(astuple(status.location), len(numbers)))
+            map_ids.append(status.map_id)
+            sizes += status.sizes
+    packed: bytes = msgpack.packb([list(numbers), num_reducers, places.tobytes(), map_ids.tobytes(), bytes(sizes)])
+    return packed
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutputsView:
+    """One shuffle's map outputs as a reader sees them; `places` and `map_ids` are by map index."""
+
+    known: bool
+    locations: tuple[BlockManagerId, ...] = ()
+    num_reducers: int = 0
+    places: "array[int]" = field(default_factory=lambda: array("i"))
+    map_ids: "array[int]" = field(default_factory=lambda: array("q"))
+    sizes: bytes = b""
+
+    def blocks(self, reducer: int) -> list[MapOutputLocation]:
+        """Return the blocks of one reducer, in the order of the maps; empty blocks are left out.
+
+        Raises:
+            MapOutputMissing: a map has no output, or the shuffle is not known.
+        """
+        if not self.known:
+            raise MapOutputMissing("the shuffle is not known to the driver any more")
+        if MISSING in self.places:
+            raise MapOutputMissing(f"the output of map {self.places.index(MISSING)} is missing")
+        return [
+            MapOutputLocation(
+                self.locations[self.places[map_index]], TaskId(self.map_ids[map_index]), map_index, decode_size(code)
+            )
+            for map_index, code in enumerate(self.sizes[reducer :: self.num_reducers])
+            if code
+        ]
+
+
+def unpack_map_outputs(data: bytes | bytearray | memoryview) -> MapOutputsView:
+    """Read what `MapOutputs.packed` made."""
+    if not data:
+        return MapOutputsView(known=False)
+    locations, num_reducers, places, map_ids, sizes = msgpack.unpackb(data)
+    return MapOutputsView(
+        True,
+        tuple(BlockManagerId(*location) for location in locations),
+        num_reducers,
+        array("i", places),
+        array("q", map_ids),
+        sizes,
+    )
