@@ -1,7 +1,8 @@
 """Sizes of map outputs in one byte each, on a logarithmic scale of base 1.1, as in Spark's MapStatus.
 
 0 is an empty block and nothing else; 1 … 255 stand for 1.1, 1.21, … about 35 GB, and larger ones count as that. A
-size is rounded up, so it is at most 10 % (and a byte) too large. Called by the shuffle writer and by the map output table.
+size is rounded up, so it is at most 10 % (and a byte) too large. Called by
+the shuffle writer and by the map output table.
 """
 
 from bisect import bisect_left
