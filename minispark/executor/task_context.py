@@ -1,0 +1,256 @@
+"""TaskContextImpl: what a running attempt knows and may do; made by `task_runner`, one per attempt.
+
+User code gets it as an argument or from `current()`. It lives in the runner, beside the user's code; must not talk to
+anybody itself. Source: Spark's TaskContextImpl.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from minispark.errors import FetchFailedError, TaskKilled, TaskListenerError
+from minispark.messages.task import TaskDescription
+from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess, TaskContext
+
+__all__ = ["TaskContextImpl", "current", "set_current"]
+
+CompletionListener: TypeAlias = Callable[[TaskContext], object]
+FailureListener: TypeAlias = Callable[[TaskContext, BaseException], object]
+
+
+class OfThisThread(threading.local):
+    """The attempt that runs on each thread."""
+
+    context: "TaskContextImpl | None" = None
+
+
+of_this_thread = OfThisThread()
+
+
+def current() -> "TaskContextImpl | None":
+    """Return the context of the task that runs on this thread; None outside of tasks, as in the driver."""
+    return of_this_thread.context
+
+
+def set_current(context: "TaskContextImpl | None") -> None:
+    """Say whose task runs on this thread from now on; for `task_runner`."""
+    of_this_thread.context = context
+
+
+class TaskContextImpl:
+    """The context of one attempt.
+
+    Args:
+        task: what the attempt was launched with.
+        metrics: counted up while it runs.
+        kill_reason: tells why the attempt was asked to stop; None if it was not.
+        open_shuffle: makes the attempt's view of the shuffle at its first use.
+
+    Attributes:
+        fetch_failure: a map output that could not be read, whatever user code made of the exception.
+    """
+
+    __slots__ = (
+        "completion_listeners",
+        "error",
+        "failure_listeners",
+        "fetch_failure",
+        "finished",
+        "invoking",
+        "kill_reason",
+        "lock",
+        "metrics",
+        "open_shuffle",
+        "opened_shuffle",
+        "task",
+    )
+
+    def __init__(
+        self,
+        task: TaskDescription,
+        metrics: MutableTaskMetrics,
+        kill_reason: Callable[[], str | None],
+        open_shuffle: "Callable[[TaskContextImpl], ShuffleAccess]",
+    ) -> None:
+        self.task = task
+        self.metrics = metrics
+        self.kill_reason = kill_reason
+        self.open_shuffle = open_shuffle
+        self.opened_shuffle: ShuffleAccess | None = None
+        self.fetch_failure: FetchFailedError | None = None
+        self.completion_listeners: list[CompletionListener] = []
+        self.failure_listeners: list[FailureListener] = []
+        self.finished = False
+        self.error: BaseException | None = None
+        self.invoking = False
+        self.lock = threading.Lock()
+
+    @property
+    def stage_id(self) -> int:
+        """The stage this task belongs to."""
+        return self.task.stage_id
+
+    @property
+    def stage_attempt_number(self) -> int:
+        """How many times the stage was attempted before."""
+        return self.task.stage_attempt
+
+    @property
+    def partition_id(self) -> int:
+        """The partition this task computes."""
+        return self.task.partition
+
+    @property
+    def attempt_number(self) -> int:
+        """How many times this task was attempted before."""
+        return self.task.attempt_number
+
+    @property
+    def task_attempt_id(self) -> int:
+        """The attempt's id, unique in the application."""
+        return self.task.task_id
+
+    @property
+    def cpus(self) -> int:
+        """How many cores the task may use."""
+        return self.task.cpus
+
+    def get_local_property(self, key: str) -> str | None:
+        """Return a property of the job (group, description, pool, …)."""
+        return self.task.properties.get(key)
+
+    def is_interrupted(self) -> bool:
+        """Tell whether the attempt was asked to stop."""
+        return self.kill_reason() is not None
+
+    def kill_task_if_interrupted(self) -> None:
+        """Raise TaskKilled if the attempt was asked to stop: for user code that looks from time to time."""
+        reason = self.kill_reason()
+        if reason is not None:
+            raise TaskKilled(reason)
+
+    def is_completed(self) -> bool:
+        """Tell whether the attempt has ended."""
+        return self.finished
+
+    def is_failed(self) -> bool:
+        """Tell whether the attempt has failed."""
+        return self.error is not None
+
+    @property
+    def shuffle(self) -> ShuffleAccess:
+        """The shuffle, as this attempt sees it."""
+        if self.opened_shuffle is None:
+            self.opened_shuffle = self.open_shuffle(self)
+        return self.opened_shuffle
+
+    def fetch_failed(self, error: FetchFailedError) -> None:
+        """Note that a map output could not be read: it is what the attempt reports, even if user code hides it."""
+        if self.fetch_failure is None:
+            self.fetch_failure = error
+
+    def add_task_completion_listener(self, listener: CompletionListener) -> None:
+        """Have a function run at the end, whatever it is; last registered first. Runs now if the task has ended.
+
+        Raises:
+            TaskListenerError: it ran now, and failed.
+        """
+        self.completion_listeners.append(listener)
+        if self.finished:
+            self.invoke_listeners()
+
+    def add_task_failure_listener(self, listener: FailureListener) -> None:
+        """Have a function run if the attempt fails, before the completion listeners. Runs now if it has failed.
+
+        Raises:
+            TaskListenerError: it ran now, and failed.
+        """
+        self.failure_listeners.append(listener)
+        if self.error is not None:
+            self.invoke_listeners()
+
+    def mark_failed(self, error: BaseException) -> None:
+        """Note that the attempt failed, and run the failure listeners; only the first failure counts.
+
+        Raises:
+            TaskListenerError: after all have run, if some failed.
+        """
+        if self.error is None:
+            self.error = error
+        if self.failure_listeners:
+            self.invoke_listeners()
+
+    def mark_completed(self) -> None:
+        """Note that the attempt ended, and run the completion listeners.
+
+        If one fails, so has the attempt, and the failure listeners run if they have not.
+
+        Raises:
+            TaskListenerError: after all have run, if some failed.
+        """
+        self.finished = True
+        if self.completion_listeners:
+            self.invoke_listeners()
+
+    def end_with(self, error: BaseException) -> None:
+        """Fail and complete; listeners that fail leave a note on the error. Safe to repeat: nothing runs twice."""
+        self.invoking = False  # a kill may have torn an earlier call
+        ends: tuple[Callable[[], None], ...] = (partial(self.mark_failed, error), self.mark_completed)
+        for end in ends:
+            try:
+                end()
+            except (TaskListenerError, TaskKilled) as failure:
+                error.add_note(f"While it ended, {failure}")
+
+    def invoke_listeners(self) -> None:
+        """Run the listeners whose time has come, one at a time, whichever thread registered them.
+
+        Raises:
+            TaskListenerError: some failed; all have run.
+            TaskKilled: the attempt was killed meanwhile; all have run.
+        """
+        with self.lock:
+            if self.invoking:
+                return  # whoever invokes them takes the new one too
+            self.invoking = True
+        before = self.error
+        errors = self.drain()
+        if not errors:
+            return
+        failure = next((error for error in errors if isinstance(error, TaskKilled)), None) or combined(errors, before)
+        self.mark_failed(failure)  # a failed listener fails the attempt
+        raise failure
+
+    def drain(self) -> list[BaseException]:
+        """Run listeners until none is left and return what they raised."""
+        errors: list[BaseException] = []
+        while True:
+            with self.lock:
+                call = self.next_listener()
+                if call is None:
+                    self.invoking = False
+                    return errors
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001 — user code; a listener must not keep the others from running
+                errors.append(error)
+
+    def next_listener(self) -> Callable[[], object] | None:
+        """Take the next listener to run: failure listeners first, last registered first."""
+        if self.error is not None and self.failure_listeners:
+            return partial(self.failure_listeners.pop(), self, self.error)
+        if self.finished and self.completion_listeners:
+            return partial(self.completion_listeners.pop(), self)
+        return None
+
+
+def combined(errors: list[BaseException], previous: BaseException | None) -> TaskListenerError:
+    """Make one exception of those that listeners raised, and of what the task had failed with before."""
+    texts = [f"{type(error).__name__}: {error}" for error in errors]
+    text = f"{len(errors)} listener(s) of the task failed: {'; '.join(texts)}"
+    if previous is not None:
+        text += f"; before that the task failed with {type(previous).__name__}: {previous}"
+    failure = TaskListenerError(text)
+    failure.__cause__ = errors[0]
+    return failure
