@@ -6,7 +6,7 @@ a late word of or to a dead attempt is recognised and dropped.
 """
 
 from minispark.ids import BinaryId, ShuffleId, TaskId
-from minispark.messages.task import TaskDescription, TaskOutcome
+from minispark.messages.task import BlockManagerId, TaskDescription, TaskOutcome
 from minispark.rpc.message import Ask, Attachment, Message, message
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ForkRunner",
     "FromRunner",
     "FromZygote",
+    "KillAnswered",
     "KillAttempt",
     "KillRunner",
     "MapOutputs",
@@ -28,9 +29,11 @@ __all__ = [
     "RunnerForked",
     "RunnerReady",
     "RunnerRequest",
+    "StartZygote",
     "TaskFinished",
     "ToRunner",
     "ToZygote",
+    "ZygoteFailed",
     "ZygoteReady",
 ]
 
@@ -136,6 +139,14 @@ class RunnerAnswer(Message):
     answer: Binary | MapOutputs | AnswerFailed
 
 
+@message(93)
+class KillAnswered(Message):
+    """Runner → executor, on the control socket: the kill of that attempt was taken note of and does nothing more."""
+
+    incarnation: int
+    task_id: TaskId
+
+
 @message(100)
 class ZygoteReady(Message):
     """Zygote → executor: modules are imported, forks can be asked for."""
@@ -145,7 +156,7 @@ class ZygoteReady(Message):
 
 @message(101)
 class ForkRunner(Message):
-    """Executor → zygote, with the runner's two descriptors as ancillary data: fork a runner around them."""
+    """Executor → zygote, with the descriptors of conversation, control and page as ancillary data: fork a runner."""
 
     incarnation: int
 
@@ -160,7 +171,7 @@ class RunnerForked(Message):
 
 @message(103)
 class KillRunner(Message):
-    """Executor → zygote: send this signal to the runner's process group."""
+    """Executor → zygote: send this signal to the runner; SIGKILL goes to its whole process group."""
 
     incarnation: int
     signal: int
@@ -170,7 +181,8 @@ class KillRunner(Message):
 class RunnerExited(Message):
     """Zygote → executor: a runner is gone, from waitpid.
 
-    `exit_code` is None if a signal ended it; `signal` is 0 if it exited; `text` is what faulthandler wrote.
+    `exit_code` is None if a signal ended it; `signal` is 0 if it exited; `text` is what faulthandler wrote. Both are
+    "nothing" for a runner that could not be forked; `text` says why.
     """
 
     incarnation: int
@@ -179,7 +191,34 @@ class RunnerExited(Message):
     text: str
 
 
+@message(105)
+class StartZygote(Message):
+    """Executor → zygote, its first word: what to import, and who its runners work for.
+
+    `environment` are variables to set before anything is imported; `unset` those to remove. `runner_factory` is
+    `module:function`, called in each runner with its services for the object that runs tasks. `directory` is the
+    session directory that the zygote removes at the end (empty: none).
+    """
+
+    path: tuple[str, ...]
+    working_directory: str
+    environment: dict[str, str]
+    unset: tuple[str, ...]
+    preload: tuple[str, ...]
+    runner_factory: str
+    conf: dict[str, str]
+    location: BlockManagerId
+    directory: str
+
+
+@message(106)
+class ZygoteFailed(Message):
+    """Zygote → executor: it cannot start, and this is why."""
+
+    error: str
+
+
 ToRunner = RunTask | RunnerAnswer
 FromRunner = RunnerReady | RunnerAsk | TaskFinished
-ToZygote = ForkRunner | KillRunner
-FromZygote = ZygoteReady | RunnerForked | RunnerExited
+ToZygote = StartZygote | ForkRunner | KillRunner
+FromZygote = ZygoteReady | ZygoteFailed | RunnerForked | RunnerExited
