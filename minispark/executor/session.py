@@ -1,0 +1,125 @@
+"""Session directories: where an executor keeps what it writes, and how what a killed one left is found and removed.
+
+The executor creates its directory; its zygote removes it when the executor goes, however it goes. `sweep` removes what
+even that left behind (a power cut): a directory is in use exactly as long as its creator holds the lock on its `lock`
+file, which the kernel releases when the process ends.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from minispark.conf import SparkConf
+from minispark.errors import MiniSparkError
+
+__all__ = ["SessionDirectory", "local_directory", "sweep"]
+
+PREFIX = "minispark-"
+ATTEMPTS = 100
+
+
+def local_directory(conf: SparkConf) -> Path:
+    """Return where session directories go: `minispark.local.dir`, or the system's folder for temporary files."""
+    return Path(conf.local_dir or tempfile.gettempdir())
+
+
+class SessionDirectory:
+    """One executor's directory, with `shuffle/`, `blocks/`, `token` and `lock`; readable by its user alone.
+
+    Attributes:
+        path: the directory.
+    """
+
+    def __init__(self, path: Path, lock_fd: int) -> None:
+        self.path = path
+        self.lock_fd = lock_fd
+
+    @classmethod
+    def create(cls, parent: Path, secret_bytes: Callable[[int], bytes]) -> "SessionDirectory":
+        """Make a directory `minispark-<pid>-<random>` and lock it.
+
+        Args:
+            parent: an existing directory.
+            secret_bytes: chance nobody can guess, as `World.secret_bytes`.
+
+        Raises:
+            MiniSparkError: it cannot be made; the text names the setting.
+        """
+        for _ in range(ATTEMPTS):
+            path = parent / f"{PREFIX}{os.getpid()}-{secret_bytes(6).hex()}"
+            try:
+                path.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise MiniSparkError(
+                    f"cannot create a session directory in {parent}: {error}; set minispark.local.dir to a directory "
+                    "that exists and can be written to"
+                ) from error
+            lock_fd = take_lock(path)
+            if lock_fd is not None:
+                fill(path, secret_bytes)
+                return cls(path, lock_fd)
+        raise MiniSparkError(f"cannot create a session directory in {parent}: every name is taken")
+
+    def remove(self) -> None:
+        """Remove the directory with all it holds and release the lock."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.release()
+
+    def release(self) -> None:
+        """Release the lock; what is left of the directory may be swept."""
+        if self.lock_fd >= 0:
+            os.close(self.lock_fd)
+            self.lock_fd = -1
+
+
+def fill(path: Path, secret_bytes: Callable[[int], bytes]) -> None:
+    """Make what every session directory holds."""
+    (path / "shuffle").mkdir(mode=0o700)
+    (path / "blocks").mkdir(mode=0o700)
+    token = os.open(path / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(token, "w", encoding="ascii") as file:
+        file.write(secret_bytes(16).hex())
+
+
+def take_lock(path: Path) -> int | None:
+    """Create and lock a directory's lock file; None if a sweep was faster (it takes the directory for a dead one)."""
+    try:
+        fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    return fd if locked(fd) else None
+
+
+def locked(fd: int) -> bool:
+    """Lock an open lock file, or close it and tell that it is in use or was removed."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_nlink:
+            return True
+    os.close(fd)
+    return False
+
+
+def sweep(parent: Path) -> list[Path]:
+    """Remove the session directories of this user that nobody holds the lock of; return them.
+
+    A directory without a lock file was made a moment ago and is left alone.
+    """
+    removed = []
+    for path in sorted(parent.glob(f"{PREFIX}*")):
+        with contextlib.suppress(OSError):
+            facts = path.lstat()
+            if facts.st_uid != os.geteuid() or not path.is_dir() or path.is_symlink():
+                continue
+            fd = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            if locked(fd):
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(fd)
+                removed.append(path)
+    return removed

@@ -1,0 +1,81 @@
+"""One page of memory that a runner process writes and its executor reads: what goes on in there right now.
+
+The pool makes it before the fork and maps it; the runner maps it too. Each field is an aligned 64-bit integer with
+one writer, so there is nothing to lock. Every runner gets a page of its own: a dead one cannot write into another's.
+"""
+
+import mmap
+import os
+from typing import Self
+
+from minispark.ids import TaskId
+
+__all__ = ["COUNTERS", "SharedPage"]
+
+PAGE_BYTES = 4096
+TASK_ID = 0
+FIRST_COUNTER = 1
+COUNTERS = (
+    "records_read",
+    "shuffle_read_bytes",
+    "shuffle_read_records",
+    "shuffle_write_bytes",
+    "shuffle_write_records",
+    "spilled_bytes",
+)
+
+
+class SharedPage:
+    """The page, from either side.
+
+    Args:
+        fd: a descriptor of the page's memory file; it is mapped, and stays the caller's to close.
+
+    Attributes:
+        words: the page as signed 64-bit integers.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.mapping = mmap.mmap(fd, PAGE_BYTES)
+        self.words = memoryview(self.mapping).cast("q")
+
+    @classmethod
+    def create(cls) -> tuple[Self, int]:
+        """Return a fresh page (nothing runs, all counters 0) and the descriptor to hand to the runner."""
+        fd = os.memfd_create("minispark-runner-page", os.MFD_CLOEXEC)
+        os.ftruncate(fd, PAGE_BYTES)
+        page = cls(fd)
+        page.end()
+        return page, fd
+
+    def begin(self, task_id: TaskId) -> None:
+        """Say that this attempt runs now; its counters start at 0."""
+        words = self.words
+        words[TASK_ID] = -1
+        for index in range(FIRST_COUNTER, FIRST_COUNTER + len(COUNTERS)):
+            words[index] = 0
+        words[TASK_ID] = task_id
+
+    def end(self) -> None:
+        """Say that nothing runs."""
+        self.words[TASK_ID] = -1
+
+    def count(self, counter: int, amount: int) -> None:
+        """Add to a counter of the running attempt, by its index in `COUNTERS`."""
+        self.words[FIRST_COUNTER + counter] += amount
+
+    @property
+    def task_id(self) -> TaskId | None:
+        """The attempt that runs, None if there is none."""
+        value = self.words[TASK_ID]
+        return TaskId(value) if value >= 0 else None
+
+    def counters(self, task_id: TaskId) -> dict[str, int] | None:
+        """Return the attempt's counters by name, or None if it is not the one that runs."""
+        values = self.words[FIRST_COUNTER : FIRST_COUNTER + len(COUNTERS)].tolist()
+        return dict(zip(COUNTERS, values, strict=True)) if self.task_id == task_id else None
+
+    def close(self) -> None:
+        """Unmap the page."""
+        self.words.release()
+        self.mapping.close()
