@@ -22,6 +22,7 @@ __all__ = [
     "ResubmitFailedStages",
     "ResultFetched",
     "ReviveOffers",
+    "ShuffleForgotten",
     "SubmitTaskSet",
     "TaskEnded",
     "TaskSetFailed",
@@ -88,6 +89,13 @@ class AllJobsCancelled(Message):
 @message(174)
 class ResubmitFailedStages(Message):
     """DAGScheduler → itself, a moment after fetch failures, so that one resubmission serves many."""
+
+
+@message(180)
+class ShuffleForgotten(Message):
+    """Context → DAGScheduler: no RDD refers to this shuffle any more."""
+
+    shuffle_id: ShuffleId
 
 
 @message(175)
@@ -215,6 +223,7 @@ ToDagScheduler = (
     | TaskSetFailed
     | ExecutorAdded
     | ExecutorRemoved
+    | ShuffleForgotten
 )
 ToTaskScheduler = SubmitTaskSet | KillTaskSet | PartitionCompleted | ResultFetched | ExecutorAdded | ExecutorRemoved
 ToBackend = ReviveOffers
