@@ -51,7 +51,7 @@ def message(tag: int) -> Callable[[type[T]], type[T]]:
     """
 
     def declare(cls: type[T]) -> type[T]:
-        made: type[T] = dataclasses.dataclass(slots=True, frozen=FROZEN)(cls)
+        made: type[T] = dataclasses.dataclass(slots=True, frozen=FROZEN, unsafe_hash=True)(cls)
         known = type_of_tag.get(tag)
         if known is not None and known.__qualname__ != made.__qualname__:
             raise ValueError(f"message tag {tag} of {made.__qualname__} is taken by {known.__qualname__}")

@@ -1,0 +1,357 @@
+"""From a type hint to its shape on the wire: how values of that type are written as msgpack and read back checked.
+
+`rpc.codec` compiles the functions of a message class out of these plans, once per class. Reading checks everything:
+nothing of a type that the hint does not allow gets past it. This module knows types only, no messages' meaning.
+"""
+
+import enum
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NewType, Union, get_args, get_origin
+
+from minispark.errors import ProtocolError
+from minispark.rpc.logic.address import RpcAddress
+from minispark.rpc.message import Message
+from minispark.rpc.ref import RpcEndpointRef
+
+__all__ = ["INLINE_LIMIT", "MAX_ATTACHMENTS", "BindRef", "Malformed", "Plan", "Planner", "Read", "Write", "attach"]
+
+INLINE_LIMIT = 4096
+"""Attachments up to this many bytes travel inside the msgpack body."""
+
+MAX_ATTACHMENTS = 4096
+"""More attachments in one message go inside the body, whatever their size."""
+
+BindRef = Callable[[str, RpcAddress | None], RpcEndpointRef]
+"""Makes a ref out of the endpoint's name and address that came over the wire."""
+
+Write = Callable[[Any, list[Any]], Any]
+Read = Callable[[Any, Sequence[Any], "BindRef | None"], Any]
+
+
+class Malformed(ProtocolError):
+    """A value is not what the message's type hints say; `path` leads to it from the message."""
+
+    def __init__(self, expected: str, value: object) -> None:
+        text = repr(value) if isinstance(value, int | float | None) else ""
+        text = f"of {len(value)} items" if isinstance(value, list) else text
+        self.problem = f"must be {expected}, not {type(value).__name__} {text[:60]}".rstrip()
+        self.path = ""
+        super().__init__(self.problem)
+
+    def within(self, step: str) -> "Malformed":
+        """Put a step in front of the path."""
+        self.path = step + self.path
+        return self
+
+    def __str__(self) -> str:
+        return f"${self.path} {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How values of one type travel.
+
+    Attributes:
+        expected: the type, in words, for errors.
+        wires: the classes that msgpack may give for it; a union tells its members apart by them.
+        write: makes the msgpack value; None if the value is one already.
+        read: checks and converts; None if being of the one class in `wires` is all.
+    """
+
+    expected: str
+    wires: frozenset[type]
+    write: Write | None = None
+    read: Read | None = None
+
+
+def scalar(expected: str, wire: type) -> Plan:
+    """Plan a type whose values msgpack carries as they are."""
+    return Plan(expected, frozenset({wire}))
+
+
+SCALARS: dict[Any, Plan] = {
+    int: scalar("an int", int),
+    str: scalar("a str", str),
+    bool: scalar("a bool", bool),
+    bytes: scalar("bytes", bytes),
+    type(None): scalar("None", type(None)),
+    None: scalar("None", type(None)),
+}
+
+
+def attach(value: Any, attachments: list[Any]) -> Any:
+    """Return the msgpack value of an attachment: its bytes if small, else its place beside the body.
+
+    Raises:
+        TypeError: if it is not bytes, a bytearray or a contiguous memoryview.
+    """
+    if isinstance(value, memoryview):
+        value = value.cast("B") if value.format != "B" or value.ndim != 1 else value
+    elif not isinstance(value, bytes | bytearray):
+        raise TypeError(f"must be bytes, bytearray or memoryview, not {type(value).__name__}")
+    if len(value) <= INLINE_LIMIT or len(attachments) >= MAX_ATTACHMENTS:
+        return bytes(value)
+    attachments.append(value)
+    return len(attachments) - 1
+
+
+def read_attachment(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+    """Read what `attach` wrote."""
+    if value.__class__ is bytes:
+        return value
+    if value.__class__ is int and 0 <= value < len(attachments):
+        return attachments[value]
+    raise Malformed(f"bytes or the number of one of {len(attachments)} attachments", value)
+
+
+def read_float(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> float:
+    """Read a float; an int that a caller gave for one is taken."""
+    if value.__class__ is float or value.__class__ is int:
+        return float(value)
+    raise Malformed("a float", value)
+
+
+def read_address(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> RpcAddress:
+    """Read a host and a port."""
+    if value.__class__ is list and len(value) == 2:
+        host, port = value
+        if host.__class__ is str and port.__class__ is int and 0 <= port <= 65535:
+            return RpcAddress(host, port)
+    raise Malformed("an address: host and port", value)
+
+
+def write_ref(ref: Any, attachments: list[Any]) -> Any:
+    """Write a ref as its name and address."""
+    address = ref.address
+    return (ref.name, None, 0) if address is None else (ref.name, address.host, address.port)
+
+
+def read_ref(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> RpcEndpointRef:
+    """Read a name and an address and let the env make a ref of them."""
+    if value.__class__ is not list or len(value) != 3 or value[0].__class__ is not str:
+        raise Malformed("an endpoint ref: name, host and port", value)
+    if bind is None:
+        raise ProtocolError("an endpoint ref came to a place that has no RpcEnv to bind it")
+    name, host, port = value
+    return bind(name, None if host is None else read_address([host, port], attachments, bind))
+
+
+FLOAT = Plan("a float", frozenset({float, int}), None, read_float)
+ATTACHMENT = Plan("bytes", frozenset({bytes, int}), attach, read_attachment)
+ADDRESS = Plan("an address", frozenset({list}), lambda value, _: (value.host, value.port), read_address)
+REF = Plan("an endpoint ref", frozenset({list}), write_ref, read_ref)
+ATTACHMENT_TYPES = frozenset({bytes, bytearray, memoryview})
+
+
+def plan_enum(kind: type[enum.Enum]) -> Plan:
+    """Plan an enum: its values travel."""
+    members = {member.value: member for member in kind}
+    wires = frozenset(type(int(value) if isinstance(value, int) else value) for value in members)
+    if not wires <= {int, str}:
+        raise TypeError(f"{kind.__name__}: only enums of int or str can travel")
+
+    def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        if value.__class__ in wires and value in members:
+            return members[value]
+        raise Malformed(f"a {kind.__name__}", value)
+
+    write: Write | None = None if issubclass(kind, int | str) else (lambda value, _: value.value)
+    return Plan(f"a {kind.__name__}", wires, write, read)
+
+
+def plan_literal(values: tuple[Any, ...]) -> Plan:
+    """Plan a Literal."""
+    allowed = {(type(value), value) for value in values}
+    wires = frozenset(type(value) for value in values)
+    expected = "one of " + ", ".join(map(repr, values))
+
+    def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        if value.__class__ in wires and (value.__class__, value) in allowed:
+            return value
+        raise Malformed(expected, value)
+
+    return Plan(expected, wires, None, read)
+
+
+def read_items(values: Any, item: Plan, attachments: Sequence[Any], bind: BindRef | None) -> list[Any]:
+    """Read the items of a list, naming the one that is malformed."""
+    if values.__class__ is not list:
+        raise Malformed("a list", values)
+    if item.read is None:
+        if not item.wires.issuperset(map(type, values)):
+            index = next(index for index, value in enumerate(values) if type(value) not in item.wires)
+            raise Malformed(item.expected, values[index]).within(f"[{index}]")
+        return values
+    read = item.read
+    result: list[Any] = []
+    try:
+        for value in values:
+            result.append(read(value, attachments, bind))
+    except Malformed as problem:
+        raise problem.within(f"[{len(result)}]") from None
+    return result
+
+
+def plan_items(make: Callable[[list[Any]], Any], item: Plan, expected: str, *, ordered: bool = True) -> Plan:
+    """Plan a collection of equal items; sets are sorted, so that equal messages have equal bytes."""
+    item_write = item.write
+
+    def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        return make(read_items(value, item, attachments, bind))
+
+    def write(value: Any, attachments: list[Any]) -> Any:
+        values = value if ordered else sorted(value)
+        return [item_write(each, attachments) for each in values] if item_write else list(values)
+
+    return Plan(expected, frozenset({list}), None if ordered and item_write is None else write, read)
+
+
+def plan_record(items: list[Plan], expected: str) -> Plan:
+    """Plan a tuple of fixed length."""
+
+    def write(value: Any, attachments: list[Any]) -> Any:
+        if len(value) != len(items):
+            raise TypeError(f"must have {len(items)} items, not {len(value)}")
+        return [i.write(v, attachments) if i.write else v for i, v in zip(items, value, strict=True)]
+
+    def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        if value.__class__ is not list or len(value) != len(items):
+            raise Malformed(expected, value)
+        return tuple(read_items([each], item, attachments, bind)[0] for item, each in zip(items, value, strict=True))
+
+    return Plan(expected, frozenset({list}), write, read)
+
+
+def plan_dict(key: Plan, item: Plan, expected: str) -> Plan:
+    """Plan a dict; its order travels."""
+    if not key.wires <= {int, str, bytes, bool}:
+        raise TypeError(f"keys must be int, str, bytes or bool, not {key.expected}")
+    key_write, item_write = key.write, item.write
+
+    def write(value: Any, attachments: list[Any]) -> Any:
+        return {
+            key_write(k, attachments) if key_write else k: item_write(v, attachments) if item_write else v
+            for k, v in value.items()
+        }
+
+    def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        if value.__class__ is not dict:
+            raise Malformed(expected, value)
+        keys = read_items(list(value), key, attachments, bind)
+        return dict(zip(keys, read_items(list(value.values()), item, attachments, bind), strict=True))
+
+    return Plan(expected, frozenset({dict}), write if key_write or item_write else None, read)
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans any type hint of a message.
+
+    Args:
+        message_write: writes a message of any class, with its tag.
+        message_read: reads a message and checks that it is of one of the classes given.
+    """
+
+    message_write: Callable[[frozenset[type[Message]]], Write]
+    message_read: Callable[[frozenset[type[Message]]], Read]
+
+    def plan(self, hint: Any) -> Plan:
+        """Plan a type hint.
+
+        Raises:
+            TypeError: values of this type cannot travel.
+        """
+        while isinstance(hint, NewType):
+            hint = hint.__supertype__
+        if hint in SCALARS:
+            return SCALARS[hint]
+        if hint is float:
+            return FLOAT
+        if hint is RpcEndpointRef:
+            return REF
+        origin = get_origin(hint)
+        if origin is Union or origin is types.UnionType:
+            return self.plan_union(get_args(hint))
+        if origin is Literal:
+            return plan_literal(get_args(hint))
+        if origin is not None:
+            return self.plan_generic(hint, origin, get_args(hint))
+        return self.plan_class(hint)
+
+    def plan_class(self, hint: Any) -> Plan:
+        """Plan a class: a message, an enum, an address."""
+        if isinstance(hint, type):
+            if issubclass(hint, Message):
+                return self.plan_messages(frozenset({hint}))
+            if issubclass(hint, enum.Enum):
+                return plan_enum(hint)
+            if hint is RpcAddress:
+                return ADDRESS
+        raise TypeError(f"values of type {hint!r} cannot travel")
+
+    def plan_messages(self, classes: frozenset[type[Message]]) -> Plan:
+        """Plan a field that holds a message of one of these classes."""
+        expected = "a " + " or ".join(sorted(cls.__name__ for cls in classes))
+        return Plan(expected, frozenset({list}), self.message_write(classes), self.message_read(classes))
+
+    def plan_generic(self, hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Plan:
+        """Plan tuple, list, dict, set and frozenset."""
+        if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
+            return plan_record([self.plan(argument) for argument in arguments], f"a {hint}")
+        if origin is dict:
+            return plan_dict(self.plan(arguments[0]), self.plan(arguments[1]), f"a {hint}")
+        if origin in {tuple, list}:
+            return plan_items(origin, self.plan(arguments[0]), f"a {hint}")
+        if origin in {frozenset, set}:
+            return plan_items(origin, self.plan(arguments[0]), f"a {hint}", ordered=False)
+        raise TypeError(f"values of type {hint!r} cannot travel")
+
+    def plan_union(self, arguments: tuple[Any, ...]) -> Plan:
+        """Plan a union: its members must differ in their classes on the wire; messages differ by tag."""
+        rest = set(arguments)
+        members: list[tuple[Any, Plan]] = []
+        if rest >= ATTACHMENT_TYPES:
+            members.append((bytes | bytearray | memoryview, ATTACHMENT))
+            rest -= ATTACHMENT_TYPES
+        messages = frozenset(each for each in rest if isinstance(each, type) and issubclass(each, Message))
+        if messages:
+            members.append((tuple(messages), self.plan_messages(messages)))
+        members += [(each, self.plan(each)) for each in arguments if each in rest and each not in messages]
+        return members[0][1] if len(members) == 1 else plan_choice(members)
+
+
+def plan_choice(members: list[tuple[Any, Plan]]) -> Plan:
+    """Plan a union of types that msgpack keeps apart."""
+    by_wire: dict[type, Plan] = {}
+    for _, plan in members:
+        for wire in plan.wires:
+            if wire in by_wire:
+                raise TypeError(f"{by_wire[wire].expected} and {plan.expected} look alike on the wire")
+            by_wire[wire] = plan
+    expected = " or ".join(plan.expected for _, plan in members)
+    writers = [(claims(hint), plan.write) for hint, plan in members if plan.write]
+
+    def write(value: Any, attachments: list[Any]) -> Any:
+        for claimed, writer in writers:
+            if claimed(value):
+                return writer(value, attachments)
+        return value
+
+    def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        plan = by_wire.get(value.__class__)
+        if plan is None:
+            raise Malformed(expected, value)
+        return value if plan.read is None else plan.read(value, attachments, bind)
+
+    return Plan(expected, frozenset(by_wire), write if writers else None, read)
+
+
+def claims(hint: Any) -> Callable[[object], bool]:
+    """Return the test whether a value is of a union's member; a ref, being a protocol, is what is not plain data."""
+    if hint is RpcEndpointRef:
+        return lambda value: not isinstance(value, int | str | bytes | float | dict | None)
+    origin = get_origin(hint)
+    kind = origin if isinstance(origin, type) and origin is not types.UnionType else hint
+    return lambda value: isinstance(value, kind)

@@ -1,0 +1,6 @@
+"""Settings of every test run, made before minispark is imported: frozen messages, and local delivery through bytes."""
+
+import os
+
+os.environ["MINISPARK_FROZEN_MESSAGES"] = "1"
+os.environ["MINISPARK_RPC_LOOPBACKENCODE"] = "true"
