@@ -7,7 +7,7 @@ anybody itself. Source: Spark's TaskContextImpl.
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from minispark.errors import FetchFailedError, TaskKilled, TaskListenerError
 from minispark.messages.task import TaskDescription
@@ -38,13 +38,25 @@ def set_current(context: "TaskContextImpl | None") -> None:
     of_this_thread.context = context
 
 
+class KillState(Protocol):
+    """Whether an attempt was asked to stop."""
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was."""
+
+    @property
+    def reason(self) -> str:
+        """Why; empty if it was not."""
+
+
 class TaskContextImpl:
     """The context of one attempt.
 
     Args:
         task: what the attempt was launched with.
         metrics: counted up while it runs.
-        kill_reason: tells why the attempt was asked to stop; None if it was not.
+        kill: tells whether and why the attempt was asked to stop.
         open_shuffle: makes the attempt's view of the shuffle at its first use.
 
     Attributes:
@@ -58,7 +70,7 @@ class TaskContextImpl:
         "fetch_failure",
         "finished",
         "invoking",
-        "kill_reason",
+        "kill",
         "lock",
         "metrics",
         "open_shuffle",
@@ -70,12 +82,12 @@ class TaskContextImpl:
         self,
         task: TaskDescription,
         metrics: MutableTaskMetrics,
-        kill_reason: Callable[[], str | None],
+        kill: KillState,
         open_shuffle: "Callable[[TaskContextImpl], ShuffleAccess]",
     ) -> None:
         self.task = task
         self.metrics = metrics
-        self.kill_reason = kill_reason
+        self.kill = kill
         self.open_shuffle = open_shuffle
         self.opened_shuffle: ShuffleAccess | None = None
         self.fetch_failure: FetchFailedError | None = None
@@ -122,13 +134,12 @@ class TaskContextImpl:
 
     def is_interrupted(self) -> bool:
         """Tell whether the attempt was asked to stop."""
-        return self.kill_reason() is not None
+        return self.kill.killed
 
     def kill_task_if_interrupted(self) -> None:
         """Raise TaskKilled if the attempt was asked to stop: for user code that looks from time to time."""
-        reason = self.kill_reason()
-        if reason is not None:
-            raise TaskKilled(reason)
+        if self.kill.killed:
+            raise TaskKilled(self.kill.reason)
 
     def is_completed(self) -> bool:
         """Tell whether the attempt has ended."""

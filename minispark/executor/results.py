@@ -1,0 +1,101 @@
+"""From the value of a task to the result that is reported: sent along, left as a file, or dropped if too large.
+
+Called by `task_runner`, inside the user-code bracket: a kill may strike anywhere and leaves no file behind.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from minispark.conf import SparkConf
+from minispark.ids import TaskId, task_result_block_id
+from minispark.messages.task import DirectResult, IndirectResult
+from minispark.rdd.closures import dumps
+from minispark.storage.batches import dump_batches, dump_value
+
+__all__ = ["ResultLimits", "serialise"]
+
+FRAME_RESERVE: Final = 64 << 10  # of rpc.message.maxSize, for what travels with a result
+NOTHING: Final = DirectResult(True, ())
+
+
+@dataclass(frozen=True, slots=True)
+class ResultLimits:
+    """From which sizes, in bytes, a result is not sent along (`direct`), and not kept at all (`total`; 0: never)."""
+
+    direct: int
+    total: int
+
+    @classmethod
+    def of(cls, conf: SparkConf) -> "ResultLimits":
+        """Read the limits from the settings; a result is never sent along if no frame could hold it."""
+        frame = max(conf.rpc_message_max_size - FRAME_RESERVE, 0)
+        return cls(min(conf.task_max_direct_result_size, frame), conf.driver_max_result_size)
+
+
+def serialise(value: Any, task_id: TaskId, limits: ResultLimits, directory: str) -> DirectResult | IndirectResult:
+    """Pickle the value of a task.
+
+    Args:
+        value: a list (exactly) is pickled as batches of rows, anything else whole.
+        task_id: names the block of a large result.
+        limits: what is large.
+        directory: the executor's session directory; the block goes into its `blocks`.
+
+    Raises:
+        PicklingError: the value cannot be pickled.
+    """
+    if type(value) is not list:
+        data = dump_value(value, dumps)
+        if len(data) <= limits.direct:
+            return DirectResult(False, (data,))
+        return keep(iter((data,)), False, task_id, limits, directory)
+    if not value:
+        return NOTHING
+    batches = dump_batches(value, fallback=dumps)
+    first: list[bytes] = []
+    size = 0
+    for data in batches:
+        first.append(data)
+        size += len(data)
+        if size > limits.direct:
+            return keep(chained(first, batches), True, task_id, limits, directory)
+    return DirectResult(True, tuple(first))
+
+
+def chained(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what was made before, letting go of it, and then the rest."""
+    first.reverse()
+    while first:
+        yield first.pop()
+    yield from rest
+
+
+def keep(
+    batches: Iterator[bytes], rows: bool, task_id: TaskId, limits: ResultLimits, directory: str
+) -> IndirectResult:
+    """Write batches to the block's file; once they exceed the bound only their sizes are kept."""
+    block_id = task_result_block_id(task_id)
+    folder = os.path.join(directory, "blocks")
+    path = os.path.join(folder, block_id)
+    os.makedirs(folder, exist_ok=True)
+    sizes: list[int] = []
+    total = 0
+    kept = False
+    try:
+        with open(path, "wb") as file:
+            for data in batches:
+                sizes.append(len(data))
+                total += len(data)
+                if not limits.total or total <= limits.total:
+                    file.write(data)
+        kept = not limits.total or total <= limits.total
+    finally:
+        if not kept:  # too large, or the disk is full, or the task was killed
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+    if not kept:
+        return IndirectResult(block_id, total, rows, "", ())
+    return IndirectResult(block_id, total, rows, path, tuple(sizes))

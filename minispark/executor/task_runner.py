@@ -1,0 +1,234 @@
+"""One attempt of one task, from its description to its outcome: decode, run, serialise, classify.
+
+`runner_main`, `thread_pool` and `inline_pool` call `TaskRunner.run`; it never raises. It is synchronous
+and knows nothing of how its questions reach the executor. Source: Spark's `Executor.TaskRunner`.
+"""
+
+from types import TracebackType
+from typing import Final, Protocol
+
+from minispark.conf import SparkConf
+from minispark.errors import CommitDeniedError, FetchFailedError, TaskKilled
+from minispark.executor.failures import describe
+from minispark.executor.metrics import SYSTEM, Clocks, TaskClock
+from minispark.executor.results import ResultLimits, serialise
+from minispark.executor.task_context import TaskContextImpl, set_current
+from minispark.ids import BinaryId, ShuffleId
+from minispark.messages import task as values
+from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerRequest
+from minispark.messages.task import BlockManagerId, MapStatus, Success, TaskDescription, TaskOutcome, TaskResult
+from minispark.rdd import closures
+from minispark.rdd.node import Partition
+from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess
+from minispark.rdd.tasks import ShuffleMapTask, TaskWork
+from minispark.shuffle.access import Shuffles
+
+__all__ = ["RunnerServices", "TaskRunner", "UserCode"]
+
+MAX_WORKS: Final = 64
+MAX_WORK_BYTES: Final = 64 << 20
+MAX_MAP_OUTPUTS: Final = 16
+
+# Not masked by a fetch failure: rerunning the map tasks would not help.
+FATAL: Final = (MemoryError,)
+
+
+class UserCode(Protocol):
+    """The bracket around user code: where a kill may strike.
+
+    As a context manager it raises TaskKilled on entry if the attempt was killed before, and from then until exit
+    wherever a kill reaches the code inside; at most once, and never after exit.
+    """
+
+    @property
+    def killed(self) -> bool:
+        """Whether the current attempt was asked to end."""
+
+    @property
+    def reason(self) -> str:
+        """Why; empty if it was not."""
+
+    def __enter__(self) -> object:
+        """Let kills in."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let no kill in any more."""
+
+
+class RunnerServices(Protocol):
+    """What a runner gives to the tasks it runs."""
+
+    @property
+    def location(self) -> BlockManagerId:
+        """Where the executor's blocks are: what the tasks write is found there."""
+
+    @property
+    def conf(self) -> SparkConf:
+        """The application's settings."""
+
+    @property
+    def user_code(self) -> UserCode:
+        """The bracket of this runner."""
+
+    def ask(self, request: RunnerRequest) -> Binary | MapOutputs:
+        """Ask the executor and wait for its answer.
+
+        Raises:
+            MiniSparkError: it could not answer; the text says why.
+        """
+
+
+class TaskRunner:
+    """Runs attempts, one after another; keeps what the next ones can use again.
+
+    Args:
+        services: the runner's side.
+        clocks: where durations come from.
+    """
+
+    def __init__(self, services: RunnerServices, clocks: Clocks = SYSTEM) -> None:
+        self.services = services
+        self.user_code = services.user_code
+        self.clocks = clocks
+        self.limits = ResultLimits.of(services.conf)
+        self.works = Works()
+        self.map_outputs: dict[ShuffleId, MapOutputs] = {}
+
+    def run(self, task: TaskDescription) -> TaskOutcome:
+        """Run an attempt and say how it ended; nothing of it runs afterwards."""
+        metrics = MutableTaskMetrics()
+        clock = TaskClock(self.clocks, metrics)
+        context = TaskContextImpl(task, metrics, self.user_code, self.open_shuffle)
+        set_current(context)
+        try:
+            result = self.result_of(task, context, clock)
+            if not self.user_code.killed:
+                clock.stop()
+                return Success(result, metrics.snapshot())
+            raise TaskKilled(self.user_code.reason)  # it came too late to interrupt, not too late to count
+        except BaseException as error:  # noqa: BLE001 — whatever user code does is an outcome
+            self.works.forget(task.binary_id)  # what a failed attempt left behind in its closure is its own
+            context.end_with(error)
+            clock.stop()
+            return self.classify(error, context)
+        finally:
+            set_current(None)
+
+    def result_of(self, task: TaskDescription, context: TaskContextImpl, clock: TaskClock) -> TaskResult:
+        """Decode, run and serialise; raises whatever user code raises.
+
+        Decoding is outside of the bracket: a kill inside an import would leave half a module behind.
+        """
+        work = self.works.get(task.binary_id) or self.load(task.binary_id)
+        partition = closures.loads(task.partition_data) if task.partition_data else Partition(task.partition)
+        clock.decoded()
+        with self.user_code:
+            context.kill_task_if_interrupted()
+            try:
+                value = work.run(partition, context)
+            except StopIteration as error:
+                # Whoever iterates over this would take it for the end of its records.
+                raise RuntimeError("user code raised StopIteration outside of an iterator") from error
+            context.mark_completed()
+            context.kill_task_if_interrupted()
+            if context.fetch_failure is not None:
+                raise context.fetch_failure
+            if isinstance(value, MapStatus) and isinstance(work, ShuffleMapTask):
+                return value
+            result = serialise(value, task.task_id, self.limits, self.services.location.directory)
+        context.metrics.result_size_bytes = size_of(result)
+        return result
+
+    def load(self, binary_id: BinaryId) -> TaskWork:
+        """Get a stage's work from the executor and decode it."""
+        data = self.binary(binary_id)
+        work: TaskWork = self.prepare(closures.loads(data))
+        self.works.put(binary_id, work, len(data))
+        return work
+
+    def binary(self, binary_id: BinaryId) -> bytes | bytearray | memoryview:
+        """Ask for the content of a binary."""
+        answer = self.services.ask(NeedBinary(binary_id))
+        assert isinstance(answer, Binary)
+        return answer.data
+
+    def prepare(self, work: TaskWork) -> TaskWork:
+        """Change freshly decoded work before it is kept; for pools that watch their tasks from inside."""
+        return work
+
+    def open_shuffle(self, context: TaskContextImpl) -> ShuffleAccess:
+        """Make an attempt's view of the shuffle."""
+        services = self.services
+        return Shuffles(services.location, services.conf, self.outputs_of, context)
+
+    def outputs_of(self, shuffle_id: ShuffleId, epoch: int) -> bytes | bytearray | memoryview:
+        """Return the packed map statuses of a shuffle, as of an epoch or later."""
+        known = self.map_outputs.get(shuffle_id)
+        if known is None or known.epoch < epoch:
+            answer = self.services.ask(NeedMapOutputs(shuffle_id, epoch))
+            assert isinstance(answer, MapOutputs)
+            known = answer
+            self.map_outputs.pop(shuffle_id, None)
+            if len(self.map_outputs) >= MAX_MAP_OUTPUTS:
+                self.map_outputs.pop(next(iter(self.map_outputs)))
+            self.map_outputs[shuffle_id] = known
+        return known.data
+
+    def classify(self, error: BaseException, context: TaskContextImpl) -> TaskOutcome:
+        """Say what an exception means for the scheduler; the first that applies counts."""
+        metrics = context.metrics.snapshot()
+        if self.user_code.killed:
+            return values.TaskKilled(self.user_code.reason, metrics)
+        if isinstance(error, TaskKilled):
+            return values.TaskKilled(str(error), metrics)
+        fetch = context.fetch_failure or error
+        if isinstance(fetch, FetchFailedError) and not isinstance(error, FATAL):
+            assert isinstance(fetch.failure, values.FetchFailed)
+            return fetch.failure
+        if isinstance(error, CommitDeniedError):
+            assert isinstance(error.denial, values.TaskCommitDenied)
+            return error.denial
+        return describe(error, metrics)
+
+
+class Works:
+    """The decoded work of the stages that ran here last, so that only the first task of each pays for decoding."""
+
+    def __init__(self) -> None:
+        self.entries: dict[BinaryId, tuple[TaskWork, int]] = {}
+        self.latest: BinaryId | None = None
+        self.size_bytes = 0
+
+    def get(self, binary_id: BinaryId) -> TaskWork | None:
+        """Return a stage's work if it is here."""
+        entry = self.entries.get(binary_id)
+        if entry is None:
+            return None
+        if binary_id != self.latest:
+            del self.entries[binary_id]
+            self.entries[binary_id] = entry  # the last of a dict is the one used last
+            self.latest = binary_id
+        return entry[0]
+
+    def put(self, binary_id: BinaryId, work: TaskWork, size_bytes: int) -> None:
+        """Keep a stage's work, and drop those used longest ago beyond the bounds."""
+        self.entries[binary_id] = (work, size_bytes)
+        self.latest = binary_id
+        self.size_bytes += size_bytes
+        while len(self.entries) > 1 and (len(self.entries) > MAX_WORKS or self.size_bytes > MAX_WORK_BYTES):
+            self.forget(next(iter(self.entries)))
+
+    def forget(self, binary_id: BinaryId) -> None:
+        """Drop a stage's work; the next task of it decodes again."""
+        entry = self.entries.pop(binary_id, None)
+        if entry is not None:
+            self.size_bytes -= entry[1]
+
+
+def size_of(result: values.DirectResult | values.IndirectResult) -> int:
+    """Return the bytes of a pickled result."""
+    if isinstance(result, values.IndirectResult):
+        return result.size_bytes
+    return sum(map(len, result.batches))
