@@ -1,0 +1,170 @@
+"""The DAGScheduler endpoint: performs what the machine in `logic/dag.py` decides. Source: Spark's DAGScheduler."""
+
+import logging
+from typing import Protocol, assert_never
+
+from minispark.conf import SparkConf
+from minispark.ids import JobId
+from minispark.messages.listener import EventSink, TaskEnd, TaskInfo, TaskStart
+from minispark.messages.scheduler import (
+    AllJobsCancelled,
+    ExecutorAdded,
+    ExecutorRemoved,
+    JobCancelled,
+    JobGroupCancelled,
+    JobSubmitted,
+    KillTaskSet,
+    PartitionCompleted,
+    ResubmitFailedStages,
+    ShuffleForgotten,
+    SubmitTaskSet,
+    TaskEnded,
+    TaskSetFailed,
+    TaskStarted,
+    ToDagScheduler,
+)
+from minispark.messages.task import DirectResult
+from minispark.rpc.endpoint import CallContext, RpcEndpoint
+from minispark.rpc.ref import RpcEndpointRef
+from minispark.rpc.world import World
+from minispark.scheduler.logic.dag import DagState
+from minispark.scheduler.logic.effects import DeliverResult, Effect, FailJob, Post, ResubmitLater, SucceedJob
+from minispark.scheduler.logic.job import JobFailure
+from minispark.shuffle.logic.map_outputs import MapOutputs
+
+__all__ = ["DAGScheduler", "JobListener"]
+
+logger = logging.getLogger(__name__)
+
+
+class JobListener(Protocol):
+    """The owner of jobs; called on the driver's loop."""
+
+    def task_succeeded(self, job_id: JobId, position: int, result: DirectResult) -> None:
+        """Take one partition's result."""
+
+    def job_succeeded(self, job_id: JobId) -> None:
+        """All results were delivered."""
+
+    def job_failed(self, job_id: JobId, failure: JobFailure) -> None:
+        """There is nothing more to come."""
+
+
+class DAGScheduler(RpcEndpoint):
+    """From jobs to task sets.
+
+    Args:
+        conf: attempts that are tolerated.
+        world: for times, and the delay before a resubmission.
+        map_outputs: the table of map outputs; this endpoint is the only one that writes it.
+        jobs: told of results and ends.
+        events: told everything else.
+    """
+
+    def __init__(
+        self, conf: SparkConf, world: World, map_outputs: MapOutputs, jobs: JobListener, events: EventSink
+    ) -> None:
+        self.state = DagState(
+            map_outputs,
+            max_consecutive_attempts=conf.stage_max_consecutive_attempts,
+            max_attempts=conf.stage_max_attempts,
+        )
+        self.world = world
+        self.jobs = jobs
+        self.events = events
+        self.task_scheduler: RpcEndpointRef | None = None
+
+    def attach(self, task_scheduler: RpcEndpointRef) -> None:
+        """Say who runs the task sets; the two need each other, so it cannot be an argument."""
+        self.task_scheduler = task_scheduler
+
+    def receive(self, message: ToDagScheduler, context: CallContext) -> None:  # noqa: C901  # one match, one line a case
+        """Handle one message, then do what the machine wants done."""
+        state = self.state
+        state.now = self.world.wall()
+        match message:
+            case TaskEnded():
+                if self.events.wants_tasks:
+                    self.post_task_end(message)
+                state.task_ended(message)
+            case TaskStarted():
+                self.post_task_start(message)
+            case JobSubmitted():
+                state.submit_job(message)
+            case JobCancelled():
+                state.cancel_job(message.job_id, message.reason)
+            case JobGroupCancelled():
+                state.cancel_group(message.group, message.reason)
+            case AllJobsCancelled():
+                state.cancel_all(message.reason)
+            case TaskSetFailed():
+                state.task_set_failed(message)
+            case ResubmitFailedStages():
+                state.resubmit_failed_stages()
+            case ExecutorAdded():
+                state.executor_added(message.executor_id)
+            case ExecutorRemoved():
+                state.executor_removed(message.executor_id, files_lost=True)
+            case ShuffleForgotten():
+                state.forget_shuffle(message.shuffle_id)
+            case _:
+                assert_never(message)
+        if state.effects:
+            for effect in state.take_effects():
+                self.perform(effect)
+
+    def perform(self, effect: Effect) -> None:
+        """Do one thing that the machine wants done."""
+        match effect:
+            case DeliverResult():
+                self.jobs.task_succeeded(effect.job_id, effect.position, effect.result)
+            case SubmitTaskSet() | KillTaskSet() | PartitionCompleted():
+                assert self.task_scheduler is not None
+                self.task_scheduler.send(effect)
+            case Post():
+                self.events.post(effect.event)
+            case SucceedJob():
+                self.jobs.job_succeeded(effect.job_id)
+            case FailJob():
+                self.jobs.job_failed(effect.job_id, effect.failure)
+            case ResubmitLater():
+                self.world.call_later(effect.delay_s, self.send_resubmit)
+            case _:
+                assert_never(effect)
+
+    def send_resubmit(self) -> None:
+        """Have the failed stages resubmitted, unless the endpoint stopped meanwhile."""
+        if self._ref is not None:
+            self._ref.send(ResubmitFailedStages())
+
+    def on_error(self, error: BaseException) -> None:
+        """Give all jobs up: after an error of its own the machine cannot be trusted with them."""
+        logger.error("the DAG scheduler failed; all jobs are given up", exc_info=error)
+        self.state.effects.clear()
+        self.state.cancel_all(f"the DAG scheduler failed: {type(error).__name__}: {error}")
+        for effect in self.state.take_effects():
+            self.perform(effect)
+
+    def post_task_start(self, started: TaskStarted) -> None:
+        """Tell the listeners that an attempt was launched."""
+        info = self.task_info(started, self.state.now, 0.0)
+        self.events.post(TaskStart(started.stage_id, started.stage_attempt, info))
+
+    def post_task_end(self, ended: TaskEnded) -> None:
+        """Tell the listeners that an attempt ended."""
+        info = self.task_info(ended, ended.launched_s, self.state.now)
+        self.events.post(TaskEnd(ended.stage_id, ended.stage_attempt, info, ended.reason))
+
+    @staticmethod
+    def task_info(task: TaskStarted | TaskEnded, launched_s: float, finished_s: float) -> TaskInfo:
+        """Describe an attempt for listeners."""
+        return TaskInfo(
+            task.task_id,
+            task.index,
+            task.attempt_number,
+            task.partition,
+            task.executor_id,
+            task.host,
+            launched_s,
+            finished_s,
+        )

@@ -1,0 +1,107 @@
+"""Local mode's backend: one executor, in the driver's own process.
+
+LocalEndpoint is an endpoint, not a set of calls, for Spark's reason: the scheduler calls the backend while it handles
+a message, and the backend calls the scheduler while it handles one; with messages between them neither re-enters the
+other. Source: Spark's LocalEndpoint and LocalSchedulerBackend.
+"""
+
+from typing import assert_never
+
+from minispark.ids import ExecutorId, TaskId
+from minispark.messages.cluster import ExecutorStopped, KillTask, LaunchTasks, StatusUpdate, StopExecutor
+from minispark.messages.scheduler import ReviveOffers
+from minispark.rpc.endpoint import CallContext, RpcEndpoint
+from minispark.rpc.ref import RpcEndpointRef
+from minispark.scheduler.backend import TaskOffers, WorkerOffer
+
+__all__ = ["LOCAL_EXECUTOR_ID", "LocalEndpoint", "LocalSchedulerBackend"]
+
+LOCAL_EXECUTOR_ID = ExecutorId("driver")
+
+
+class LocalEndpoint(RpcEndpoint):
+    """Counts the local executor's free cores and offers them.
+
+    Args:
+        scheduler: takes offers and status updates.
+        executor: runs the tasks.
+        host: the name of this host.
+        cores: how many tasks may run at once.
+    """
+
+    def __init__(self, scheduler: TaskOffers, executor: RpcEndpointRef, host: str, cores: int) -> None:
+        self.scheduler = scheduler
+        self.executor = executor
+        self.host = host
+        self.free_cores = cores
+        self.cores_of: dict[TaskId, int] = {}
+
+    def receive(self, message: ReviveOffers | StatusUpdate | ExecutorStopped, context: CallContext) -> None:
+        """Handle one message."""
+        match message:
+            case StatusUpdate():
+                self.status_update(message)
+            case ReviveOffers():
+                self.make_offers()
+            case ExecutorStopped():
+                pass
+            case _:
+                assert_never(message)
+
+    def status_update(self, update: StatusUpdate) -> None:
+        """Take the cores of an ended attempt back, tell the scheduler, offer what is free."""
+        if update.state.is_finished:
+            self.free_cores += self.cores_of.pop(update.task_id, 0)
+        self.scheduler.status_update(update)
+        if update.state.is_finished:
+            self.make_offers()
+
+    def make_offers(self) -> None:
+        """Offer all free cores and launch what the scheduler gives."""
+        if self.free_cores <= 0:
+            return
+        tasks = self.scheduler.resource_offers([WorkerOffer(LOCAL_EXECUTOR_ID, self.host, self.free_cores)])
+        if not tasks:
+            return
+        for task in tasks:
+            self.cores_of[task.task_id] = task.cpus
+            self.free_cores -= task.cpus
+        self.executor.send(LaunchTasks(tuple(tasks)))
+
+
+class LocalSchedulerBackend:
+    """The SchedulerBackend of local mode.
+
+    Args:
+        cores: how many tasks run at once.
+        executor: the executor's ref.
+        stop_deadline_s: how long the executor may take to stop.
+    """
+
+    def __init__(self, cores: int, executor: RpcEndpointRef, stop_deadline_s: float) -> None:
+        self.cores = cores
+        self.executor = executor
+        self.stop_deadline_s = stop_deadline_s
+        self.endpoint: RpcEndpointRef | None = None
+
+    def attach(self, endpoint: RpcEndpointRef) -> None:
+        """Say who counts the cores."""
+        self.endpoint = endpoint
+
+    def revive_offers(self) -> None:
+        """Have free cores offered soon."""
+        if self.endpoint is not None:
+            self.endpoint.send(ReviveOffers())
+
+    def kill_task(self, task_id: TaskId, executor_id: ExecutorId, interrupt: bool, reason: str) -> None:
+        """End an attempt."""
+        self.executor.send(KillTask(task_id, executor_id, interrupt, reason))
+
+    @property
+    def max_concurrent_tasks(self) -> int:
+        """How many tasks the executor runs at once."""
+        return self.cores
+
+    async def stop(self) -> None:
+        """End the executor and its runners."""
+        await self.executor.ask(StopExecutor(), timeout_s=self.stop_deadline_s * 2)

@@ -1,0 +1,370 @@
+"""The DAG scheduler's machine: jobs and stages, from submission to the last result.
+
+It takes the messages addressed to the DAGScheduler endpoint and returns effects; it owns the table of map outputs.
+Everything it keeps about a job is gone when the job is: `assert_empty()` says so after every test.
+Source: Spark's DAGScheduler.
+"""
+
+from typing import Literal
+
+from minispark.ids import ExecutorId, JobId, ShuffleId, StageId
+from minispark.messages.listener import JobEnd, JobStart, StageCompleted, StageSubmitted
+from minispark.messages.scheduler import (
+    JobSubmitted,
+    KillTaskSet,
+    PartitionCompleted,
+    SubmitTaskSet,
+    TaskEnded,
+    TaskSetFailed,
+    pack_integers,
+)
+from minispark.messages.task import DirectResult, FetchFailed, MapStatus, Resubmitted, Success
+from minispark.scheduler.logic.effects import DeliverResult, Effect, FailJob, Post, ResubmitLater, SucceedJob
+from minispark.scheduler.logic.job import ActiveJob, JobFailure
+from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage, StageAttempt
+from minispark.scheduler.logic.stages import StageTable
+from minispark.shuffle.logic.map_outputs import MapOutputs
+
+__all__ = ["RESUBMIT_DELAY_S", "DagState"]
+
+RESUBMIT_DELAY_S = 0.2
+"""Fetch failures that arrive within this time are answered by one resubmission."""
+
+CHUNK = 4096
+"""Tasks in one SubmitTaskSet message: no callback that handles one is long."""
+
+
+class DagState:
+    """All jobs of an application.
+
+    Args:
+        map_outputs: the table of map outputs, written here only.
+        max_consecutive_attempts: fetch failures of a stage in a row before its jobs are given up.
+        max_attempts: attempts of a stage in all before its jobs are given up.
+    """
+
+    def __init__(
+        self, map_outputs: MapOutputs, *, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31
+    ) -> None:
+        self.map_outputs = map_outputs
+        self.stages = StageTable(map_outputs)
+        self.max_consecutive_attempts = max_consecutive_attempts
+        self.max_attempts = max_attempts
+        self.jobs: dict[JobId, ActiveJob] = {}
+        # Dicts, not sets: their order is the order of insertion, and a replay decides alike.
+        self.waiting: dict[StageId, Stage] = {}
+        self.running: dict[StageId, Stage] = {}
+        self.failed: dict[StageId, Stage] = {}
+        # Two epochs per executor, for two purposes: its tasks' late completions are not to be trusted; its files are
+        # gone. They differ when a shuffle service keeps the files of a lost executor.
+        self.executor_failure_epoch: dict[ExecutorId, int] = {}
+        self.files_lost_epoch: dict[ExecutorId, int] = {}
+        self.effects: list[Effect] = []
+        self.now = 0.0
+
+    def take_effects(self) -> list[Effect]:
+        """Return what is to be done since the last call, in order."""
+        effects, self.effects = self.effects, []
+        return effects
+
+    # -- submission --------------------------------------------------------------------------------------------------
+
+    def submit_job(self, submitted: JobSubmitted) -> None:
+        """Accept a job: cut its lineage into stages and start those that can run."""
+        job_id = submitted.job_id
+        if not submitted.partitions:
+            self.effects.append(Post(JobStart(job_id, self.now, (), submitted.properties)))
+            self.effects.append(Post(JobEnd(job_id, self.now, "succeeded", "")))
+            self.effects.append(SucceedJob(job_id))
+            return
+        final = self.stages.create(submitted)
+        stages = self.stages.of_job(job_id)
+        job = ActiveJob(
+            job_id, final, submitted.call_site, submitted.properties, {stage.stage_id for stage in stages}
+        )
+        self.jobs[job_id] = job
+        infos = tuple(stage.info() for stage in stages)
+        self.effects.append(Post(JobStart(job_id, self.now, infos, dict(submitted.properties))))
+        self.submit_stage(final)
+
+    def submit_stage(self, stage: Stage) -> None:
+        """Run a stage if its parents' outputs are there; otherwise run those first and let it wait."""
+        pending = [stage]
+        while pending:
+            stage = pending.pop()
+            if not stage.job_ids or self.is_underway(stage):
+                continue
+            if stage.next_attempt >= self.max_attempts:
+                self.abort_stage(stage, self.too_many_attempts(stage))
+                continue
+            missing = [parent for parent in stage.parents if not self.stages.is_available(parent)]
+            if missing:
+                self.waiting[stage.stage_id] = stage
+                # The list is a stack: the parent with the lowest id is to go first.
+                pending.extend(sorted(missing, key=lambda parent: parent.stage_id, reverse=True))
+            else:
+                self.submit_missing_tasks(stage)
+
+    def is_underway(self, stage: Stage) -> bool:
+        """Tell whether a stage runs, waits for its parents, or waits to be resubmitted."""
+        return stage.stage_id in self.running or stage.stage_id in self.waiting or stage.stage_id in self.failed
+
+    def submit_missing_tasks(self, stage: Stage) -> None:
+        """Start a new attempt over the partitions that have no output yet."""
+        missing = self.stages.missing_partitions(stage)
+        number = stage.next_attempt
+        stage.next_attempt = number + 1
+        stage.attempt = StageAttempt(number, len(missing), self.now)
+        if isinstance(stage, MapStage):
+            stage.pending = set(missing)
+        properties = self.jobs[min(stage.job_ids)].properties
+        self.running[stage.stage_id] = stage
+        self.effects.append(Post(StageSubmitted(stage.info(), properties)))
+        if not missing:
+            # Everything was registered meanwhile, or a map side without partitions.
+            assert isinstance(stage, MapStage)
+            self.complete_map_stage(stage)
+            return
+        for start in range(0, len(missing), CHUNK):
+            chunk = missing[start : start + CHUNK]
+            self.effects.append(
+                SubmitTaskSet(
+                    stage.stage_id,
+                    number,
+                    min(stage.job_ids),
+                    isinstance(stage, MapStage),
+                    stage.binary_id,
+                    self.map_outputs.epoch,
+                    stage.shuffle_ids,
+                    pack_integers(chunk),
+                    len(missing),
+                    start + CHUNK >= len(missing),
+                    properties,
+                )
+            )
+
+    # -- the ends of tasks -------------------------------------------------------------------------------------------
+
+    def task_ended(self, ended: TaskEnded) -> None:
+        """Take the end of an attempt; ends of tasks whose stage nobody needs any more change nothing."""
+        stage = self.stages.by_id.get(ended.stage_id)
+        if stage is None:
+            return
+        match ended.reason:
+            case Success():
+                self.task_succeeded(stage, ended, ended.reason)
+            case FetchFailed():
+                self.fetch_failed(stage, ended, ended.reason)
+            case Resubmitted() if isinstance(stage, MapStage):
+                stage.pending.add(ended.partition)
+            case _:
+                pass  # the task set retries or fails as a whole
+
+    def task_succeeded(self, stage: Stage, ended: TaskEnded, success: Success) -> None:
+        """Deliver a result or register a map output."""
+        if stage.attempt is not None and stage.attempt.number != ended.stage_attempt:
+            self.effects.append(PartitionCompleted(stage.stage_id, ended.partition))
+        if stage.attempt is not None:
+            stage.attempt.add(success.metrics)
+        if isinstance(stage, ResultStage):
+            assert isinstance(success.result, DirectResult)
+            self.result_delivered(stage, ended.partition, success.result)
+        elif isinstance(stage, MapStage):
+            assert isinstance(success.result, MapStatus)
+            self.map_output_written(stage, ended, success.result)
+
+    def result_delivered(self, stage: ResultStage, partition: int, result: DirectResult) -> None:
+        """Pass on the first result of a partition; the last one ends the job."""
+        position = stage.position(partition)
+        if stage.finished[position]:
+            return
+        stage.finished[position] = 1
+        stage.num_finished += 1
+        (job_id,) = stage.job_ids
+        self.effects.append(DeliverResult(job_id, position, result))
+        if stage.num_finished == len(stage.finished):
+            if stage.next_attempt > 1:
+                self.effects.append(KillTaskSet(stage.stage_id, True, "the stage is finished"))
+            self.end_stage(stage)
+            self.end_job(job_id, "succeeded", "")
+            self.effects.append(SucceedJob(job_id))
+
+    def map_output_written(self, stage: MapStage, ended: TaskEnded, status: MapStatus) -> None:
+        """Register a map output; the last one ends the stage."""
+        stage.pending.discard(ended.partition)
+        # An executor lost at or after this task's epoch may have lost the files with it: the task will run again.
+        if self.executor_failure_epoch.get(ended.executor_id, -1) < ended.epoch:
+            self.map_outputs.register(stage.shuffle_id, status)
+        if stage.stage_id in self.running and not stage.pending:
+            self.complete_map_stage(stage)
+
+    def complete_map_stage(self, stage: MapStage) -> None:
+        """End a map stage whose tasks all ended, and run what waited for it."""
+        self.end_stage(stage)
+        # Executors drop statuses that they know from an older epoch.
+        self.map_outputs.increment_epoch()
+        if not self.stages.is_available(stage):
+            self.submit_stage(stage)
+            return
+        children = [waiting for waiting in self.waiting.values() if stage in waiting.parents]
+        for child in sorted(children, key=lambda waiting: waiting.first_job_id):
+            del self.waiting[child.stage_id]
+            self.submit_stage(child)
+
+    # -- failures ----------------------------------------------------------------------------------------------------
+
+    def fetch_failed(self, stage: Stage, ended: TaskEnded, failure: FetchFailed) -> None:
+        """Drop the map output that could not be read and run its stage, then the failed one, again in a moment."""
+        if stage.attempt is None or stage.attempt.number != ended.stage_attempt:
+            return
+        map_stage = self.stages.by_shuffle[failure.shuffle_id]
+        stage.failed_attempts.add(ended.stage_attempt)
+        too_many = len(stage.failed_attempts) >= self.max_consecutive_attempts
+        if stage.stage_id in self.running:
+            self.end_stage(stage, failure.message)
+        if failure.map_index >= 0 and failure.location is not None:
+            self.map_outputs.unregister(failure.shuffle_id, failure.map_index, failure.location)
+        if too_many or stage.next_attempt >= self.max_attempts:
+            self.abort_stage(stage, self.too_many_attempts(stage, failure))
+        else:
+            if stage.stage_id not in self.failed:
+                self.effects.append(ResubmitLater(RESUBMIT_DELAY_S))
+            self.failed[stage.stage_id] = stage
+            self.failed[map_stage.stage_id] = map_stage
+        if failure.location is not None and not failure.only_this_output:
+            self.executor_failed(failure.location.executor_id, ended.epoch, files_lost=True)
+
+    def resubmit_failed_stages(self) -> None:
+        """Submit the stages that failed since the last time, parents first."""
+        failed = sorted(self.failed.values(), key=lambda stage: stage.first_job_id)
+        self.failed.clear()
+        for stage in failed:
+            self.submit_stage(stage)
+
+    def task_set_failed(self, failed: TaskSetFailed) -> None:
+        """Give up every job that needs a stage whose task set was given up."""
+        stage = self.stages.by_id.get(failed.stage_id)
+        if stage is not None:
+            failure = JobFailure(
+                failed.kind,
+                failed.message,
+                failed.failure,
+                failed.stage_id,
+                failed.partition,
+                failed.attempt_number,
+                failed.executor_id,
+                stage.name,
+            )
+            self.abort_stage(stage, failure)
+
+    def abort_stage(self, stage: Stage, failure: JobFailure) -> None:
+        """Give up every job that needs this stage."""
+        for job_id in sorted(stage.job_ids):
+            self.fail_job(job_id, failure)
+
+    def too_many_attempts(self, stage: Stage, failure: FetchFailed | None = None) -> JobFailure:
+        """Say why a stage is not attempted again."""
+        reason = f"; the last attempt could not fetch: {failure.message}" if failure is not None else ""
+        if stage.next_attempt >= self.max_attempts:
+            limit = f"it was attempted {stage.next_attempt} times (minispark.stage.maxAttempts)"
+        else:
+            limit = f"{len(stage.failed_attempts)} attempts in a row failed (minispark.stage.maxConsecutiveAttempts)"
+        message = f"stage {stage.stage_id} ({stage.name}) is given up: {limit}{reason}"
+        return JobFailure("aborted", message, failure, stage.stage_id, call_site=stage.name)
+
+    # -- executors ---------------------------------------------------------------------------------------------------
+
+    def executor_added(self, executor_id: ExecutorId) -> None:
+        """Trust an executor (again)."""
+        self.executor_failure_epoch.pop(executor_id, None)
+        self.files_lost_epoch.pop(executor_id, None)
+
+    def executor_removed(self, executor_id: ExecutorId, *, files_lost: bool) -> None:
+        """Forget what an executor that went away had written, if its files went with it."""
+        self.executor_failed(executor_id, self.map_outputs.epoch, files_lost=files_lost)
+
+    def executor_failed(self, executor_id: ExecutorId, epoch: int, *, files_lost: bool) -> None:
+        """Distrust an executor's tasks up to an epoch, and drop its outputs once per epoch."""
+        if self.executor_failure_epoch.get(executor_id, -1) < epoch:
+            self.executor_failure_epoch[executor_id] = epoch
+        if files_lost and self.files_lost_epoch.get(executor_id, -1) < epoch:
+            self.files_lost_epoch[executor_id] = epoch
+            self.map_outputs.remove_on_executor(executor_id)
+
+    # -- the ends of jobs --------------------------------------------------------------------------------------------
+
+    def cancel_job(self, job_id: JobId, reason: str) -> None:
+        """End a job for its caller; a job that has ended already is left alone."""
+        if job_id in self.jobs:
+            self.fail_job(job_id, JobFailure("cancelled", reason))
+
+    def cancel_group(self, group: str, reason: str) -> None:
+        """End all jobs of a group."""
+        for job_id in [job_id for job_id, job in self.jobs.items() if job.group == group]:
+            self.cancel_job(job_id, reason)
+
+    def cancel_all(self, reason: str) -> None:
+        """End all jobs."""
+        for job_id in list(self.jobs):
+            self.cancel_job(job_id, reason)
+
+    def fail_job(self, job_id: JobId, failure: JobFailure) -> None:
+        """Stop what only this job needs, then forget it."""
+        job = self.jobs[job_id]
+        interrupt = job.properties.get("minispark.job.interruptOnCancel", "true") != "false"
+        for stage_id in sorted(job.stage_ids):
+            stage = self.stages.by_id[stage_id]
+            # A stage that failed and waits to be resubmitted may still have tasks of its last attempt.
+            if stage.job_ids == {job_id} and (stage_id in self.running or stage.failed_attempts):
+                self.effects.append(KillTaskSet(stage_id, interrupt, failure.message))
+                if stage_id in self.running:
+                    self.end_stage(stage, failure.message)
+        self.end_job(job_id, "cancelled" if failure.kind == "cancelled" else "failed", failure.message)
+        self.effects.append(FailJob(job_id, failure))
+
+    def end_job(self, job_id: JobId, result: Literal["succeeded", "failed", "cancelled"], failure: str) -> None:
+        """Forget a job and the stages that only it needed."""
+        job = self.jobs.pop(job_id)
+        for stage in self.stages.release(job_id, sorted(job.stage_ids)):
+            for table in (self.running, self.waiting, self.failed):
+                table.pop(stage.stage_id, None)
+        self.effects.append(Post(JobEnd(job_id, self.now, result, failure)))
+
+    def end_stage(self, stage: Stage, failure: str = "") -> None:
+        """Note that a stage's latest attempt ended."""
+        del self.running[stage.stage_id]
+        assert stage.attempt is not None
+        stage.attempt.completed_s = self.now
+        stage.attempt.failure = failure
+        if not failure:
+            stage.failed_attempts.clear()
+        self.effects.append(Post(StageCompleted(stage.info())))
+
+    def forget_shuffle(self, shuffle_id: ShuffleId) -> None:
+        """Drop a shuffle that no RDD refers to any more, unless an active job reads it."""
+        if shuffle_id not in self.stages.by_shuffle:
+            self.map_outputs.remove_shuffle(shuffle_id)
+
+    # -- invariants --------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Assert what always holds."""
+        for job in self.jobs.values():
+            assert all(stage_id in self.stages.by_id for stage_id in job.stage_ids), "an active job lost a stage"
+            assert job.stage.num_finished < len(job.stage.finished), "a job with all results is still active"
+        for stage in self.stages.by_id.values():
+            assert stage.job_ids, f"stage {stage.stage_id} belongs to no job"
+            assert stage.job_ids <= self.jobs.keys(), f"stage {stage.stage_id} belongs to a job that ended"
+            places = [stage.stage_id in table for table in (self.running, self.waiting, self.failed)]
+            assert sum(places) <= 1, f"stage {stage.stage_id} is in two states"
+        for table in (self.running, self.waiting, self.failed):
+            assert table.keys() <= self.stages.by_id.keys(), "a table holds a stage that is gone"
+        for stage in self.waiting.values():
+            assert any(
+                not self.stages.is_available(parent) or self.is_underway(parent) for parent in stage.parents
+            ), f"stage {stage.stage_id} waits for nothing"
+
+    def assert_empty(self) -> None:
+        """Assert that nothing is kept once all jobs have ended."""
+        tables = (self.jobs, self.stages.by_id, self.stages.by_shuffle, self.waiting, self.running, self.failed)
+        assert not any(tables), f"left over: {[dict(table) for table in tables if table]}"

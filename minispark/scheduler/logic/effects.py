@@ -1,0 +1,54 @@
+"""What the DAG scheduler's machine wants done; the endpoint does it."""
+
+from dataclasses import dataclass
+
+from minispark.ids import JobId
+from minispark.messages.listener import ListenerEvent
+from minispark.messages.scheduler import KillTaskSet, PartitionCompleted, SubmitTaskSet
+from minispark.messages.task import DirectResult
+from minispark.scheduler.logic.job import JobFailure
+
+__all__ = ["DeliverResult", "Effect", "FailJob", "Post", "ResubmitLater", "SucceedJob"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverResult:
+    """Give the job's owner the result at this position."""
+
+    job_id: JobId
+    position: int
+    result: DirectResult
+
+
+@dataclass(frozen=True, slots=True)
+class SucceedJob:
+    """Tell the job's owner that all results were delivered."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class FailJob:
+    """Tell the job's owner that there is nothing more to come, and why."""
+
+    job_id: JobId
+    failure: JobFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Tell the listeners."""
+
+    event: ListenerEvent
+
+
+@dataclass(frozen=True, slots=True)
+class ResubmitLater:
+    """Send `ResubmitFailedStages` to the DAG scheduler after a delay."""
+
+    delay_s: float
+
+
+Effect = (
+    DeliverResult | SucceedJob | FailJob | Post | ResubmitLater | SubmitTaskSet | KillTaskSet | PartitionCompleted
+)

@@ -1,0 +1,52 @@
+"""Jobs as data. Source: Spark's ActiveJob."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from minispark.ids import ExecutorId, JobId, StageId
+from minispark.messages.task import TaskEndReason
+from minispark.scheduler.logic.stage import ResultStage
+
+__all__ = ["ActiveJob", "JobFailure"]
+
+
+@dataclass(slots=True, eq=False)
+class ActiveJob:
+    """A job that has not ended.
+
+    Attributes:
+        stage: its last stage.
+        stage_ids: all stages it needs.
+    """
+
+    job_id: JobId
+    stage: ResultStage
+    call_site: str
+    properties: dict[str, str]
+    stage_ids: set[StageId]
+
+    @property
+    def group(self) -> str | None:
+        """The job group, if it has one."""
+        return self.properties.get("minispark.jobGroup.id")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """Why a job was given up.
+
+    Attributes:
+        kind: what ended it.
+        message: for people.
+        task_failure: the last failure of the task that ended it, if one did; the fields below say which.
+        call_site: the user's line where the failing stage's RDD, or else the job, was defined.
+    """
+
+    kind: Literal["task failures", "result too large", "executor lost", "aborted", "cancelled"]
+    message: str
+    task_failure: TaskEndReason | None = None
+    stage_id: StageId = StageId(-1)
+    partition: int = -1
+    attempt_number: int = 0
+    executor_id: ExecutorId = ExecutorId("")
+    call_site: str = ""

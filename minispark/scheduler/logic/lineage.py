@@ -1,0 +1,38 @@
+"""Cut a job's lineage at its shuffles."""
+
+from minispark.ids import RddId, ShuffleId
+from minispark.messages.task import Lineage, LineageNode, NarrowDependency, ShuffleDependencyInfo
+
+__all__ = ["CutLineage"]
+
+
+class CutLineage:
+    """A lineage with, for each RDD, the shuffles directly above it (over narrow dependencies only).
+
+    Attributes:
+        nodes: RDD id → node.
+        last: the RDD that the job runs on.
+        shuffles: all shuffle dependencies, those of parents before those of children.
+        parents_of: RDD id → the direct shuffle parents of a stage that ends there, in order.
+    """
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.nodes: dict[RddId, LineageNode] = {}
+        self.shuffles: dict[ShuffleId, ShuffleDependencyInfo] = {}
+        self.parents_of: dict[RddId, tuple[ShuffleId, ...]] = {}
+        for node in lineage.nodes:
+            self.add(node)
+        self.last = lineage.nodes[-1]
+
+    def add(self, node: LineageNode) -> None:
+        """Take the next node; its parents were taken before it, so nothing here recurses."""
+        self.nodes[node.rdd_id] = node
+        above: dict[ShuffleId, None] = {}
+        for dependency in node.dependencies:
+            match dependency:
+                case NarrowDependency(rdd_id=parent):
+                    above.update(dict.fromkeys(self.parents_of[parent]))
+                case ShuffleDependencyInfo(shuffle_id=shuffle_id):
+                    self.shuffles.setdefault(shuffle_id, dependency)
+                    above[shuffle_id] = None
+        self.parents_of[node.rdd_id] = tuple(above)

@@ -1,0 +1,115 @@
+"""Stages as data: what the DAG scheduler knows of each, and nothing of how it is run. Source: Spark's Stage."""
+
+from array import array
+from dataclasses import dataclass, field
+
+from minispark.ids import BinaryId, JobId, RddId, ShuffleId, StageId
+from minispark.messages.listener import StageInfo
+from minispark.messages.task import TaskMetrics
+
+__all__ = ["MapStage", "ResultStage", "Stage", "StageAttempt"]
+
+
+@dataclass(slots=True)
+class StageAttempt:
+    """What is told to listeners about one attempt of a stage, and the sums of its tasks' metrics."""
+
+    number: int
+    num_tasks: int
+    submitted_s: float
+    completed_s: float = 0.0
+    failure: str = ""
+    totals: list[int] = field(default_factory=lambda: [0] * len(TaskMetrics.__dataclass_fields__))
+
+    def add(self, metrics: TaskMetrics) -> None:
+        """Count a successful task's metrics in."""
+        for index, name in enumerate(TaskMetrics.__dataclass_fields__):
+            self.totals[index] += getattr(metrics, name)
+
+
+@dataclass(slots=True, eq=False)
+class Stage:
+    """A set of tasks that run the same work over the partitions of one RDD, cut from its neighbours at shuffles.
+
+    Attributes:
+        stage_id: parents have lower ids than their children.
+        rdd_id: the last RDD of the stage.
+        name: for people, "map at app.py:7".
+        num_partitions: partitions of that RDD.
+        binary_id: the pickled work.
+        parents: the map stages it reads.
+        shuffle_ids: the shuffles it reads, which are its parents' outputs.
+        job_ids: the active jobs that need it.
+        next_attempt: number of the next attempt.
+        attempt: the latest attempt, if there was one.
+        failed_attempts: attempts that failed by fetch failures since the last success.
+    """
+
+    stage_id: StageId
+    rdd_id: RddId
+    name: str
+    num_partitions: int
+    binary_id: BinaryId
+    parents: "list[MapStage]"
+    shuffle_ids: tuple[ShuffleId, ...]
+    first_job_id: JobId
+    job_ids: set[JobId] = field(default_factory=set)
+    next_attempt: int = 0
+    attempt: StageAttempt | None = None
+    failed_attempts: set[int] = field(default_factory=set)
+
+    def info(self) -> StageInfo:
+        """Describe the latest attempt, or the stage before its first one, for listeners."""
+        attempt = self.attempt or StageAttempt(0, self.num_partitions, 0.0)
+        return StageInfo(
+            self.stage_id,
+            attempt.number,
+            self.name,
+            attempt.num_tasks,
+            tuple(parent.stage_id for parent in self.parents),
+            isinstance(self, MapStage),
+            attempt.submitted_s,
+            attempt.completed_s,
+            attempt.failure,
+            TaskMetrics(*attempt.totals),
+        )
+
+
+@dataclass(slots=True, eq=False)
+class MapStage(Stage):
+    """A stage that writes map outputs.
+
+    Attributes:
+        shuffle_id: the shuffle it writes.
+        num_reducers: partitions on the other side.
+        pending: partitions of the latest attempt without an end yet.
+    """
+
+    shuffle_id: ShuffleId = ShuffleId(-1)
+    num_reducers: int = 0
+    pending: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class ResultStage(Stage):
+    """The stage that applies an action's function.
+
+    Attributes:
+        partitions: the partitions the job wants, each once, in the order of its results.
+        position_of: partition → position in `partitions`; None when they are 0 … n − 1 in order.
+        finished: one byte per position, 1 when its result was delivered.
+        num_finished: how many are.
+    """
+
+    partitions: "array[int]" = field(default_factory=lambda: array("i"))
+    position_of: dict[int, int] | None = None
+    finished: bytearray = field(default_factory=bytearray)
+    num_finished: int = 0
+
+    def position(self, partition: int) -> int:
+        """Return the position of a partition's result."""
+        return partition if self.position_of is None else self.position_of[partition]
+
+    def missing(self) -> list[int]:
+        """Return the partitions without a result, in order."""
+        return [partition for partition, done in zip(self.partitions, self.finished, strict=True) if not done]

@@ -1,0 +1,124 @@
+"""The table of stages that active jobs need: made from lineages, shared by jobs, removed with the last of them."""
+
+from array import array
+from collections.abc import Iterable
+
+from minispark.ids import JobId, ShuffleId, StageId
+from minispark.messages.scheduler import JobSubmitted, unpack_integers
+from minispark.messages.task import LineageNode, ShuffleDependencyInfo
+from minispark.scheduler.logic.lineage import CutLineage
+from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage
+from minispark.shuffle.logic.map_outputs import MapOutputs
+
+__all__ = ["StageTable"]
+
+
+class StageTable:
+    """Which stages there are; parents have lower ids than their children.
+
+    A later job over the same shuffle gets a new stage id but reuses the outputs: its stage is skipped.
+
+    Args:
+        map_outputs: new shuffles are registered there.
+    """
+
+    def __init__(self, map_outputs: MapOutputs) -> None:
+        self.map_outputs = map_outputs
+        self.by_id: dict[StageId, Stage] = {}
+        self.by_shuffle: dict[ShuffleId, MapStage] = {}
+        self.next_id = 0
+
+    def create(self, job: JobSubmitted) -> ResultStage:
+        """Make a job's result stage and whatever map stages above it do not exist yet."""
+        lineage = CutLineage(job.lineage)
+        for dependency in lineage.shuffles.values():
+            if dependency.shuffle_id not in self.by_shuffle:
+                self.create_map_stage(lineage, dependency, job.job_id)
+        node = lineage.last
+        partitions = unpack_integers(job.partitions)
+        stage = ResultStage(
+            self.take_id(),
+            node.rdd_id,
+            job.name,
+            node.num_partitions,
+            job.binary_id,
+            self.parents(lineage, node),
+            lineage.parents_of[node.rdd_id],
+            job.job_id,
+            partitions=partitions,
+            position_of=positions(partitions),
+            finished=bytearray(len(partitions)),
+        )
+        self.by_id[stage.stage_id] = stage
+        self.claim(stage, lineage, job.job_id)
+        return stage
+
+    def create_map_stage(self, lineage: CutLineage, dependency: ShuffleDependencyInfo, job_id: JobId) -> None:
+        """Make the stage that writes a shuffle; those of its parents exist."""
+        node = lineage.nodes[dependency.rdd_id]
+        stage = MapStage(
+            self.take_id(),
+            node.rdd_id,
+            f"{node.name} at {node.call_site}",
+            node.num_partitions,
+            dependency.binary_id,
+            self.parents(lineage, node),
+            lineage.parents_of[node.rdd_id],
+            job_id,
+            shuffle_id=dependency.shuffle_id,
+            num_reducers=dependency.num_reducers,
+        )
+        self.by_id[stage.stage_id] = stage
+        self.by_shuffle[dependency.shuffle_id] = stage
+        if dependency.shuffle_id not in self.map_outputs:
+            self.map_outputs.register_shuffle(dependency.shuffle_id, node.num_partitions, dependency.num_reducers)
+
+    def take_id(self) -> StageId:
+        """Return the next stage id."""
+        self.next_id += 1
+        return StageId(self.next_id - 1)
+
+    def parents(self, lineage: CutLineage, node: LineageNode) -> list[MapStage]:
+        """Return the map stages that a stage ending at this RDD reads."""
+        return [self.by_shuffle[shuffle_id] for shuffle_id in lineage.parents_of[node.rdd_id]]
+
+    def claim(self, stage: ResultStage, lineage: CutLineage, job_id: JobId) -> None:
+        """Note that a job needs its result stage and all map stages of its lineage."""
+        stage.job_ids.add(job_id)
+        for shuffle_id in lineage.shuffles:
+            self.by_shuffle[shuffle_id].job_ids.add(job_id)
+
+    def of_job(self, job_id: JobId) -> list[Stage]:
+        """Return a job's stages, parents first."""
+        return [stage for stage in self.by_id.values() if job_id in stage.job_ids]
+
+    def release(self, job_id: JobId, stage_ids: Iterable[StageId]) -> list[Stage]:
+        """Take a job's claim off its stages; return the stages that nobody needs any more, which are gone."""
+        gone = []
+        for stage_id in stage_ids:
+            stage = self.by_id[stage_id]
+            stage.job_ids.discard(job_id)
+            if not stage.job_ids:
+                gone.append(stage)
+                del self.by_id[stage_id]
+                if isinstance(stage, MapStage):
+                    del self.by_shuffle[stage.shuffle_id]
+        return gone
+
+    def is_available(self, stage: MapStage) -> bool:
+        """Tell whether all outputs of a map stage are registered."""
+        return self.map_outputs.is_complete(stage.shuffle_id)
+
+    def missing_partitions(self, stage: Stage) -> list[int]:
+        """Return the partitions of a stage that must be computed."""
+        if isinstance(stage, MapStage):
+            return self.map_outputs.missing_partitions(stage.shuffle_id)
+        assert isinstance(stage, ResultStage)
+        return stage.missing()
+
+
+def positions(partitions: "array[int]") -> dict[int, int] | None:
+    """Return partition → position, or None when every partition is its own position."""
+    if all(partition == position for position, partition in enumerate(partitions)):
+        return None
+    return {partition: position for position, partition in enumerate(partitions)}
