@@ -1,0 +1,211 @@
+"""Slots: which attempt is where in an executor, from its launch to its end.
+
+A launched attempt is first *preparing* (its binary and map outputs are fetched), then *queued* for a slot or at once
+*running* in one. `executor.Executor` calls the methods in the order of its messages and acts on what they return.
+A slot is given out only when its runner is ready and nothing is unanswered, so a kill blocks it until the runner
+has ended the attempt or was replaced.
+"""
+
+import enum
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from minispark.ids import TaskId
+
+__all__ = ["KILL_MARK_TTL_S", "KillAction", "Slots"]
+
+KILL_MARK_TTL_S: Final = 10.0
+HISTORY_LENGTH: Final = 50
+
+
+class KillAction(enum.Enum):
+    """What becomes of a kill."""
+
+    REMEMBERED = "the attempt is not known: if it is launched soon, it ends at once"
+    DROPPED = "the attempt had not started and is forgotten"
+    FORWARDED = "the attempt runs: its runner has to end it"
+    REPEATED = "its runner was told already"
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place for a runner.
+
+    Attributes:
+        ready: its runner exists and waits, or runs `task_id`.
+        task_id: what it runs, or ran when it was lost.
+        interrupted: whether its runner was told to interrupt the attempt; None if it was not told anything.
+    """
+
+    ready: bool = False
+    task_id: TaskId | None = None
+    interrupted: bool | None = None
+
+
+class Slots:
+    """The state of all slots, and of the attempts that have none yet.
+
+    Args:
+        count: how many attempts run at once.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.slots = [Slot() for _ in range(count)]
+        self.idle: list[int] = []  # the one used last is at the end, and is taken first: its caches are warm
+        self.preparing: set[TaskId] = set()
+        self.queue: deque[TaskId] = deque()
+        self.running: dict[TaskId, int] = {}
+        self.marks: dict[TaskId, tuple[float, str]] = {}  # when they lapse, why; in the order of their time
+        self.history: deque[tuple[object, ...]] = deque(maxlen=HISTORY_LENGTH)
+
+    def launch(self, task_id: TaskId, now: float) -> str | None:
+        """Take an attempt: it is preparing now. Returns why not, if it was killed before it came."""
+        self.record("launch", task_id)
+        self.drop_marks(now)
+        mark = self.marks.pop(task_id, None)
+        if mark is not None:
+            return mark[1]
+        self.expect(task_id not in self.preparing and task_id not in self.running, "is here already")
+        self.preparing.add(task_id)
+        return None
+
+    def prepared(self, task_id: TaskId, preferred: int | None = None) -> int | None:
+        """Give a prepared attempt a slot; None if it has to wait for one.
+
+        Args:
+            task_id: an attempt that was preparing.
+            preferred: the slot whose runner holds what the attempt needs; taken if it is free.
+        """
+        self.record("prepared", task_id, preferred)
+        self.expect(task_id in self.preparing, "is not preparing")
+        self.preparing.remove(task_id)
+        if not self.idle:
+            self.queue.append(task_id)
+            return None
+        slot = self.idle[-1]
+        if preferred is not None and preferred != slot and preferred in self.idle:
+            slot = preferred
+            self.idle.remove(slot)
+        else:
+            self.idle.pop()
+        self.occupy(slot, task_id)
+        return slot
+
+    def abandon(self, task_id: TaskId) -> None:
+        """Forget an attempt that could not be prepared."""
+        self.record("abandon", task_id)
+        self.expect(task_id in self.preparing, "is not preparing")
+        self.preparing.remove(task_id)
+
+    def ready(self, slot: int) -> TaskId | None:
+        """Note that a slot's runner waits, new or replaced; returns the attempt that has it now, if one waited."""
+        self.record("ready", slot)
+        self.expect(not self.slots[slot].ready, "the slot is ready already")
+        self.slots[slot].ready = True
+        return self.release(slot)
+
+    def finished(self, slot: int, task_id: TaskId) -> TaskId | None:
+        """Note that an attempt ended; returns the attempt that has its slot now, if one waited."""
+        self.record("finished", slot, task_id)
+        self.expect(self.slots[slot].task_id == task_id, "the attempt does not run in that slot")
+        del self.running[task_id]
+        return self.release(slot)
+
+    def lost(self, slot: int, task_id: TaskId | None) -> None:
+        """Note that a slot's runner died, with the attempt it ran if any; the slot waits until it is ready again."""
+        self.record("lost", slot, task_id)
+        place = self.slots[slot]
+        self.expect(place.task_id == task_id, "the attempt does not run in that slot")
+        if task_id is not None:
+            del self.running[task_id]
+        elif slot in self.idle:
+            self.idle.remove(slot)
+        self.slots[slot] = Slot()
+
+    def kill(self, task_id: TaskId, interrupt: bool, reason: str, now: float) -> KillAction:
+        """Decide what a kill does; a kill that does not interrupt may be followed by one that does."""
+        self.record("kill", task_id, interrupt)
+        slot = self.running.get(task_id)
+        if slot is not None:
+            place = self.slots[slot]
+            if place.interrupted is not None and place.interrupted >= interrupt:
+                return KillAction.REPEATED
+            place.interrupted = interrupt
+            return KillAction.FORWARDED
+        if task_id in self.preparing:
+            self.preparing.remove(task_id)
+            return KillAction.DROPPED
+        if task_id in self.queue:
+            self.queue.remove(task_id)
+            return KillAction.DROPPED
+        self.drop_marks(now)
+        self.marks.pop(task_id, None)
+        self.marks[task_id] = (now + KILL_MARK_TTL_S, reason)
+        return KillAction.REMEMBERED
+
+    def waiting(self) -> list[TaskId]:
+        """Return the attempts that have not started."""
+        return [*sorted(self.preparing), *self.queue]
+
+    def slot_of(self, task_id: TaskId) -> int | None:
+        """Return where an attempt runs."""
+        return self.running.get(task_id)
+
+    def release(self, slot: int) -> TaskId | None:
+        """Give a free slot to the attempt that has waited longest, or keep it idle."""
+        if not self.queue:
+            place = self.slots[slot]
+            place.task_id = place.interrupted = None
+            self.idle.append(slot)
+            return None
+        task_id = self.queue.popleft()
+        self.occupy(slot, task_id)
+        return task_id
+
+    def occupy(self, slot: int, task_id: TaskId) -> None:
+        """Put an attempt into a slot."""
+        place = self.slots[slot]
+        place.task_id = task_id
+        place.interrupted = None
+        self.running[task_id] = slot
+
+    def drop_marks(self, now: float) -> None:
+        """Forget kills whose attempts never came."""
+        while self.marks:
+            oldest = next(iter(self.marks))
+            if self.marks[oldest][0] > now:
+                return
+            del self.marks[oldest]
+
+    def record(self, event: str, *about: object) -> None:
+        """Keep what happened last, for the message of a broken rule."""
+        self.history.append((event, *about))
+
+    def expect(self, holds: bool, rule: str) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            AssertionError: with the recent history.
+        """
+        if not holds:
+            raise AssertionError(f"{rule}; what happened last: {list(self.history)}")
+
+    def check(self) -> None:
+        """Assert the invariants."""
+        occupied = {place.task_id: slot for slot, place in enumerate(self.slots) if place.task_id is not None}
+        self.expect(occupied == self.running, "running attempts and occupied slots agree")
+        free = {slot for slot, place in enumerate(self.slots) if place.ready and place.task_id is None}
+        self.expect(free == set(self.idle) and len(free) == len(self.idle), "ready slots without attempt are idle")
+        self.expect(all(self.slots[slot].ready for slot in self.running.values()), "runners that run are ready")
+        self.expect(not (self.queue and self.idle), "nobody waits while a slot is idle")
+        states = [*self.preparing, *self.queue, *self.running]
+        self.expect(len(states) == len(set(states)), "an attempt is in one state")
+        self.expect(not set(states) & self.marks.keys(), "known attempts have no mark")
+        lapses = [lapse for lapse, _ in self.marks.values()]
+        self.expect(lapses == sorted(lapses), "marks lapse in their order")
+
+    def assert_empty(self) -> None:
+        """Assert that no attempt is left."""
+        left = [*self.waiting(), *self.running]
+        self.expect(not left, f"attempts are left: {left}")
