@@ -23,6 +23,7 @@ __all__ = [
     "RpcEnvStopped",
     "RpcError",
     "RpcTimeout",
+    "StorageError",
     "TaskKilled",
     "TaskListenerError",
     "UserCodeError",
@@ -78,6 +79,10 @@ class TaskKilled(BaseException):
 
 class MapOutputMissing(MiniSparkError):
     """The locations of a shuffle's map outputs are not all known."""
+
+
+class StorageError(MiniSparkError, OSError):
+    """A file of minispark's own cannot be written (disk full, directory gone); the message names it and a way out."""
 
 
 class FetchFailedError(MiniSparkError):
