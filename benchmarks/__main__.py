@@ -1,0 +1,50 @@
+"""`python -m benchmarks [NAME …] [--json] [--quick]`: run some benchmarks, or all; one JSON line each.
+
+Without `--json` a line for people stands above each.
+"""
+
+import argparse
+import gc
+import importlib
+import json
+import sys
+
+from benchmarks.harness import Result
+
+NAMES = (
+    "startup", "job_latency", "tasks", "concurrent_jobs", "wordcount", "rpc", "memory", "cancel", "loop_lag",
+)  # fmt: skip
+
+
+def headline(result: Result) -> str:
+    """Return a result as one line for people."""
+    spread = result.details["ratio_spread"]
+    line = (
+        f"{result.benchmark}: {result.value:.4g} {result.unit} ({result.better} is better); "
+        f"by hand {result.limit:.4g}, ratio {result.ratio:.3g} ({spread[0]:.3g} to {spread[1]:.3g})"
+    )
+    tuned = result.details.get("ratio_tuned")
+    return line if tuned is None else f"{line}, to the tuned form {tuned:.3g}"
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; none: all")
+    parser.add_argument("--json", action="store_true", help="print the JSON lines alone")
+    parser.add_argument("--quick", action="store_true", help="tiny inputs, two pairs: to see that it works")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in NAMES]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
+    for name in options.names or NAMES:
+        result: Result = importlib.import_module(f"benchmarks.{name}").run(options.quick)
+        if not options.json:
+            sys.stdout.write(headline(result) + "\n")
+        sys.stdout.write(json.dumps(result.as_dict()) + "\n")
+        sys.stdout.flush()
+        gc.collect()
+
+
+if __name__ == "__main__":
+    main()
