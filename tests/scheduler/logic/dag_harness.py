@@ -1,0 +1,94 @@
+"""Drives a DagState by hand: effects are collected, the test answers the task sets."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minispark.messages.scheduler import JobSubmitted, KillTaskSet, SubmitTaskSet, unpack_integers
+from minispark.messages.task import TaskEndReason
+from minispark.scheduler.logic.dag import DagState
+from minispark.scheduler.logic.effects import DeliverResult, Effect, FailJob, Post, ResubmitLater, SucceedJob
+from minispark.scheduler.logic.stage import MapStage
+from minispark.shuffle.logic.map_outputs import MapOutputs
+from minispark.testing.builders import map_success, result_success, task_ended
+
+
+class DagHarness:
+    """A DagState whose effects a test reads, and whose invariants are checked after every message."""
+
+    def __init__(self, *, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31) -> None:
+        self.map_outputs = MapOutputs()
+        self.state = DagState(
+            self.map_outputs, max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts
+        )
+        self.effects: list[Effect] = []
+        self.sets: list[SubmitTaskSet] = []
+
+    def absorb(self) -> None:
+        self.state.check()
+        effects = self.state.take_effects()
+        self.effects += effects
+        self.sets += [effect for effect in effects if isinstance(effect, SubmitTaskSet)]
+
+    def submit(self, job: JobSubmitted) -> None:
+        self.state.submit_job(job)
+        self.absorb()
+
+    def end(self, task_set: SubmitTaskSet, index: int, reason: TaskEndReason, executor: str = "driver") -> None:
+        self.state.task_ended(task_ended(task_set, index, reason, executor=executor))
+        self.absorb()
+
+    def end_all_maps(self, task_set: SubmitTaskSet, executor: str = "driver") -> None:
+        stage = self.state.stages.by_id[task_set.stage_id]
+        assert isinstance(stage, MapStage)
+        for index, partition in enumerate(unpack_integers(task_set.partitions)):
+            self.end(
+                task_set, index, map_success(partition, executor=executor, reducers=stage.num_reducers), executor
+            )
+
+    def end_all_results(self, task_set: SubmitTaskSet) -> None:
+        for index, partition in enumerate(unpack_integers(task_set.partitions)):
+            self.end(task_set, index, result_success(b"%d" % partition))
+
+    def resubmit(self) -> None:
+        self.state.resubmit_failed_stages()
+        self.absorb()
+
+    @property
+    def last(self) -> SubmitTaskSet:
+        return self.sets[-1]
+
+    def partitions(self, task_set: SubmitTaskSet) -> list[int]:
+        return list(unpack_integers(task_set.partitions))
+
+    def of(self, kind: type[Effect]) -> list[Effect]:
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+    def results(self, job_id: int) -> dict[int, bytes]:
+        return {
+            effect.position: bytes(effect.result.batches[0])
+            for effect in self.effects
+            if isinstance(effect, DeliverResult) and effect.job_id == job_id
+        }
+
+    def succeeded(self) -> list[int]:
+        return [effect.job_id for effect in self.effects if isinstance(effect, SucceedJob)]
+
+    def failed(self) -> dict[int, str]:
+        return {e.job_id: e.failure.message for e in self.effects if isinstance(e, FailJob)}
+
+    def killed_stages(self) -> list[int]:
+        return [effect.stage_id for effect in self.effects if isinstance(effect, KillTaskSet)]
+
+    def resubmissions(self) -> int:
+        return len(self.of(ResubmitLater))
+
+    def events(self) -> list[str]:
+        return [type(effect.event).__name__ for effect in self.effects if isinstance(effect, Post)]
+
+
+@contextmanager
+def dag(*, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31) -> Iterator[DagHarness]:
+    """Give a harness and assert afterwards that nothing of any job is left."""
+    harness = DagHarness(max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts)
+    yield harness
+    harness.state.assert_empty()

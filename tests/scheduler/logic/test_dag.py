@@ -1,0 +1,378 @@
+import pytest
+
+from minispark.ids import ExecutorId, JobId
+from minispark.messages.listener import JobEnd, StageCompleted
+from minispark.messages.scheduler import KillTaskSet, PartitionCompleted, SubmitTaskSet, TaskSetFailed
+from minispark.messages.task import Resubmitted
+from minispark.scheduler.logic.effects import Post
+from minispark.testing.builders import (
+    LineageBuilder,
+    exception_failure,
+    fetch_failed,
+    map_success,
+    result_success,
+    submit_job,
+)
+from tests.scheduler.logic.dag_harness import DagHarness, dag
+
+
+def two_stages(maps: int = 2, reducers: int = 2) -> LineageBuilder:
+    build = LineageBuilder()
+    build.shuffled(build.source(maps), reducers)
+    return build
+
+
+def task_set_failed(task_set: SubmitTaskSet, message: str) -> TaskSetFailed:
+    return TaskSetFailed(
+        task_set.stage_id,
+        task_set.stage_attempt,
+        message,
+        "task failures",
+        exception_failure(),
+        0,
+        0,
+        ExecutorId("driver"),
+    )
+
+
+def fail_reduce_once(harness: DagHarness, *, only_this: bool = True) -> None:
+    """Let the newest reduce set's first task miss map output 0, and run the stages again up to the reduce set."""
+    harness.end(harness.last, 0, fetch_failed(0, 0, only_this=only_this))
+    harness.resubmit()
+    harness.end_all_maps(harness.last)
+
+
+@pytest.mark.scenario("DAG-017")
+def test_a_job_without_shuffles_is_one_task_set() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.narrow(build.source(2))
+        harness.submit(submit_job(1, build.lineage()))
+        assert [harness.partitions(task_set) for task_set in harness.sets] == [[0, 1]]
+        harness.end_all_results(harness.last)
+        assert harness.results(1) == {0: b"0", 1: b"1"}
+        assert harness.succeeded() == [1]
+
+
+@pytest.mark.scenario("DAG-015")
+def test_a_job_without_partitions_succeeds_at_once_and_listeners_see_it() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.source(2)
+        harness.submit(submit_job(1, build.lineage(), partitions=[]))
+        assert harness.succeeded() == [1]
+        assert harness.events() == ["JobStart", "JobEnd"]
+
+
+@pytest.mark.scenario("DAG-031")
+@pytest.mark.scenario("DAG-001")
+def test_the_map_stage_runs_before_the_reduce_stage_and_has_the_lower_id() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        (maps,) = harness.sets
+        assert maps.is_map_stage
+        harness.end_all_maps(maps)
+        reduces = harness.last
+        assert not reduces.is_map_stage
+        assert maps.stage_id < reduces.stage_id
+        assert reduces.shuffle_ids == (0,)
+        harness.end_all_results(reduces)
+        assert harness.succeeded() == [1]
+
+
+def test_results_come_at_the_positions_of_the_wanted_partitions() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.source(5)
+        harness.submit(submit_job(1, build.lineage(), partitions=[4, 1]))
+        assert harness.partitions(harness.last) == [4, 1]
+        harness.end_all_results(harness.last)
+        assert harness.results(1) == {0: b"4", 1: b"1"}
+
+
+@pytest.mark.scenario("DAG-002")
+def test_a_shuffle_that_two_branches_read_is_one_stage() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        shared = build.shuffled(build.source(2), 2)
+        left, right = build.shuffled(shared, 2), build.shuffled(shared, 2)
+        build.narrow(left, right)
+        harness.submit(submit_job(1, build.lineage()))
+        harness.end_all_maps(harness.sets[0])
+        assert len(harness.sets) == 3
+        assert len({task_set.stage_id for task_set in harness.sets}) == 3
+        for task_set in harness.sets[1:3]:
+            harness.end_all_maps(task_set)
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def test_a_large_task_set_comes_in_chunks() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.source(10_000)
+        harness.submit(submit_job(1, build.lineage()))
+        assert [len(harness.partitions(chunk)) for chunk in harness.sets] == [4096, 4096, 1808]
+        assert [chunk.is_last for chunk in harness.sets] == [False, False, True]
+        assert {chunk.num_tasks for chunk in harness.sets} == {10_000}
+        harness.state.cancel_job(JobId(1), "enough")
+
+
+def test_a_second_job_skips_the_stage_whose_outputs_are_there() -> None:
+    with dag() as harness:
+        lineage = two_stages().lineage()
+        harness.submit(submit_job(1, lineage))
+        harness.end_all_maps(harness.last)
+        harness.end_all_results(harness.last)
+        harness.submit(submit_job(2, lineage))
+        assert [task_set.is_map_stage for task_set in harness.sets] == [True, False, False]
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1, 2]
+
+
+def test_two_jobs_at_once_share_a_running_map_stage() -> None:
+    with dag() as harness:
+        lineage = two_stages().lineage()
+        harness.submit(submit_job(1, lineage))
+        harness.submit(submit_job(2, lineage))
+        assert [task_set.is_map_stage for task_set in harness.sets] == [True]
+        harness.end_all_maps(harness.sets[0])
+        for task_set in harness.sets[1:]:
+            harness.end_all_results(task_set)
+        assert sorted(harness.succeeded()) == [1, 2]
+
+
+@pytest.mark.scenario("DAG-019")
+def test_a_task_set_that_is_given_up_fails_its_job_with_its_reason() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.source(2)
+        harness.submit(submit_job(1, build.lineage()))
+        harness.state.task_set_failed(task_set_failed(harness.last, "task 0 failed 4 times"))
+        harness.absorb()
+        assert harness.failed() == {1: "task 0 failed 4 times"}
+        assert harness.killed_stages() == [harness.last.stage_id]
+
+
+@pytest.mark.scenario("DAG-063")
+def test_the_failure_of_a_shared_stage_fails_both_jobs() -> None:
+    with dag() as harness:
+        lineage = two_stages().lineage()
+        harness.submit(submit_job(1, lineage))
+        harness.submit(submit_job(2, lineage))
+        harness.state.task_set_failed(task_set_failed(harness.sets[0], "no"))
+        harness.absorb()
+        assert harness.failed() == {1: "no", 2: "no"}
+
+
+@pytest.mark.scenario("JC-005")
+def test_cancelling_one_of_two_jobs_keeps_the_stage_they_share() -> None:
+    with dag() as harness:
+        lineage = two_stages().lineage()
+        harness.submit(submit_job(1, lineage))
+        harness.submit(submit_job(2, lineage))
+        harness.state.cancel_job(JobId(1), "cancelled by its caller")
+        harness.absorb()
+        assert harness.killed_stages() == []
+        harness.end_all_maps(harness.sets[0])
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [2]
+
+
+def test_a_cancelled_job_kills_the_stages_that_only_it_needs() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.state.cancel_job(JobId(1), "cancelled by its caller")
+        harness.absorb()
+        (kill,) = harness.of(KillTaskSet)
+        assert isinstance(kill, KillTaskSet)
+        assert (kill.stage_id, kill.interrupt) == (harness.sets[0].stage_id, True)
+        ends = [e.event for e in harness.effects if isinstance(e, Post) and isinstance(e.event, JobEnd)]
+        assert [end.result for end in ends] == ["cancelled"]
+
+
+@pytest.mark.parametrize(("value", "interrupts"), [("false", False), ("true", True), ("maybe", True)])
+def test_whether_a_cancel_interrupts_is_a_property_of_the_job(value: str, interrupts: bool) -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.source(1)
+        properties = {"minispark.job.interruptOnCancel": value}
+        harness.submit(submit_job(1, build.lineage(), properties=properties))
+        harness.state.cancel_job(JobId(1), "no")
+        harness.absorb()
+        (kill,) = harness.of(KillTaskSet)
+        assert isinstance(kill, KillTaskSet)
+        assert kill.interrupt is interrupts
+
+
+def test_a_group_is_cancelled_as_a_whole() -> None:
+    with dag() as harness:
+        for job_id, group in ((1, "a"), (2, "b"), (3, "a")):
+            build = LineageBuilder()
+            build.source(1)
+            harness.submit(submit_job(job_id, build.lineage(), properties={"minispark.jobGroup.id": group}))
+        harness.state.cancel_group("a", "not needed")
+        harness.absorb()
+        assert list(harness.failed()) == [1, 3]
+        harness.state.cancel_all("stop")
+
+
+@pytest.mark.scenario("DAG-043")
+def test_a_fetch_failure_reruns_the_map_and_then_only_the_failed_reduces() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        reduces = harness.last
+        harness.end(reduces, 0, result_success(b"0"))
+        harness.end(reduces, 1, fetch_failed(0, 1, only_this=True))
+        harness.resubmit()
+        assert harness.last.is_map_stage
+        assert harness.partitions(harness.last) == [1]
+        harness.end_all_maps(harness.last)
+        assert harness.partitions(harness.last) == [1]
+        harness.end_all_results(harness.last)
+        assert harness.results(1) == {0: b"0", 1: b"1"}
+
+
+def test_a_fetch_failure_from_an_unreachable_executor_drops_all_its_outputs() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages(maps=3).lineage()))
+        maps = harness.last
+        for index, executor in enumerate(("a", "a", "b")):
+            harness.end(maps, index, map_success(index, executor=executor, reducers=2), executor)
+        harness.end(harness.last, 0, fetch_failed(0, 0, executor="a"))
+        harness.resubmit()
+        assert harness.partitions(harness.last) == [0, 1]
+        harness.state.cancel_all("enough")
+
+
+@pytest.mark.scenario("DAG-044")
+def test_several_fetch_failures_cause_one_resubmission() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages(maps=2, reducers=3).lineage()))
+        harness.end_all_maps(harness.last)
+        reduces = harness.last
+        harness.end(reduces, 0, fetch_failed(0, 0, only_this=True))
+        harness.end(reduces, 1, fetch_failed(0, 1, only_this=True))
+        assert harness.resubmissions() == 1
+        harness.resubmit()
+        assert harness.partitions(harness.last) == [0, 1]
+        harness.state.cancel_all("enough")
+
+
+@pytest.mark.scenario("DAG-046")
+def test_a_fetch_failure_of_an_older_attempt_is_ignored() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages(reducers=3).lineage()))
+        harness.end_all_maps(harness.last)
+        old = harness.last
+        fail_reduce_once(harness)
+        count = len(harness.sets)
+        harness.end(old, 2, fetch_failed(0, 1, only_this=True))
+        harness.resubmit()
+        assert len(harness.sets) == count
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+@pytest.mark.scenario("DAG-058")
+def test_a_result_of_an_older_attempt_is_taken_and_the_live_task_set_told() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        old = harness.last
+        fail_reduce_once(harness)
+        harness.end(old, 1, result_success(b"1"))
+        assert harness.of(PartitionCompleted) == [PartitionCompleted(old.stage_id, 1)]
+        harness.end(harness.last, 0, result_success(b"0"))
+        assert harness.succeeded() == [1]
+
+
+@pytest.mark.scenario("DAG-049")
+@pytest.mark.scenario("DAG-050")
+def test_a_stage_is_given_up_after_four_fetch_failures_in_a_row() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        for _ in range(3):
+            fail_reduce_once(harness)
+            assert harness.failed() == {}
+        harness.end(harness.last, 0, fetch_failed(0, 0, only_this=True))
+        assert "4 attempts in a row" in harness.failed()[1]
+
+
+def test_a_stage_is_given_up_at_its_total_number_of_attempts() -> None:
+    with dag(max_attempts=2) as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        fail_reduce_once(harness)
+        harness.end(harness.last, 0, fetch_failed(0, 0, only_this=True))
+        assert "minispark.stage.maxAttempts" in harness.failed()[1]
+
+
+@pytest.mark.scenario("DAG-041")
+def test_a_late_completion_from_a_lost_executor_does_not_count() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        maps = harness.last
+        harness.state.executor_removed(ExecutorId("a"), files_lost=True)
+        harness.end(maps, 0, map_success(0, executor="a", reducers=2), "a")
+        harness.end(maps, 1, map_success(1, executor="b", reducers=2), "b")
+        assert harness.partitions(harness.last) == [0]
+        harness.end_all_maps(harness.last, "b")
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def test_outputs_lost_between_map_and_reduce_are_made_again_first() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        first = build.shuffled(build.source(2), 2)
+        build.shuffled(first, 1)
+        harness.submit(submit_job(1, build.lineage()))
+        harness.end_all_maps(harness.last, "a")
+        harness.state.executor_removed(ExecutorId("a"), files_lost=True)
+        second = harness.last
+        harness.end(second, 0, fetch_failed(0, 0, executor="a"))
+        harness.resubmit()
+        assert harness.partitions(harness.last) == [0, 1]
+        harness.end_all_maps(harness.last, "b")
+        harness.end_all_maps(harness.last, "b")
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def test_a_resubmitted_map_task_is_waited_for() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        maps = harness.last
+        harness.end(maps, 0, map_success(0, reducers=2))
+        harness.end(maps, 0, Resubmitted())
+        harness.end(maps, 1, map_success(1, reducers=2))
+        assert len(harness.sets) == 1
+        harness.end(maps, 0, map_success(0, map_id=7, reducers=2))
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def test_the_metrics_of_a_stage_are_the_sums_over_its_tasks() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.source(2)
+        harness.submit(submit_job(1, build.lineage()))
+        for index, size in ((0, 30), (1, 12)):
+            harness.end(harness.last, index, result_success(b"", size))
+        completed = [e.event for e in harness.effects if isinstance(e, Post) and isinstance(e.event, StageCompleted)]
+        assert [event.stage.metrics.result_size_bytes for event in completed] == [42]
+
+
+def test_a_lineage_of_ten_thousand_shuffles_is_submitted_without_recursion() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        last = build.source(1)
+        for _ in range(10_000):
+            last = build.shuffled(last, 1)
+        harness.state.submit_job(submit_job(1, build.lineage()))
+        (first,) = [effect for effect in harness.state.take_effects() if isinstance(effect, SubmitTaskSet)]
+        assert first.stage_id == 0
+        harness.state.cancel_all("enough")

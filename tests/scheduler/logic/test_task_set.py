@@ -1,0 +1,164 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minispark.ids import ExecutorId, TaskId
+from minispark.messages.task import ExecutorLostFailure, TaskCommitDenied, TaskFailure, TaskKilled, TaskResultLost
+from minispark.scheduler.logic.task_set import RunningTask, TaskSet, failure_text
+from minispark.testing.builders import exception_failure, fetch_failed, task_set
+
+DRIVER = ExecutorId("driver")
+
+
+def make(count: int, *, max_failures: int = 4, max_result_bytes: int = 0, is_map_stage: bool = False) -> TaskSet:
+    submitted = task_set(range(count), is_map_stage=is_map_stage)
+    return TaskSet(submitted, max_failures=max_failures, max_result_bytes=max_result_bytes)
+
+
+def launch(tasks: TaskSet, task_id: int) -> RunningTask:
+    index = tasks.next_index(DRIVER, "localhost", 0.0)
+    assert index is not None
+    return tasks.launched(index, TaskId(task_id), DRIVER, "localhost", 0.0)
+
+
+@pytest.mark.scenario("TSM-001")
+def test_any_offer_takes_a_task_and_the_set_is_finished_with_the_last() -> None:
+    tasks = make(2)
+    first, second = launch(tasks, 0), launch(tasks, 1)
+    assert [first.index, second.index] == [0, 1]
+    assert tasks.next_index(DRIVER, "localhost", 0.0) is None
+    tasks.succeeded(TaskId(0))
+    assert not tasks.is_finished
+    tasks.succeeded(TaskId(1))
+    assert tasks.is_finished
+
+
+def test_a_failed_task_runs_again_with_the_next_attempt_number() -> None:
+    tasks = make(1)
+    launch(tasks, 0)
+    assert tasks.failed(TaskId(0), exception_failure())[1] is None
+    again = launch(tasks, 1)
+    assert (again.index, again.attempt_number) == (0, 1)
+    tasks.check()
+
+
+@pytest.mark.scenario("TSM-020")
+def test_the_last_failure_tolerated_gives_the_set_up_and_is_named() -> None:
+    tasks = make(1, max_failures=2)
+    launch(tasks, 0)
+    tasks.failed(TaskId(0), exception_failure("first"))
+    launch(tasks, 1)
+    _, abort = tasks.failed(TaskId(1), exception_failure("second"))
+    assert abort is not None
+    assert "failed 2 times" in abort.message
+    assert "ValueError: second" in abort.message
+    assert tasks.is_finished
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        TaskKilled("another attempt succeeded"),
+        TaskCommitDenied(0, 0, 0),  # type: ignore[arg-type]
+        ExecutorLostFailure(DRIVER, False, "preempted"),
+    ],
+)
+def test_some_ends_are_no_failures_of_the_task(reason: TaskFailure) -> None:
+    tasks = make(1, max_failures=1)
+    launch(tasks, 0)
+    assert tasks.failed(TaskId(0), reason)[1] is None
+    assert tasks.has_pending()
+
+
+@pytest.mark.scenario("TSM-019")
+def test_a_lost_result_is_computed_again_and_counts() -> None:
+    tasks = make(1, max_failures=2)
+    launch(tasks, 0)
+    assert tasks.failed(TaskId(0), TaskResultLost("gone"))[1] is None
+    launch(tasks, 1)
+    assert tasks.failed(TaskId(1), TaskResultLost("gone"))[1] is not None
+
+
+def test_a_fetch_failure_makes_the_set_start_nothing_more() -> None:
+    tasks = make(3, max_failures=1)
+    launch(tasks, 0)
+    launch(tasks, 1)
+    assert tasks.failed(TaskId(0), fetch_failed(0, 0))[1] is None
+    assert not tasks.has_pending()
+    assert not tasks.is_finished
+    tasks.succeeded(TaskId(1))
+    assert tasks.is_finished
+
+
+@pytest.mark.scenario("TSM-025")
+def test_results_that_are_too_large_together_give_the_set_up_but_not_map_outputs() -> None:
+    tasks = make(2, max_result_bytes=100)
+    assert tasks.can_fetch(60) is None
+    abort = tasks.can_fetch(60)
+    assert abort is not None
+    assert "minispark.driver.maxResultSize" in abort.message
+    maps = make(2, max_result_bytes=100, is_map_stage=True)
+    assert maps.can_fetch(1000) is None
+
+
+@pytest.mark.scenario("TSM-035")
+def test_a_success_forgets_the_failures_of_its_task() -> None:
+    tasks = make(1, max_failures=3)
+    launch(tasks, 0)
+    tasks.failed(TaskId(0), exception_failure())
+    launch(tasks, 1)
+    tasks.succeeded(TaskId(1))
+    assert tasks.failures[0] == 0
+
+
+def test_chunks_run_in_the_order_in_which_they_came() -> None:
+    tasks = TaskSet(task_set([5, 6], is_last=False, num_tasks=4), max_failures=1, max_result_bytes=0)
+    tasks.add(task_set([7, 8], num_tasks=4))
+    assert [launch(tasks, number).partition for number in range(4)] == [5, 6, 7, 8]
+    for number in range(4):
+        tasks.succeeded(TaskId(number))
+    assert tasks.is_finished
+
+
+def test_a_partition_that_another_attempt_delivered_is_not_run() -> None:
+    tasks = make(2)
+    tasks.partition_completed(0)
+    assert launch(tasks, 0).partition == 1
+    tasks.succeeded(TaskId(0))
+    assert tasks.is_finished
+
+
+def test_the_tasks_of_a_lost_executor_are_pending_again() -> None:
+    tasks = make(2)
+    launch(tasks, 0)
+    launch(tasks, 1)
+    lost = tasks.executor_lost(DRIVER, ExecutorLostFailure(DRIVER, False, "gone"))
+    assert [task.index for task, _ in lost] == [0, 1]
+    assert sorted(tasks.pending) == [0, 1]
+
+
+def test_each_failure_can_be_put_into_a_line() -> None:
+    assert failure_text(exception_failure("boom")) == "ValueError: boom"
+    assert failure_text(ExecutorLostFailure(DRIVER, True, "killed")) == "executor driver lost: killed"
+    assert failure_text(TaskKilled("enough")) == "killed: enough"
+
+
+@given(st.lists(st.sampled_from(["launch", "succeed", "fail", "kill"]), max_size=60), st.integers(1, 5))
+def test_whatever_the_order_of_events_no_task_is_forgotten(steps: list[str], count: int) -> None:
+    tasks = make(count, max_failures=3)
+    next_id = 0
+    for step in steps:
+        running = list(tasks.running)
+        if step == "launch" and tasks.has_pending():
+            index = tasks.next_index(DRIVER, "localhost", 0.0)
+            if index is not None:
+                tasks.launched(index, TaskId(next_id), DRIVER, "localhost", 0.0)
+                next_id += 1
+        elif running and step == "succeed":
+            tasks.succeeded(running[0])
+        elif running and step == "fail":
+            tasks.failed(running[-1], exception_failure())
+        elif running and step == "kill":
+            tasks.failed(running[0], TaskKilled("moved"))
+        tasks.check()
+    assert tasks.is_zombie or tasks.running or tasks.has_pending()
