@@ -206,6 +206,15 @@ class SparkConf:
     )
 
     rpc_ask_timeout = Setting("rpc.askTimeout", 120.0, SECONDS, "How long an ask waits for its reply.", positive)
+    network_timeout = Setting(
+        "network.timeout", 120.0, SECONDS, "The default of the timeouts of the network that are not set.", positive
+    )
+    rpc_lookup_timeout = Setting(
+        "rpc.lookupTimeout", 120.0, SECONDS, "How long looking up a remote endpoint may take.", positive
+    )
+    rpc_connect_timeout = Setting(
+        "rpc.connectTimeout", 10.0, SECONDS, "How long connecting and the handshake may take.", positive
+    )
     rpc_message_max_size = Setting(
         "rpc.message.maxSize", 128 << 20, BYTES, "The largest frame, attachments included.", positive
     )
