@@ -1,0 +1,161 @@
+"""Local delivery: from a ref to an inbox to `receive`, without a task or a future per message.
+
+One dispatcher per RpcEnv. Inboxes with messages stand in one line; a turn of the event loop serves them round robin
+for at most a millisecond, so that neither a flooded endpoint nor a busy env holds up the loop's other users.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from minispark.errors import RpcEndpointNotFound, RpcEnvStopped
+from minispark.rpc.endpoint import CallContext, RpcEndpoint
+from minispark.rpc.logic.inbox import Control, Inbox, Observer
+from minispark.rpc.message import Message
+from minispark.rpc.ref import RpcEndpointRef
+
+__all__ = ["Dispatcher"]
+
+log = logging.getLogger(__name__)
+
+TURN_S = 0.001
+TURN_VISITS = 2048  # of inboxes; under a virtual clock, where no time passes, this bounds a turn
+
+
+class Dispatcher:
+    """Owns the inboxes of an env.
+
+    Args:
+        loop: where endpoints run.
+        now: a monotonic clock in seconds.
+
+    Attributes:
+        observer: if set, is shown every message before its endpoint gets it (traces, tests).
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
+        self.loop = loop
+        self.now = now
+        self.observer: Observer | None = None
+        self.inboxes: dict[str, Inbox] = {}
+        self.ready: deque[Inbox] = deque()
+        self.scheduled = False
+        self.running = False
+        self.stopped = False
+        self.stopping = 0  # inboxes whose OnStop is still to run
+        self.idle: asyncio.Future[None] | None = None
+        # Handlers run in the env's own context: not in that of whoever happened to send first in this turn.
+        self.context = contextvars.Context()
+
+    def register(self, name: str, endpoint: RpcEndpoint, ref: RpcEndpointRef) -> Inbox:
+        """Give an endpoint its inbox and its ref; `on_start` is queued.
+
+        Raises:
+            ValueError: the name is taken.
+            RpcEnvStopped: the env was shut down.
+        """
+        if self.stopped:
+            raise RpcEnvStopped(f"cannot register {name!r}: the RpcEnv is stopped")
+        if name in self.inboxes:
+            raise ValueError(f"there is already an endpoint {name!r} in this RpcEnv")
+        endpoint._ref = ref
+        inbox = self.inboxes[name] = Inbox(name, endpoint, self.report)
+        self.wake(inbox)
+        return inbox
+
+    def find(self, name: str) -> Inbox:
+        """Return the inbox of that name.
+
+        Raises:
+            RpcEndpointNotFound: there is none.
+            RpcEnvStopped: the env was shut down.
+        """
+        inbox = self.inboxes.get(name)
+        if inbox is not None and not inbox.stopped:
+            return inbox
+        if self.stopped:
+            raise RpcEnvStopped("the RpcEnv is stopped")
+        raise RpcEndpointNotFound(f"there is no endpoint {name!r}")
+
+    def post(self, inbox: Inbox, message: Message, context: CallContext) -> None:
+        """Queue a message for an inbox that is not stopped."""
+        inbox.queue.append((message, context))
+        if not inbox.ready:
+            inbox.ready = True
+            self.ready.append(inbox)
+            if not self.scheduled:
+                self.scheduled = True
+                self.loop.call_soon(self.run_turn, context=self.context)
+
+    def post_to_all(self, control: Control) -> None:
+        """Call all endpoints, each in its turn."""
+        for inbox in list(self.inboxes.values()):
+            inbox.post_control(control)
+            self.wake(inbox)
+
+    def wake(self, inbox: Inbox) -> None:
+        """Put an inbox with messages in line."""
+        if not inbox.ready and inbox.queue:
+            inbox.ready = True
+            self.ready.append(inbox)
+        if self.ready and not self.scheduled:
+            self.scheduled = True
+            self.loop.call_soon(self.run_turn, context=self.context)
+
+    def stop(self, name: str) -> None:
+        """Stop an endpoint: it gets what is queued, then `on_stop`; nothing happens if it is stopped or unknown."""
+        inbox = self.inboxes.pop(name, None)
+        if inbox is not None:
+            inbox.stop()
+            self.stopping += 1
+            inbox.queue.append((self.inbox_finished, None))
+            self.wake(inbox)
+
+    def inbox_finished(self, endpoint: RpcEndpoint) -> None:
+        """Count an inbox whose `on_stop` has run."""
+        self.stopping -= 1
+        if self.idle is not None and not self.stopping and not self.idle.done():
+            self.idle.set_result(None)
+
+    async def stop_all(self) -> None:
+        """Stop all endpoints, the last registered first, and wait until each has run its `on_stop`."""
+        self.stopped = True
+        for name in reversed(list(self.inboxes)):
+            self.stop(name)
+        if self.stopping:
+            self.idle = self.loop.create_future()
+            await self.idle
+
+    def run_now(self) -> None:
+        """Serve the inboxes at once: for callbacks of the loop that are not inside a handler (reading a socket)."""
+        if self.ready and not self.running:
+            self.context.run(self.run_turn)
+
+    def run_turn(self) -> None:
+        """Serve the inboxes in line, for a millisecond at most."""
+        self.running = self.scheduled = True
+        ready, now = self.ready, self.now
+        deadline, left = now() + TURN_S, TURN_VISITS
+        try:
+            late = False
+            while ready and left and not late:
+                left -= 1
+                inbox = ready.popleft()
+                try:
+                    late = inbox.process(now, deadline, self.observer)
+                finally:
+                    if inbox.queue:
+                        ready.append(inbox)
+                    else:
+                        inbox.ready = False
+        finally:
+            self.running = self.scheduled = False
+            if ready:
+                self.scheduled = True
+                self.loop.call_soon(self.run_turn, context=self.context)
+
+    def report(self, name: str, error: BaseException) -> None:
+        """Log an error that an endpoint did not settle itself."""
+        log.error("endpoint %s: %s: %s", name, type(error).__name__, error, exc_info=error)
