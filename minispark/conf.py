@@ -193,6 +193,10 @@ class SparkConf:
         TEXT,
         "Modules, separated by commas, that are imported once before runners are forked.",
     )
+    executor_binary_cache_size = Setting(
+        "executor.binaryCacheSize", 256 << 20, BYTES,
+        "Bytes of stages' binaries and map output tables that an executor keeps for tasks to come.", not_negative,
+    )  # fmt: skip
     executor_kill_grace = Setting(
         "executor.killGrace", 1.0, SECONDS,
         "How long a killed task may take to unwind before its runner process gets SIGKILL.", not_negative,
