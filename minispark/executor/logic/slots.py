@@ -36,11 +36,13 @@ class Slot:
         ready: its runner exists and waits, or runs `task_id`.
         task_id: what it runs, or ran when it was lost.
         interrupted: whether its runner was told to interrupt the attempt; None if it was not told anything.
+        kill_reason: what its runner was told the reason was.
     """
 
     ready: bool = False
     task_id: TaskId | None = None
     interrupted: bool | None = None
+    kill_reason: str | None = None
 
 
 class Slots:
@@ -112,8 +114,11 @@ class Slots:
         del self.running[task_id]
         return self.release(slot)
 
-    def lost(self, slot: int, task_id: TaskId | None) -> None:
-        """Note that a slot's runner died, with the attempt it ran if any; the slot waits until it is ready again."""
+    def lost(self, slot: int, task_id: TaskId | None) -> str | None:
+        """Note that a slot's runner died, with the attempt it ran if any; the slot waits until it is ready again.
+
+        Returns why the attempt was killed, if it was.
+        """
         self.record("lost", slot, task_id)
         place = self.slots[slot]
         self.expect(place.task_id == task_id, "the attempt does not run in that slot")
@@ -122,6 +127,7 @@ class Slots:
         elif slot in self.idle:
             self.idle.remove(slot)
         self.slots[slot] = Slot()
+        return place.kill_reason
 
     def kill(self, task_id: TaskId, interrupt: bool, reason: str, now: float) -> KillAction:
         """Decide what a kill does; a kill that does not interrupt may be followed by one that does."""
@@ -132,6 +138,7 @@ class Slots:
             if place.interrupted is not None and place.interrupted >= interrupt:
                 return KillAction.REPEATED
             place.interrupted = interrupt
+            place.kill_reason = reason
             return KillAction.FORWARDED
         if task_id in self.preparing:
             self.preparing.remove(task_id)
@@ -155,8 +162,7 @@ class Slots:
     def release(self, slot: int) -> TaskId | None:
         """Give a free slot to the attempt that has waited longest, or keep it idle."""
         if not self.queue:
-            place = self.slots[slot]
-            place.task_id = place.interrupted = None
+            self.slots[slot] = Slot(ready=True)
             self.idle.append(slot)
             return None
         task_id = self.queue.popleft()
@@ -165,9 +171,7 @@ class Slots:
 
     def occupy(self, slot: int, task_id: TaskId) -> None:
         """Put an attempt into a slot."""
-        place = self.slots[slot]
-        place.task_id = task_id
-        place.interrupted = None
+        self.slots[slot] = Slot(True, task_id)
         self.running[task_id] = slot
 
     def drop_marks(self, now: float) -> None:

@@ -1,0 +1,324 @@
+"""Executor: the endpoint that gets tasks run, the same object in local and in cluster mode.
+
+`LaunchTasks` comes in, `StatusUpdate` goes out to the backend endpoint. In between the executor prepares each attempt
+(its stage's binary, the map outputs it reads), gives it to a free runner and answers the runner's questions. It knows
+nothing of how runners run (`runners.RunnerPool`) and never unpickles anything. Source: Spark's Executor.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, assert_never, cast
+
+from minispark.conf import SparkConf
+from minispark.errors import MiniSparkError
+from minispark.executor.failures import describe
+from minispark.executor.logic.preparation import IDLE_TTL_S, Preparation, Request
+from minispark.executor.logic.slots import KillAction, Slots
+from minispark.executor.runners import RunnerPool
+from minispark.ids import ExecutorId, TaskId
+from minispark.messages.cluster import (
+    BinaryContent,
+    ExecutorStopped,
+    FetchBinary,
+    KillTask,
+    LaunchTasks,
+    StatusUpdate,
+    StopExecutor,
+    ToExecutor,
+)
+from minispark.messages.runner import (
+    AnswerFailed,
+    Binary,
+    MapOutputs,
+    NeedBinary,
+    NeedClass,
+    NeedMapOutputs,
+    RunnerRequest,
+)
+from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses
+from minispark.messages.task import (
+    BlockManagerId,
+    RunnerLost,
+    Success,
+    TaskCommitDenied,
+    TaskDescription,
+    TaskKilled,
+    TaskMetrics,
+    TaskOutcome,
+    TaskState,
+)
+from minispark.rpc.endpoint import CallContext, RpcEndpoint
+from minispark.rpc.message import Ask, Message
+from minispark.rpc.ref import RpcEndpointRef
+from minispark.rpc.scope import TaskScope
+from minispark.rpc.world import World
+
+__all__ = ["EXECUTOR", "Affinity", "Executor"]
+
+EXECUTOR: Final = "Executor"
+STOPPED: Final = "the executor was stopped"
+
+Affinity = Callable[[TaskDescription], int | None]
+
+
+def nowhere(task: TaskDescription) -> int | None:
+    """Prefer no slot."""
+    return None
+
+
+class Executor(RpcEndpoint):
+    """Runs attempts in the slots of a pool; also the pool's `RunnerEvents`.
+
+    Args:
+        executor_id: its name in the application.
+        pool: what runs the tasks; `start` starts it.
+        backend: gets StatusUpdate, and ExecutorStopped if nobody asked for the stop.
+        binary_server: the driver's endpoint that has the stages' binaries and the classes of its `__main__`.
+        map_output_tracker: the driver's endpoint that has the map outputs.
+        conf: the application's settings.
+        location: where this executor's blocks are.
+        world: clock and timers.
+        scope: owns what the executor waits for.
+        affinity: which slot holds what an attempt needs, if one does.
+    """
+
+    def __init__(
+        self,
+        executor_id: ExecutorId,
+        pool: RunnerPool,
+        backend: RpcEndpointRef,
+        binary_server: RpcEndpointRef,
+        map_output_tracker: RpcEndpointRef,
+        *,
+        conf: SparkConf,
+        location: BlockManagerId,
+        world: World,
+        scope: TaskScope,
+        affinity: Affinity = nowhere,
+    ) -> None:
+        self.executor_id = executor_id
+        self.pool = pool
+        self.backend = backend
+        self.binary_server = binary_server
+        self.map_output_tracker = map_output_tracker
+        self.conf = conf
+        self.location = location
+        self.world = world
+        self.scope = scope
+        self.affinity = affinity
+        self.slots = Slots(pool.slots)
+        self.preparation = Preparation(conf.executor_binary_cache_size)
+        self.expiry: asyncio.TimerHandle | None = None
+        self.stopping = False
+        self.stop_asked: list[CallContext] = []
+
+    async def start(self) -> None:
+        """Start the runners; returns when the first can take a task.
+
+        Raises:
+            MiniSparkError: they cannot be started; the text says why.
+        """
+        await self.pool.start(self)
+
+    def receive(self, message: ToExecutor, context: CallContext) -> None:
+        """Handle one message."""
+        match message:
+            case LaunchTasks():
+                for task in message.tasks:
+                    self.launch(task)
+            case KillTask():
+                self.kill(message)
+            case StopExecutor():
+                self.stop(context)
+            case _:
+                assert_never(message)
+
+    def launch(self, task: TaskDescription) -> None:
+        """Prepare an attempt and start it, now if nothing is missing."""
+        now = self.world.monotonic()
+        refusal = STOPPED if self.stopping else self.slots.launch(task.task_id, now)
+        if refusal is not None:
+            self.report(task.task_id, TaskKilled(refusal))
+            return
+        requests = self.preparation.launch(task, now)
+        if self.preparation.is_prepared(task.task_id):
+            self.dispatch(task)
+        for request in requests:
+            self.fetch(request)
+
+    def fetch(self, request: Request) -> None:
+        """Ask the driver for something that attempts wait for."""
+        target = self.binary_server if isinstance(request, FetchBinary) else self.map_output_tracker
+        self.ask(target, request, partial(self.fetched, request), partial(self.not_fetched, request))
+
+    def ask(
+        self,
+        target: RpcEndpointRef,
+        message: Ask[Any],
+        answered: Callable[[Binary | MapOutputs], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Ask, and have one of two functions called; the ask's own timeout sees to it."""
+
+        def done(future: "asyncio.Future[Message]") -> None:
+            try:
+                content = content_of(future.result())
+            except (MiniSparkError, asyncio.CancelledError) as error:
+                failed(error)
+            else:
+                answered(content)
+
+        target.ask(message).add_done_callback(done)
+
+    def fetched(self, request: Request, content: Binary | MapOutputs) -> None:
+        """Take an answer of the driver, and start the attempts that now have all they need."""
+        arrived = self.preparation.arrived(request, content, self.world.monotonic())
+        for task in arrived.failed:
+            self.fail(task, MiniSparkError(f"the driver's map outputs are older than epoch {task.epoch}"))
+        for task in arrived.prepared:
+            self.dispatch(task)
+        for again in arrived.requests:
+            self.fetch(again)
+
+    def not_fetched(self, request: Request, error: BaseException) -> None:
+        """Fail the attempts that waited for something that does not come."""
+        for task in self.preparation.failed(request):
+            self.fail(task, error)
+
+    def fail(self, task: TaskDescription, error: BaseException) -> None:
+        """End an attempt that cannot be prepared."""
+        reason = MiniSparkError(f"{task.name} could not start on executor {self.executor_id}: {error}")
+        self.slots.abandon(task.task_id)
+        self.end(task.task_id, describe(reason, TaskMetrics()))
+
+    def dispatch(self, task: TaskDescription) -> None:
+        """Run a prepared attempt, or let it wait for a slot."""
+        slot = self.slots.prepared(task.task_id, self.affinity(task))
+        if slot is not None:
+            self.pool.run(slot, task)
+
+    def run_next(self, slot: int, task_id: TaskId | None) -> None:
+        """Run the attempt that has a slot now, if there is one."""
+        if task_id is not None:
+            self.pool.run(slot, self.preparation.task(task_id))
+
+    def kill(self, message: KillTask) -> None:
+        """End an attempt, wherever it is."""
+        task_id = message.task_id
+        action = self.slots.kill(task_id, message.interrupt, message.reason, self.world.monotonic())
+        if action is KillAction.FORWARDED:
+            slot = self.slots.running[task_id]
+            self.pool.kill(slot, task_id, message.interrupt, message.reason)
+        elif action is KillAction.DROPPED:
+            self.end(task_id, TaskKilled(message.reason))
+
+    def end(self, task_id: TaskId, outcome: TaskOutcome) -> None:
+        """Forget an attempt and report its outcome."""
+        now = self.world.monotonic()
+        self.preparation.end(task_id, now)
+        if not self.preparation.attempts and self.expiry is None:
+            self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
+        self.report(task_id, outcome)
+
+    def report(self, task_id: TaskId, outcome: TaskOutcome) -> None:
+        """Tell the backend how an attempt ended."""
+        self.backend.send(StatusUpdate(self.executor_id, task_id, state_of(outcome), outcome))
+
+    def expire(self) -> None:
+        """Let go of what no attempt has used for long; look again later while something is held."""
+        self.expiry = None
+        self.preparation.expire(self.world.monotonic())
+        if self.preparation.holdings:
+            self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
+
+    def runner_ready(self, slot: int) -> None:
+        """Use a runner that waits; see `RunnerEvents`."""
+        self.run_next(slot, self.slots.ready(slot))
+
+    def task_started(self, slot: int, task_id: TaskId) -> None:
+        """Tell the backend that a long attempt runs; of short ones it only hears that they ended."""
+        self.backend.send(StatusUpdate(self.executor_id, task_id, TaskState.RUNNING, None))
+
+    def task_finished(self, slot: int, task_id: TaskId, outcome: TaskOutcome) -> None:
+        """Give the slot to the next attempt and report this one."""
+        self.run_next(slot, self.slots.finished(slot, task_id))
+        self.end(task_id, outcome)
+
+    def runner_lost(self, slot: int, task_id: TaskId | None, loss: RunnerLost) -> None:
+        """Report the attempt that its runner took with it."""
+        kill_reason = self.slots.lost(slot, task_id)
+        if task_id is not None:
+            self.end(task_id, loss if kill_reason is None else TaskKilled(kill_reason))
+
+    def runner_asked(self, slot: int, task_id: TaskId, ask_id: int, request: RunnerRequest) -> None:
+        """Answer a runner from what was prepared; ask the driver for what was not."""
+        answer: Binary | MapOutputs | None = None
+        target, question = self.binary_server, cast(Ask[Any], request)
+        match request:
+            case NeedBinary():
+                answer = self.preparation.binary(request.binary_id)
+                question = FetchBinary(request.binary_id)
+            case NeedMapOutputs():
+                answer = self.preparation.map_outputs(request.shuffle_id, request.epoch)
+                target, question = self.map_output_tracker, GetMapOutputStatuses(request.shuffle_id)
+            case NeedClass():
+                pass  # the driver has them
+            case _:
+                assert_never(request)
+        if answer is not None:
+            self.pool.answer(slot, ask_id, answer)
+            return
+        self.ask(
+            target,
+            question,
+            lambda content: self.pool.answer(slot, ask_id, content),
+            lambda error: self.pool.answer(slot, ask_id, AnswerFailed(f"{type(error).__name__}: {error}")),
+        )
+
+    def stop(self, context: CallContext) -> None:
+        """End all attempts and all runners, then answer."""
+        self.stop_asked.append(context)
+        if self.stopping:
+            return
+        self.stopping = True
+        for task_id in self.slots.waiting():
+            self.slots.kill(task_id, True, STOPPED, self.world.monotonic())
+            self.end(task_id, TaskKilled(STOPPED))
+        self.scope.spawn(self.stop_runners(), name="stop runners", owner=self)
+
+    async def stop_runners(self) -> None:
+        """End the pool, report what it left unreported, and answer whoever waits for the stop."""
+        try:
+            await self.pool.stop(self.conf.executor_stop_deadline)
+        finally:
+            for task_id, slot in list(self.slots.running.items()):
+                self.slots.lost(slot, task_id)
+                self.end(task_id, TaskKilled(STOPPED))
+            if self.expiry is not None:
+                self.expiry.cancel()
+            for context in self.stop_asked:
+                if context.is_ask:
+                    context.reply(ExecutorStopped())
+                else:
+                    self.backend.send(ExecutorStopped())
+
+
+def state_of(outcome: TaskOutcome) -> TaskState:
+    """Return the state that an outcome means for the backend's books."""
+    if isinstance(outcome, Success):
+        return TaskState.FINISHED
+    return TaskState.KILLED if isinstance(outcome, TaskKilled | TaskCommitDenied) else TaskState.FAILED
+
+
+def content_of(answer: Message) -> Binary | MapOutputs:
+    """Make the runners' answer of the driver's; bytes that a frame lent are copied."""
+    match answer:
+        case BinaryContent():
+            return Binary(bytes(answer.data))
+        case MapOutputStatuses():
+            return MapOutputs(answer.epoch, bytes(answer.data))
+        case Binary():
+            return Binary(bytes(answer.data))
+        case _:
+            raise MiniSparkError(f"the driver answered with a {type(answer).__name__}")
