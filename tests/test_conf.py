@@ -1,0 +1,119 @@
+"""minispark.conf: units, keys, priorities, and errors that say what would be right."""
+
+import pytest
+
+from minispark.conf import Setting, SparkConf, parse_bytes, parse_duration, settings
+from minispark.errors import ConfigurationError
+
+
+def plain() -> SparkConf:
+    return SparkConf(environment={})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("17", 17), ("17b", 17), ("512k", 512 << 10), ("64m", 64 << 20), ("64MiB", 64 << 20), ("1.5g", 3 << 29),
+     ("2t", 2 << 40), (" 1 kb ", 1024)],
+)  # fmt: skip
+def test_sizes_take_units_of_1024(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("3", 3.0), ("3s", 3.0), ("200ms", 0.2), ("50us", 5e-5), ("5min", 300.0), ("5m", 300.0), ("1h", 3600.0),
+     ("1d", 86400.0)],
+)  # fmt: skip
+def test_durations_take_units(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+def test_a_setting_that_was_not_set_has_its_default() -> None:
+    assert plain().task_max_failures == 4
+    assert plain().get("minispark.task.maxFailures") is None
+    assert plain().get("minispark.task.maxFailures", "9") == "9"
+
+
+def test_set_calls_chain_and_values_are_typed() -> None:
+    conf = plain().set("minispark.task.maxFailures", 7).set("minispark.shuffle.compress", False).set_app_name("x")
+
+    assert (conf.task_max_failures, conf.shuffle_compress, conf.app_name) == (7, False, "x")
+    assert conf.get("minispark.shuffle.compress") == "false"
+
+
+def test_sparks_own_prefix_is_accepted_everywhere() -> None:
+    conf = plain().set("spark.task.maxFailures", "2")
+
+    assert conf.get_all() == [("minispark.task.maxFailures", "2")]
+    assert conf.contains("spark.task.maxFailures")
+    assert conf.unset("spark.task.maxFailures").task_max_failures == 4
+
+
+def test_code_wins_over_the_environment_and_the_environment_over_the_default() -> None:
+    environment = {"MINISPARK_TASK_MAXFAILURES": "5", "MINISPARK_LOCAL_DIR": "/tmp", "PATH": "/bin"}
+
+    conf = SparkConf({"minispark.local.dir": "/data"}, environment=environment)
+
+    assert (conf.task_max_failures, conf.local_dir) == (5, "/data")
+
+
+def test_a_value_of_the_environment_of_the_wrong_form_is_an_error_when_it_is_read() -> None:
+    conf = SparkConf(environment={"MINISPARK_TASK_MAXFAILURES": "many"})
+
+    with pytest.raises(ConfigurationError, match=r"minispark.task.maxFailures = 'many' is not valid"):
+        _ = conf.task_max_failures
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "right"),
+    [("task.maxFailures", "four", "a whole number"), ("task.maxFailures", 0, "a whole number"),
+     ("shuffle.compress", "maybe", "true or false"), ("driver.maxResultSize", "1x", "a size in bytes"),
+     ("rpc.askTimeout", "soon", "a duration"), ("executor.pool", "fibre", "one of process, thread, inline")],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_at_once_and_the_error_says_what_is_right(
+    key: str, value: object, right: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        plain().set(f"minispark.{key}", value)
+
+    assert f"minispark.{key} = {str(value)!r} is not valid: {right}" in str(caught.value)
+
+
+def test_an_unknown_key_is_refused_and_the_nearest_one_named() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"'minispark.task.maxFailure'; did you mean 'minispark.task.maxFailures'"
+    ):
+        plain().set("minispark.task.maxFailure", 4)
+
+
+def test_none_is_not_a_value() -> None:
+    with pytest.raises(ConfigurationError, match="use unset"):
+        plain().set("minispark.task.maxFailures", None)
+
+
+def test_set_if_missing_and_set_all_do_what_they_say() -> None:
+    conf = plain().set_all({"minispark.task.cpus": 2, "minispark.app.name": "a"})
+
+    assert conf.set_if_missing("minispark.task.cpus", 3).task_cpus == 2
+    assert conf.set_if_missing("minispark.task.maxFailures", 3).task_max_failures == 3
+
+
+def test_a_copy_is_independent() -> None:
+    conf = plain().set_master("local[2]")
+
+    conf.copy().set_master("local[4]")
+
+    assert conf.master == "local[2]"
+
+
+def test_every_setting_has_a_sentence_and_a_default_that_is_valid() -> None:
+    for key, setting in settings().items():
+        assert key.startswith("minispark.")
+        assert setting.doc.endswith("."), key
+        assert setting.check is None or setting.check(setting.default), key
+
+
+def test_the_table_is_reached_by_attribute_too() -> None:
+    assert isinstance(SparkConf.task_max_failures, Setting)
+    assert SparkConf.task_max_failures.key == "minispark.task.maxFailures"
+    assert repr(plain().set("minispark.task.cpus", 2)) == "SparkConf({'minispark.task.cpus': '2'})"
