@@ -21,14 +21,9 @@ CAPACITY = 10_000
 
 
 class ListenerBus:
-    """Delivers posted events to all listeners in later turns of the loop.
+    """Delivers posted events to all listeners in later turns of the running loop."""
 
-    Args:
-        loop: where listeners are called.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    def __init__(self) -> None:
         self.listeners: list[SparkListener] = []
         self.queue: deque[ListenerEvent] = deque()
         self.num_dropped = 0
@@ -60,7 +55,7 @@ class ListenerBus:
         self.queue.append(event)
         if not self.is_scheduled:
             self.is_scheduled = True
-            self.loop.call_soon(self.deliver)
+            asyncio.get_running_loop().call_soon(self.deliver)
 
     def deliver(self) -> None:
         """Deliver a slice of the queue; the rest waits for the next turn."""
@@ -68,7 +63,7 @@ class ListenerBus:
             self.deliver_one(self.queue.popleft())
         self.is_scheduled = bool(self.queue)
         if self.is_scheduled:
-            self.loop.call_soon(self.deliver)
+            asyncio.get_running_loop().call_soon(self.deliver)
 
     def deliver_one(self, event: ListenerEvent) -> None:
         """Give one event to everybody; a listener that raises is reported and does no harm."""

@@ -7,7 +7,9 @@ from minispark.errors import ConfigurationError
 
 __all__ = ["LocalMaster", "parse_master"]
 
-FORMS = "local, local[N], local[*], local[N,F] or local[*,F] (N: tasks at once, F: failures of a task, both at least 1)"
+FORMS = (
+    "local, local[N], local[*], local[N,F] or local[*,F] (N: tasks at once, F: failures of a task, both at least 1)"
+)
 LOCAL = re.compile(r"local(?:\[\s*(?P<cores>[^,\]]*?)\s*(?:,\s*(?P<failures>[^,\]]*?)\s*)?\])?")
 
 

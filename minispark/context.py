@@ -1,0 +1,366 @@
+"""SparkContext: the driver's entry point and composition root. Source: Spark's SparkContext.
+
+It builds the env, the schedulers and the backend, makes RDDs, runs jobs and stops everything. What a job is, and what
+a task does, is decided elsewhere.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, NoReturn, Self, TypeVar
+
+from minispark.conf import SparkConf
+from minispark.driver import Driver
+from minispark.errors import ConfigurationError, ContextError, PicklingError
+from minispark.executor.task_context import current
+from minispark.ids import JobId, RddId, ShuffleId
+from minispark.messages.listener import SparkListener
+from minispark.messages.scheduler import (
+    AllJobsCancelled,
+    JobCancelled,
+    JobGroupCancelled,
+    JobSubmitted,
+    pack_integers,
+)
+from minispark.rdd import sources
+from minispark.rdd.call_site import call_site
+from minispark.rdd.lineage import describe, prepare
+from minispark.rdd.ports import TaskContext
+from minispark.rdd.rdd import RDD
+from minispark.rpc.world import SystemWorld, World
+from minispark.scheduler import properties
+from minispark.scheduler.job_errors import job_error
+from minispark.scheduler.job_waiter import JobGivenUp, JobWaiter
+
+__all__ = ["SparkContext"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+active: "SparkContext | None" = None
+
+
+class SparkContext:
+    """An application: where its RDDs are made and its jobs run.
+
+    Use it with `async with`; one is active in a process at a time, on the loop that started it.
+
+    Args:
+        master: where tasks run: `local`, `local[N]`, `local[*]`, `local[N,F]`; default: the conf's, else `local[*]`.
+        app_name: shown to people; default: the conf's.
+        conf: settings; copied, so that later changes have no effect.
+        world: clock, chance, processes; the test kit gives its own.
+
+    Raises:
+        ConfigurationError: master or a setting is wrong.
+        ContextError: another context is active, or this is a task.
+
+    Example:
+        >>> async def main():
+        ...     async with SparkContext("local[2]") as sc:
+        ...         return await sc.parallelize([1, 2, 3]).map(lambda n: n * n).sum()
+        >>> asyncio.run(main())
+        14
+    """
+
+    def __init__(
+        self,
+        master: str | None = None,
+        app_name: str | None = None,
+        conf: SparkConf | None = None,
+        *,
+        world: World | None = None,
+    ) -> None:
+        self.conf = SparkConf() if conf is None else conf.copy()
+        if master is not None:
+            self.conf.set_master(master)
+        if app_name is not None:
+            self.conf.set_app_name(app_name)
+        self.world: World = SystemWorld() if world is None else world
+        self.driver = Driver(self.conf, self.world)
+        self.call_site = call_site()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.num_rdds = 0
+        self.num_shuffles = 0
+        self.is_stopped = False
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> Self:
+        """Start schedulers and executor; `async with` does it.
+
+        Raises:
+            ContextError: another context is active, this one was started before, or this is a task.
+            MiniSparkError: the executor cannot be started; the text says why.
+        """
+        global active
+        if current() is not None:
+            raise ContextError("a task cannot start a SparkContext: jobs are started by the driver")
+        if self.loop is not None:
+            raise ContextError("this SparkContext was started before; make a new one")
+        if active is not None:
+            raise ContextError(
+                f"there is an active SparkContext already, made at {active.call_site}; stop it first, or use it"
+            )
+        active = self
+        self.loop = asyncio.get_running_loop()
+        try:
+            await self.driver.start()
+        except BaseException:
+            self.is_stopped = True
+            active = None
+            raise
+        return self
+
+    async def stop(self) -> None:
+        """Cancel all jobs, end all runners, remove all files; idempotent, and finished even if cancelled."""
+        global active
+        self.is_stopped = True
+        if self.loop is None:
+            return
+        if self.loop is not asyncio.get_running_loop():
+            self.refuse_foreign_loop()
+        try:
+            await self.driver.stop()
+        finally:
+            if active is self:
+                active = None
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @classmethod
+    async def get_or_create(cls, conf: SparkConf | None = None) -> "SparkContext":
+        """Return the active context, or start one; the settings of an active one stay as they are."""
+        return active if active is not None else await cls(conf=conf).start()
+
+    def __reduce__(self) -> NoReturn:
+        raise PicklingError(
+            "a SparkContext cannot be used inside a task: only the driver makes RDDs and starts jobs; compute what "
+            "the task needs before, and use the value"
+        )
+
+    # -- facts -------------------------------------------------------------------------------------------------------
+
+    @property
+    def master(self) -> str:
+        """The master URL."""
+        return self.conf.master
+
+    @property
+    def app_name(self) -> str:
+        """The application's name."""
+        return self.conf.app_name
+
+    @property
+    def application_id(self) -> str:
+        """The application's id, unique on this machine."""
+        return self.driver.application_id
+
+    @property
+    def default_parallelism(self) -> int:
+        """Partitions of parallelize and of shuffles when not said otherwise: the setting, else the cores."""
+        return self.conf.default_parallelism or self.driver.cores
+
+    @property
+    def default_min_partitions(self) -> int:
+        """Partitions that a text file gets at least."""
+        return min(self.default_parallelism, 2)
+
+    def __repr__(self) -> str:
+        state = "stopped" if self.is_stopped else "new" if self.loop is None else "active"
+        return f"<SparkContext {self.app_name!r} on {self.master}, {state}>"
+
+    # -- RDDs --------------------------------------------------------------------------------------------------------
+
+    def parallelize(self, data: Iterable[T], num_slices: int | None = None) -> RDD[T]:
+        """Make an RDD of a collection; what changes in it later is not seen.
+
+        Args:
+            data: the records; a range is not materialised.
+            num_slices: partitions, default `default_parallelism`.
+
+        Raises:
+            ConfigurationError: num_slices is not at least 1.
+            PicklingError: a record cannot be pickled.
+        """
+        self.check_usable()
+        return sources.parallelize(self, data, num_slices)
+
+    def range(self, start: int, end: int | None = None, step: int = 1, num_slices: int | None = None) -> RDD[int]:
+        """Make an RDD of the integers from start (0 if only one bound is given) up to, without, end."""
+        self.check_usable()
+        return sources.range_rdd(self, start, end, step, num_slices)
+
+    def text_file(self, path: str, min_partitions: int | None = None) -> RDD[str]:
+        """Make an RDD of the lines of text files.
+
+        Args:
+            path: a file, a directory, a glob, or several separated by commas; `.gz` is read through.
+            min_partitions: how finely files are split at least, default `default_min_partitions`.
+        """
+        self.check_usable()
+        return sources.text_file(self, path, min_partitions)
+
+    def union(self, rdds: Sequence[RDD[T]]) -> RDD[T]:
+        """Concatenate RDDs.
+
+        Raises:
+            ConfigurationError: there are none.
+        """
+        if not rdds:
+            raise ConfigurationError("union needs at least one RDD")
+        first, *others = rdds
+        return first.union(*others)
+
+    def empty_rdd(self) -> RDD[Any]:
+        """Make an RDD without partitions."""
+        self.check_usable()
+        return sources.empty(self)
+
+    def new_rdd_id(self) -> RddId:
+        """Return the next RDD id."""
+        self.num_rdds += 1
+        return RddId(self.num_rdds - 1)
+
+    def new_shuffle_id(self) -> ShuffleId:
+        """Return the next shuffle id."""
+        self.num_shuffles += 1
+        return ShuffleId(self.num_shuffles - 1)
+
+    # -- jobs --------------------------------------------------------------------------------------------------------
+
+    async def run_job(
+        self,
+        rdd: RDD[T],
+        function: Callable[[TaskContext, Iterator[T]], U],
+        partitions: Sequence[int] | None = None,
+    ) -> list[U]:
+        """Run a function over partitions and return its values in their order. Every action comes down to this.
+
+        Cancelling the await cancels the job, down to the running tasks.
+
+        Args:
+            rdd: one of this context's.
+            function: gets the task's context and the partition's records.
+            partitions: numbers, default all.
+
+        Raises:
+            ContextError: the context is not active, or active on another loop.
+            ConfigurationError: a partition does not exist.
+            PicklingError: the function, or one that the RDD was made with, cannot be pickled.
+            JobFailed: the job was given up. An exception of the user's code is raised as itself.
+            JobCancelled: somebody else cancelled the job.
+        """
+        self.check_usable()
+        node = rdd.node
+        await prepare(node)
+        wanted = list(range(len(node.partitions()))) if partitions is None else list(partitions)
+        self.check_partitions(rdd, wanted)
+        distinct = list(dict.fromkeys(wanted))
+        binary_id = self.driver.work.add_job(node, function)
+        try:
+            lineage = describe(node, self.driver.work.of_dependency)
+            job_id, waiter = self.driver.jobs.open(len(distinct))
+            site = call_site()
+            job = JobSubmitted(
+                job_id,
+                lineage,
+                pack_integers(distinct),
+                binary_id,
+                f"{node.name} at {site}",
+                site,
+                properties.current_properties(),
+            )
+            values: list[U] = await self.finish_job(job, waiter)
+        finally:
+            self.driver.work.remove(binary_id)
+        if len(distinct) == len(wanted):
+            return values
+        value_of = dict(zip(distinct, values, strict=True))
+        return [value_of[partition] for partition in wanted]
+
+    async def finish_job(self, job: JobSubmitted, waiter: JobWaiter) -> list[Any]:
+        """Submit a job, wait for its end and decode its results."""
+        self.driver.dag_scheduler.send(job)
+        try:
+            await waiter.done
+        except asyncio.CancelledError:
+            self.driver.dag_scheduler.send(JobCancelled(job.job_id, "cancelled by its caller"))
+            raise
+        except JobGivenUp as given_up:
+            raise job_error(given_up.failure, job.call_site, self.driver.max_failures) from None
+        finally:
+            self.driver.jobs.close(job.job_id)
+        return await waiter.decode(self.world)
+
+    def cancel_job(self, job_id: JobId, reason: str = "cancelled") -> None:
+        """Cancel one job; its caller gets JobCancelled."""
+        self.driver.dag_scheduler.send(JobCancelled(job_id, reason))
+
+    def cancel_job_group(self, group: str, reason: str = "its group was cancelled") -> None:
+        """Cancel all jobs of a group; their callers get JobCancelled."""
+        self.driver.dag_scheduler.send(JobGroupCancelled(group, reason))
+
+    def cancel_all_jobs(self, reason: str = "all jobs were cancelled") -> None:
+        """Cancel all jobs; their callers get JobCancelled."""
+        self.driver.dag_scheduler.send(AllJobsCancelled(reason))
+
+    # -- what jobs inherit -------------------------------------------------------------------------------------------
+
+    def set_job_group(self, group: str, description: str = "", interrupt_on_cancel: bool = True) -> None:
+        """Put the jobs started from here on (in this asyncio task and those it starts) into a group."""
+        properties.set_local_property(properties.GROUP, group)
+        properties.set_local_property(properties.DESCRIPTION, description)
+        properties.set_local_property(properties.INTERRUPT_ON_CANCEL, str(interrupt_on_cancel).lower())
+
+    def set_local_property(self, key: str, value: str | None) -> None:
+        """Set a property of the jobs started from here on (in this asyncio task and those it starts)."""
+        properties.set_local_property(key, value)
+
+    def get_local_property(self, key: str) -> str | None:
+        """Return a property that jobs started here get."""
+        return properties.get_local_property(key)
+
+    def add_listener(self, listener: SparkListener) -> None:
+        """Have a listener see the events from now on."""
+        self.driver.events.add(listener)
+
+    def remove_listener(self, listener: SparkListener) -> None:
+        """Let a listener go."""
+        self.driver.events.remove(listener)
+
+    # -- checks ------------------------------------------------------------------------------------------------------
+
+    def check_usable(self) -> None:
+        """Raise unless the context is active, and on this loop."""
+        if self.is_stopped:
+            raise ContextError(f"this SparkContext (made at {self.call_site}) is stopped; make a new one")
+        if self.loop is None:
+            raise ContextError("this SparkContext was not started: use `async with SparkContext(…) as sc`")
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # RDDs may be made outside of the loop; jobs cannot be awaited there anyway
+        if running is not self.loop:
+            self.refuse_foreign_loop()
+
+    def refuse_foreign_loop(self) -> NoReturn:
+        """Raise: this is another event loop than the context's."""
+        raise ContextError(
+            f"this SparkContext (made at {self.call_site}) belongs to another event loop; use it on the loop that "
+            "started it, or make one for this loop after stopping it"
+        )
+
+    @staticmethod
+    def check_partitions(rdd: RDD[Any], wanted: Sequence[int]) -> None:
+        """Raise if a job asks for a partition that is not there."""
+        count = len(rdd.node.partitions())
+        for partition in wanted:
+            if not 0 <= partition < count:
+                raise ConfigurationError(f"partition {partition} does not exist: {rdd!r} has {count} partitions")

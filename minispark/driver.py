@@ -1,0 +1,193 @@
+"""The driver's components, put together: env, schedulers, tables and, in local mode, the executor.
+
+Made by SparkContext. It only composes, starts and stops: what the parts do is theirs.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+
+from minispark.conf import SparkConf
+from minispark.cores import available_cores
+from minispark.errors import MiniSparkError
+from minispark.executor.executor import EXECUTOR, Executor
+from minispark.executor.inline_pool import InlinePool
+from minispark.executor.process_pool import ProcessPool
+from minispark.executor.runners import RunnerPool
+from minispark.executor.session import SessionDirectory, local_directory, sweep
+from minispark.executor.thread_pool import ThreadPool
+from minispark.ids import ShuffleId
+from minispark.messages.scheduler import AllJobsCancelled, ShuffleForgotten
+from minispark.messages.task import BlockManagerId, DirectResult, IndirectResult
+from minispark.rdd import closures
+from minispark.rpc.env import RpcEnv
+from minispark.rpc.ref import RpcEndpointRef
+from minispark.rpc.world import World
+from minispark.scheduler.dag_scheduler import DAGScheduler
+from minispark.scheduler.job_waiter import JobTable
+from minispark.scheduler.listener_bus import ListenerBus
+from minispark.scheduler.local import LOCAL_EXECUTOR_ID, LocalEndpoint, LocalSchedulerBackend
+from minispark.scheduler.logic.master_url import parse_master
+from minispark.scheduler.stage_work import StageWork
+from minispark.scheduler.task_scheduler import TaskScheduler
+from minispark.shuffle.logic.map_outputs import MapOutputs
+from minispark.shuffle.tracker import MapOutputTracker
+from minispark.storage.block_manager_master import BlockManagerMaster
+from minispark.storage.block_reader import read_result
+from minispark.storage.broadcast import BinaryServer, BinaryTable
+
+__all__ = ["Driver"]
+
+logger = logging.getLogger(__name__)
+
+
+class Driver:
+    """Everything that runs in the driver's process.
+
+    Args:
+        conf: the application's settings.
+        world: clock, chance, processes.
+
+    Raises:
+        ConfigurationError: the master URL is wrong.
+
+    Attributes:
+        cores: tasks at once.
+        max_failures: failures of one task before its job is given up.
+        jobs: the jobs that somebody waits for.
+        work: the binaries of jobs and shuffles.
+        events: the listener bus.
+        dag_scheduler: takes jobs.
+    """
+
+    dag_scheduler: RpcEndpointRef
+
+    def __init__(self, conf: SparkConf, world: World) -> None:
+        master = parse_master(conf.master, available_cores())
+        self.conf = conf
+        self.world = world
+        self.cores = master.cores
+        self.max_failures = master.max_failures
+        self.application_id = f"local-{os.getpid()}-{int(world.wall() * 1000)}"
+        self.binaries = BinaryTable()
+        self.work = StageWork(self.binaries, self.shuffle_forgotten)
+        self.jobs = JobTable()
+        self.events = ListenerBus()
+        self.map_outputs = MapOutputs()
+        self.env: RpcEnv | None = None
+        self.session: SessionDirectory | None = None
+        self.backend: LocalSchedulerBackend | None = None
+        self.stopping: asyncio.Task[None] | None = None
+
+    # -- start -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Register the endpoints and start the executor.
+
+        Raises:
+            MiniSparkError: the executor cannot be started; the text says why, and nothing is left behind.
+        """
+        self.env = RpcEnv("driver", self.world, self.conf)
+        try:
+            dag, scheduler = self.start_schedulers(self.env)
+            await self.start_executor(self.env, scheduler)
+        except BaseException:
+            await self.stop()
+            raise
+
+    def start_schedulers(self, env: RpcEnv) -> tuple[DAGScheduler, TaskScheduler]:
+        """Register what a driver has in every mode."""
+        dag = DAGScheduler(self.conf, self.world, self.map_outputs, self.jobs, self.events)
+        self.dag_scheduler = env.setup_endpoint("DAGScheduler", dag)
+        scheduler = TaskScheduler(
+            self.conf,
+            self.max_failures,
+            self.world,
+            env.scope,
+            self.dag_scheduler,
+            self.work,
+            self.read_result,
+            self.events,
+        )
+        dag.attach(env.setup_endpoint("TaskScheduler", scheduler))
+        env.setup_endpoint("MapOutputTracker", MapOutputTracker(self.map_outputs))
+        env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
+        env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))
+        return dag, scheduler
+
+    async def start_executor(self, env: RpcEnv, scheduler: TaskScheduler) -> None:
+        """Start local mode's executor and its backend."""
+        parent = local_directory(self.conf)
+        await self.world.run_blocking(sweep, parent)
+        self.session = SessionDirectory.create(parent, self.world.secret_bytes)
+        host = socket.gethostname()
+        location = BlockManagerId(LOCAL_EXECUTOR_ID, host, 0, str(self.session.path))
+        backend_name = "LocalSchedulerBackendEndpoint"
+        executor = Executor(
+            LOCAL_EXECUTOR_ID,
+            self.make_pool(location),
+            env.bind(backend_name, None),
+            env.endpoint_ref("BinaryServer"),
+            env.endpoint_ref("MapOutputTracker"),
+            conf=self.conf,
+            location=location,
+            world=self.world,
+            scope=env.scope,
+        )
+        executor_ref = env.setup_endpoint(EXECUTOR, executor)
+        self.backend = LocalSchedulerBackend(self.cores, executor_ref, self.conf.executor_stop_deadline)
+        endpoint = LocalEndpoint(scheduler, executor_ref, host, self.cores)
+        self.backend.attach(env.setup_endpoint(backend_name, endpoint))
+        scheduler.attach(self.backend)
+        await executor.start()
+
+    def make_pool(self, location: BlockManagerId) -> RunnerPool:
+        """Make the pool that `minispark.executor.pool` names."""
+        match self.conf.executor_pool:
+            case "thread":
+                return ThreadPool(self.cores, self.conf, location, self.world)
+            case "inline":
+                return InlinePool(self.cores, self.conf, location, self.world)
+            case _:
+                return ProcessPool(self.cores, self.conf, location, self.world)
+
+    # -- service -----------------------------------------------------------------------------------------------------
+
+    async def read_result(self, result: IndirectResult) -> DirectResult | None:
+        """Read a result that was left in a file; None if it is not there as it was written."""
+        return await self.world.run_blocking(read_result, result)
+
+    def shuffle_forgotten(self, shuffle_id: ShuffleId) -> None:
+        """Have the outputs of a shuffle forgotten; the garbage collector calls this, on any thread."""
+        env = self.env
+        if env is not None and self.stopping is None and not env.loop.is_closed():
+            env.loop.call_soon_threadsafe(self.dag_scheduler.send, ShuffleForgotten(shuffle_id))
+
+    # -- stop --------------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Cancel all jobs, end the executor, close the env; a cancelled caller does not interrupt it.
+
+        A second cancel shortens what is left: the runners are killed at once when their pool is abandoned.
+        """
+        if self.env is None:
+            return
+        if self.stopping is None:
+            self.stopping = self.env.loop.create_task(self.shut_down(self.env), name="stop the driver")
+        await asyncio.shield(self.stopping)
+
+    async def shut_down(self, env: RpcEnv) -> None:
+        """Stop everything, once, in the reverse order of the start."""
+        try:
+            if hasattr(self, "dag_scheduler"):
+                self.dag_scheduler.send(AllJobsCancelled("the SparkContext was stopped"))
+            if self.backend is not None:
+                await self.backend.stop()
+        except MiniSparkError as error:
+            logger.warning("the executor did not stop in order: %s", error)
+        finally:
+            self.events.flush()
+            await env.close()
+            if self.session is not None:
+                await self.world.run_blocking(self.session.remove)
