@@ -7,6 +7,7 @@ the World it was given. `SystemWorld` is the real one; the test kit has one that
 import asyncio
 import os
 import random
+import socket
 import subprocess
 import threading
 import time
@@ -64,6 +65,9 @@ class World(Protocol):
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes nobody can guess."""
 
+    def socket_pair(self, kind: int) -> tuple[socket.socket, socket.socket]:
+        """Return two connected Unix sockets of that kind (SOCK_STREAM, SOCK_SEQPACKET), to share with a process."""
+
     def spawn_process(
         self,
         argv: Sequence[str],
@@ -114,6 +118,10 @@ class SystemWorld(SystemClock):
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes from the system's secure source."""
         return os.urandom(count)
+
+    def socket_pair(self, kind: int) -> tuple[socket.socket, socket.socket]:
+        """Return two connected Unix sockets of that kind."""
+        return socket.socketpair(socket.AF_UNIX, kind)
 
     def spawn_process(
         self,
