@@ -25,7 +25,6 @@ BATCH_RECORDS: Final = 1000
 BATCH_BYTES: Final = 256 << 10  # no pickle call in the driver's loop handles more (17 MB at once stall it for 174 ms)
 FIRST_RECORDS: Final = 64  # of a generator: its records may be large, and the first batch is taken without knowing
 PICKLE_PROTOCOL: Final = 5
-PATH_DEPTH: Final = 8
 
 CANNOT_PICKLE = (pickle.PicklingError, TypeError, AttributeError, RecursionError)  # what pickle itself raises
 
@@ -45,10 +44,10 @@ def dump_batches(
         records: taken lazily, at most `max_records` ahead.
         max_records: the most records of a batch.
         max_bytes: the most bytes of a batch.
-        fallback: pickles what the C pickler cannot (`rdd.closures.dumps`: functions, local classes).
+        fallback: pickles what the C pickler cannot (`rdd.closures.dumps_value`: functions, local classes).
 
     Raises:
-        PicklingError: a record cannot be pickled; the message gives the path to the culprit.
+        PicklingError: a record cannot be pickled.
     """
     count = max_records if isinstance(records, list | tuple) else min(FIRST_RECORDS, max_records)
     iterator = iter(records)
@@ -78,14 +77,14 @@ def dump_value(value: object, fallback: Callable[[Any], bytes] | None = None) ->
     """Pickle one value with the C pickler, with `fallback` if that cannot.
 
     Raises:
-        PicklingError: the value cannot be pickled; the message gives the path to the culprit.
+        PicklingError: the value cannot be pickled; a fallback's own message gives the path to the culprit.
     """
     try:
         return pickle.dumps(value, PICKLE_PROTOCOL)
     except CANNOT_PICKLE as error:
         if fallback is not None:
             return fallback(value)
-        raise PicklingError(f"{path_to_culprit(value)}: {error}") from error
+        raise PicklingError(f"a record cannot be pickled: {error}") from error
 
 
 def load_batch(data: bytes | bytearray | memoryview) -> list[Any]:
@@ -98,35 +97,3 @@ def load_batches(batches: Iterable[bytes | bytearray | memoryview]) -> Iterator[
     """Yield the records of batches, one batch in memory at a time."""
     for data in batches:
         yield from load_batch(data)
-
-
-def path_to_culprit(value: object) -> str:
-    """Say where in a value the part is that cannot be pickled: `[3]['client']._lock is a _thread.lock`."""
-    path = ""
-    for _ in range(PATH_DEPTH):
-        inner = next(((label, part) for label, part in parts(value) if not can_pickle(part)), None)
-        if inner is None:
-            break
-        path, value = path + inner[0], inner[1]
-    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    return f"cannot pickle {'the record' if not path else 'record' + path}, a {kind}"
-
-
-def parts(value: object) -> Iterator[tuple[str, object]]:
-    """Yield what a value is made of, each with how it is reached."""
-    if isinstance(value, dict):
-        yield from ((f"[{key!r:.40}]", part) for key, part in value.items())
-        yield from ((f" key {key!r:.40}", key) for key in value)
-    elif isinstance(value, list | tuple | set | frozenset):
-        yield from ((f"[{index}]", part) for index, part in enumerate(value))
-    else:
-        yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items())
-
-
-def can_pickle(value: object) -> bool:
-    """Tell whether pickle takes a value."""
-    try:
-        pickle.dumps(value, PICKLE_PROTOCOL)
-    except CANNOT_PICKLE:
-        return False
-    return True

@@ -1,0 +1,99 @@
+"""The shuffle as one attempt sees it: `rdd.ports.ShuffleAccess`, made by the task runner for each attempt."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+from typing import Any, Protocol
+
+from minispark.conf import SparkConf
+from minispark.ids import ShuffleId, TaskId
+from minispark.messages.task import BlockManagerId, MapStatus, TaskDescription
+from minispark.rdd.closures import dumps_value
+from minispark.rdd.dependency import ShuffleDependency
+from minispark.shuffle.files import MapOutputFile
+from minispark.shuffle.logic.map_outputs import MapOutputsView, unpack_map_outputs
+from minispark.shuffle.logic.sizes import encode_sizes
+from minispark.shuffle.reader import ReadingTask, read_partition
+from minispark.shuffle.writer import write_map_output
+
+__all__ = ["AttemptContext", "Shuffles"]
+
+
+class AttemptContext(ReadingTask, Protocol):
+    """What the shuffle needs of an attempt."""
+
+    @property
+    def task(self) -> TaskDescription:
+        """What the attempt was launched with."""
+
+
+class Shuffles:
+    """Writes map outputs into the executor's session directory and reads those of others.
+
+    Args:
+        location: where the executor's blocks are.
+        conf: the application's settings.
+        map_outputs: the packed map statuses of a shuffle, as of an epoch or later.
+        context: the attempt.
+    """
+
+    def __init__(
+        self,
+        location: BlockManagerId,
+        conf: SparkConf,
+        map_outputs: Callable[[ShuffleId, int], bytes | bytearray | memoryview],
+        context: AttemptContext,
+    ) -> None:
+        self.location = location
+        self.conf = conf
+        self.map_outputs = map_outputs
+        self.context = context
+
+    def write(
+        self,
+        dependency: ShuffleDependency[Any, Any, Any],
+        map_index: int,
+        records: Iterable[tuple[Any, Any]],
+    ) -> MapStatus:
+        """Write one map output (combining first if the dependency says so) and return where it is.
+
+        Args:
+            dependency: partitioner, aggregator and shuffle id.
+            map_index: the map partition.
+            records: (key, value) pairs.
+
+        Raises:
+            TypeError: a key cannot be hashed, or a record is no pair.
+            PicklingError: a key or a value cannot be pickled.
+            StorageError: the disk is full.
+        """
+        map_id = TaskId(self.context.task.task_id)
+        output = partial(
+            MapOutputFile,
+            self.location.directory,
+            dependency.shuffle_id,
+            map_id,
+            dependency.partitioner.num_partitions,
+            self.conf.shuffle_checksum,
+        )
+        lengths, count = write_map_output(
+            dependency, records, output, compress=self.conf.shuffle_compress, fallback=dumps_value
+        )
+        total_bytes = sum(lengths)
+        self.context.metrics.shuffle_write_bytes += total_bytes
+        self.context.metrics.shuffle_write_records += count
+        return MapStatus(self.location, map_id, map_index, encode_sizes(lengths), total_bytes, count)
+
+    def read(self, dependency: ShuffleDependency[Any, Any, Any], reduce_partition: int) -> Iterator[tuple[Any, Any]]:
+        """Yield one reducer's pairs: combined if the dependency has an aggregator, else as written.
+
+        Raises:
+            FetchFailedError: a map output is missing or damaged.
+        """
+        outputs = view_of(bytes(self.map_outputs(dependency.shuffle_id, self.context.task.epoch)))
+        return read_partition(dependency, reduce_partition, outputs, self.context, self.conf.shuffle_checksum)
+
+
+@lru_cache(maxsize=8)
+def view_of(packed: bytes) -> MapOutputsView:
+    """Unpack map statuses, once for all tasks of a runner that get the same."""
+    return unpack_map_outputs(packed)

@@ -1,0 +1,134 @@
+"""Reading one reducer's share of all map outputs. Runs in a runner, inside of a task.
+
+A block that cannot be read becomes a `FetchFailedError`, from which the scheduler learns which map task to run again.
+What unpickling a record or merging it raises is the user's and passes through.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, Final, Protocol
+
+from minispark.errors import FetchFailedError, MapOutputMissing
+from minispark.ids import ShuffleId, TaskId
+from minispark.messages.task import BlockManagerId, FetchFailed
+from minispark.rdd.aggregator import Aggregator
+from minispark.rdd.dependency import ShuffleDependency
+from minispark.rdd.ports import MutableTaskMetrics
+from minispark.shuffle.files import MapOutputDamaged, read_segment
+from minispark.shuffle.logic.fetch_plan import plan_fetches
+from minispark.shuffle.logic.map_outputs import MapOutputLocation, MapOutputsView
+from minispark.shuffle.merge import combine_combiners, combine_values
+from minispark.shuffle.pairs import load_pairs
+
+__all__ = ["ReadingTask", "read_partition"]
+
+MAX_BYTES_IN_FLIGHT: Final = 48 << 20
+
+
+class ReadingTask(Protocol):
+    """What a reader needs of the attempt it reads for."""
+
+    metrics: MutableTaskMetrics
+
+    def kill_task_if_interrupted(self) -> None:
+        """Raise TaskKilled if the attempt was asked to stop."""
+
+    def fetch_failed(self, error: FetchFailedError) -> None:
+        """Note that a map output could not be read, even if user code hides it."""
+
+
+def read_partition(
+    dependency: ShuffleDependency[Any, Any, Any],
+    reducer: int,
+    outputs: MapOutputsView,
+    task: ReadingTask,
+    verify: bool,
+) -> Iterator[tuple[Any, Any]]:
+    """Yield one reducer's pairs: combined if the dependency has an aggregator, else as written, in the order of maps.
+
+    Args:
+        dependency: which shuffle, and how values are combined.
+        reducer: the partition.
+        outputs: where the map outputs are.
+        task: counts what is read, is told of failures, and says when to stop.
+        verify: whether checksums are verified.
+
+    Raises:
+        FetchFailedError: a map output is missing or damaged.
+        TypeError: a key cannot be hashed.
+    """
+    reader = Reader(dependency.shuffle_id, reducer, task, verify)
+    # `chain` and `zip` are C: per pair no Python frame is entered.
+    runs = (zip(keys, values, strict=True) for keys, values in reader.batches(outputs))
+    if dependency.aggregator is None:
+        return chain.from_iterable(runs)
+    combine = combine_combiners if dependency.map_side_combine else combine_values
+    return chain.from_iterable(lazily(combine, dependency.aggregator, chain.from_iterable(runs)))
+
+
+def lazily(
+    combine: Callable[[Aggregator[Any, Any], Iterable[tuple[Any, Any]]], dict[Any, Any]],
+    aggregator: Aggregator[Any, Any],
+    pairs: Iterable[tuple[Any, Any]],
+) -> Iterator[Iterable[tuple[Any, Any]]]:
+    """Yield once, when asked, the combined pairs."""
+    yield combine(aggregator, pairs).items()
+
+
+class Reader:
+    """Reads one reducer's blocks; the parameters are those of `read_partition`."""
+
+    def __init__(self, shuffle_id: ShuffleId, reducer: int, task: ReadingTask, verify: bool) -> None:
+        self.shuffle_id = shuffle_id
+        self.reducer = reducer
+        self.task = task
+        self.verify = verify
+
+    def batches(self, outputs: MapOutputsView) -> Iterator[tuple[list[Any], list[Any]]]:
+        """Yield columns of keys and values, block after block."""
+        try:
+            plan = plan_fetches(outputs.blocks(self.reducer), self.can_open, self.reducer, MAX_BYTES_IN_FLIGHT)
+        except MapOutputMissing as error:
+            raise self.failed(None, str(error)) from error
+        for request in plan.remote:
+            there = request.location
+            raise self.failed(
+                request.blocks[0],
+                f"executor {there.executor_id} on {there.host} is not on this host: {there.directory} cannot be read",
+            )
+        metrics = self.task.metrics
+        for block in plan.local:
+            for batch in self.segment(block):
+                self.task.kill_task_if_interrupted()
+                keys, values = load_pairs(batch)
+                metrics.shuffle_read_bytes += len(batch)
+                metrics.shuffle_read_records += len(keys)
+                yield keys, values
+
+    def segment(self, block: MapOutputLocation) -> Iterator[bytes]:
+        """Yield the batches of one block."""
+        directory = block.location.directory
+        try:
+            yield from read_segment(directory, self.shuffle_id, block.map_id, self.reducer, verify=self.verify)
+        except MapOutputDamaged as error:
+            # If the rest of the directory can still be read, the executor's other outputs are as good as before.
+            raise self.failed(block, str(error), only_this_output=self.can_open(block.location)) from error
+
+    def can_open(self, location: BlockManagerId) -> bool:
+        """Tell whether a writer's files can be opened here: its token can be read."""
+        return os.access(os.path.join(location.directory, "token"), os.R_OK)
+
+    def failed(
+        self, block: MapOutputLocation | None, text: str, *, only_this_output: bool = False
+    ) -> FetchFailedError:
+        """Return the error of a block that cannot be read (None: nobody knows where it is), and tell the task."""
+        location, map_id, map_index = (
+            (None, TaskId(-1), -1) if block is None else (block.location, block.map_id, block.map_index)
+        )
+        failure = FetchFailed(location, self.shuffle_id, map_id, map_index, self.reducer, text, only_this_output)
+        error = FetchFailedError(
+            failure, f"shuffle {self.shuffle_id}, map {map_index}, reducer {self.reducer}: {text}"
+        )
+        self.task.fetch_failed(error)
+        return error
