@@ -12,8 +12,8 @@ from typing import Any, Final
 from minispark.conf import SparkConf
 from minispark.ids import TaskId, task_result_block_id
 from minispark.messages.task import DirectResult, IndirectResult
-from minispark.rdd.closures import dumps
-from minispark.storage.batches import dump_batches, dump_value
+from minispark.rdd.closures import dumps_value
+from minispark.storage.batches import dump_batches
 
 __all__ = ["ResultLimits", "serialise"]
 
@@ -48,13 +48,13 @@ def serialise(value: Any, task_id: TaskId, limits: ResultLimits, directory: str)
         PicklingError: the value cannot be pickled.
     """
     if type(value) is not list:
-        data = dump_value(value, dumps)
+        data = dumps_value(value)
         if len(data) <= limits.direct:
             return DirectResult(False, (data,))
         return keep(iter((data,)), False, task_id, limits, directory)
     if not value:
         return NOTHING
-    batches = dump_batches(value, fallback=dumps)
+    batches = dump_batches(value, fallback=dumps_value)
     first: list[bytes] = []
     size = 0
     for data in batches:

@@ -122,7 +122,8 @@ class TaskRunner:
         Decoding is outside of the bracket: a kill inside an import would leave half a module behind.
         """
         work = self.works.get(task.binary_id) or self.load(task.binary_id)
-        partition = closures.loads(task.partition_data) if task.partition_data else Partition(task.partition)
+        closures.activate(work)
+        partition = closures.loads_value(task.partition_data) if task.partition_data else Partition(task.partition)
         clock.decoded()
         with self.user_code:
             context.kill_task_if_interrupted()
