@@ -6,17 +6,18 @@ a sequence number and a tag between `length` and the rest. Frames above the read
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from minispark.errors import ProtocolError
 from minispark.rpc.message import Attachment
 
-__all__ = ["Frame", "FrameReader", "Seal", "encode_frame"]
+__all__ = ["BUFFER_SIZE", "Frame", "FrameReader", "Seal", "encode_frame", "frame_head"]
 
 LENGTH = struct.Struct(">I")
 PLAIN = struct.Struct(">IHI")  # length, no attachments, length of the body
 BUFFER_SIZE = 256 * 1024
+LARGE = BUFFER_SIZE // 2  # a frame above this is received into memory of its own
 JOIN_LIMIT = 16 * 1024
 MAX_LENGTH = (1 << 32) - 1
 
@@ -24,7 +25,7 @@ MAX_LENGTH = (1 << 32) - 1
 class Frame(NamedTuple):
     """One frame's content.
 
-    The body may be a view that is valid only until the reader is fed again; attachments are the receiver's to keep.
+    The body may be a view that is valid only until the next frame is taken; attachments are the receiver's to keep.
     """
 
     body: bytes | memoryview
@@ -43,6 +44,24 @@ class Seal(Protocol):
         """Verify the seal of the next frame received; raises ProtocolError."""
 
 
+def frame_table(body: bytes, sizes: Sequence[int]) -> bytes:
+    """Return the table that opens a frame's content: the lengths of its parts."""
+    return struct.pack(f">HI{len(sizes)}I", len(sizes), len(body), *sizes)
+
+
+def frame_head(body: bytes, sizes: Sequence[int]) -> bytes:
+    """Return a plain frame up to its attachments, which the caller writes himself: exactly these sizes."""
+    table = frame_table(body, sizes)
+    return LENGTH.pack(checked(len(table) + len(body) + sum(sizes))) + table + body
+
+
+def checked(length: int) -> int:
+    """Return a length that the format can hold."""
+    if length > MAX_LENGTH:
+        raise ProtocolError(f"a frame of {length} bytes is over the format's bound of {MAX_LENGTH}")
+    return length
+
+
 def encode_frame(body: bytes, attachments: Sequence[Attachment] = (), seal: Seal | None = None) -> list[Attachment]:
     """Return a frame as buffers to be written one after another; large attachments are not copied.
 
@@ -51,12 +70,12 @@ def encode_frame(body: bytes, attachments: Sequence[Attachment] = (), seal: Seal
     if not attachments and seal is None:
         return [PLAIN.pack(len(body) + 6, 0, len(body)) + body]
     sizes = [len(attachment) for attachment in attachments]
-    table = struct.pack(f">HI{len(sizes)}I", len(sizes), len(body), *sizes)
-    length = len(table) + len(body) + sum(sizes) + (seal.size if seal else 0)
-    if length > MAX_LENGTH:
-        raise ProtocolError(f"a frame of {length} bytes is over the format's bound of {MAX_LENGTH}")
-    mark = seal.make([table, body, *attachments]) if seal else b""
-    head = LENGTH.pack(length) + mark + table + body
+    if seal is None:
+        head = frame_head(body, sizes)
+    else:
+        table = frame_table(body, sizes)
+        length = checked(seal.size + len(table) + len(body) + sum(sizes))
+        head = LENGTH.pack(length) + seal.make([table, body, *attachments]) + table + body
     if sum(sizes) <= JOIN_LIMIT:
         return [b"".join((head, *attachments))]
     return [head, *attachments]
@@ -94,92 +113,91 @@ def split_frame(content: memoryview, *, keep: bool) -> Frame:
 class FrameReader:
     """Cuts a stream into frames.
 
-    Two ways to feed it: `feed(data)`, or, without a copy, `get_buffer()` to be filled and then `advance(count)` (the
-    calls of `asyncio.BufferedProtocol`). A large frame is received into memory of its own.
+    Feed it with `feed(data)`, or, without a copy, let `get_buffer()` be filled and call `advance(count)` (the calls of
+    `asyncio.BufferedProtocol`); then take the frames with `frames()`, to the end, before feeding again. `max_size` and
+    `seal` may change between two frames.
 
     Args:
         max_size: the largest frame accepted, in bytes.
+        buffer: memory to receive into, `BUFFER_SIZE` bytes; readers of one thread may share it, because nothing stays
+            in it between `frames()` and `get_buffer()`. A large frame is received into memory of its own.
     """
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, buffer: bytearray | None = None) -> None:
         self.max_size = max_size
         self.seal: Seal | None = None
-        self.buffer = bytearray(BUFFER_SIZE)
+        self.buffer = bytearray(BUFFER_SIZE) if buffer is None else buffer
         self.view = memoryview(self.buffer)
-        self.start = 0  # of the first frame not yet taken
-        self.end = 0  # of what was received
+        self.rest = b""  # the beginning of a small frame that is not complete
+        self.end = 0  # of what is in the buffer
         self.large: memoryview | None = None  # a large frame's content, of which `filled` bytes are there
         self.filled = 0
 
     @property
     def pending(self) -> int:
         """How many bytes of an unfinished frame are here."""
-        return self.filled if self.large is not None else self.end - self.start
+        return self.filled if self.large is not None else len(self.rest)
 
     def get_buffer(self) -> memoryview:
         """Return memory for the next bytes of the stream; never empty."""
         if self.large is not None:
             return self.large[self.filled :]
-        if self.start == self.end:
-            self.start = self.end = 0
-        elif BUFFER_SIZE - self.end < BUFFER_SIZE // 4:
-            rest = bytes(self.view[self.start : self.end])
+        rest = self.rest
+        if rest:
             self.view[: len(rest)] = rest
-            self.start, self.end = 0, len(rest)
-        return self.view[self.end :]
+            return self.view[len(rest) :]
+        return self.view
 
-    def advance(self, count: int) -> list[Frame]:
-        """Take note that `count` bytes were put into the buffer; return the frames they complete.
-
-        Raises:
-            ProtocolError: the stream is broken; nothing more can be read from it.
-        """
+    def advance(self, count: int) -> None:
+        """Take note that `count` bytes were put into the buffer."""
         if self.large is None:
-            self.end += count
-            return self.take_small()
-        self.filled += count
-        if self.filled < len(self.large):
-            return []
-        content, self.large = self.large, None
-        return [self.open(content, keep=True)]
+            self.end = len(self.rest) + count
+        else:
+            self.filled += count
 
-    def feed(self, data: Attachment) -> list[Frame]:
-        """Read bytes; return the frames they complete, whose bodies are copies."""
-        frames: list[Frame] = []
+    def feed(self, data: Attachment) -> Iterator[Frame]:
+        """Read bytes and yield the frames they complete."""
         rest = memoryview(data)
         while rest:
             buffer = self.get_buffer()
             count = min(len(buffer), len(rest))
             buffer[:count] = rest[:count]
             rest = rest[count:]
-            frames += [Frame(bytes(frame.body), frame.attachments) for frame in self.advance(count)]
-        return frames
+            self.advance(count)
+            yield from self.frames()
 
-    def take_small(self) -> list[Frame]:
-        """Take the frames that are complete in the shared buffer; begin a large one."""
-        frames: list[Frame] = []
-        while self.end - self.start >= 4:
-            (length,) = LENGTH.unpack_from(self.buffer, self.start)
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames that are complete.
+
+        Raises:
+            ProtocolError: the stream is broken; nothing more can be read from it.
+        """
+        if self.large is not None:
+            if self.filled == len(self.large):
+                content, self.large = self.large, None
+                yield self.open(content, keep=True)
+            return
+        start, end = 0, self.end
+        while end - start >= 4:
+            (length,) = LENGTH.unpack_from(self.buffer, start)
             if length > self.max_size:
                 raise ProtocolError(f"a frame of {length} bytes is over the bound of {self.max_size}")
-            stop = self.start + 4 + length
-            if stop <= self.end:
-                content = self.view[self.start + 4 : stop]
-                self.start = stop
-                frames.append(self.open(content, keep=False))
-            elif length > BUFFER_SIZE // 2:
-                self.begin_large(length)
+            stop = start + 4 + length
+            if stop > end:
+                if length > LARGE:
+                    self.begin_large(length, start)
+                    start = end
                 break
-            else:
-                break
-        return frames
+            yield self.open(self.view[start + 4 : stop], keep=False)
+            start = stop
+        self.rest = bytes(self.view[start:end])
+        self.end = 0
 
-    def begin_large(self, length: int) -> None:
+    def begin_large(self, length: int, start: int) -> None:
         """Move the beginning of a large frame into memory of its own."""
         self.large = memoryview(bytearray(length))
-        self.filled = self.end - self.start - 4
-        self.large[: self.filled] = self.view[self.start + 4 : self.end]
-        self.start = self.end = 0
+        self.filled = self.end - start - 4
+        self.large[: self.filled] = self.view[start + 4 : self.end]
 
     def open(self, content: memoryview, *, keep: bool) -> Frame:
         """Verify a frame's seal, if there is one, and split it."""
