@@ -59,9 +59,9 @@ def test_every_module_has_its_test_file() -> None:
     modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
     modules = {name for name in modules if not name.startswith("messages/")} - NO_TEST_OF_THEIR_OWN.keys()
 
-    missing = {name for name in modules if not mirror_of(name).exists()}
+    missing = sorted(name for name in modules if not mirror_of(name).exists())
 
-    assert not missing, "each needs a test file of its own, or a reason in NO_TEST_OF_THEIR_OWN"
+    assert not missing, f"a test file, or a reason in NO_TEST_OF_THEIR_OWN, is needed for {', '.join(missing)}"
 
 
 def test_every_exception_from_the_mirror_is_still_needed() -> None:

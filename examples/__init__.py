@@ -1,0 +1,1 @@
+"""Programs to read and run: `python examples/word_count.py`. All run in the tests."""
