@@ -97,7 +97,7 @@ class LocalRef:
         return inbox
 
     def send(self, message: Message) -> None:
-        """Send one way; a message to an endpoint that is gone is dropped with a warning, as it is between processes."""
+        """Send one way; if the endpoint is gone the message is dropped with a warning, as between processes."""
         env = self.env
         inbox = self.inbox
         if inbox is None or inbox.stopped:

@@ -113,9 +113,8 @@ def split_frame(content: memoryview, *, keep: bool) -> Frame:
 class FrameReader:
     """Cuts a stream into frames.
 
-    Feed it with `feed(data)`, or, without a copy, let `get_buffer()` be filled and call `advance(count)` (the calls of
-    `asyncio.BufferedProtocol`); then take the frames with `frames()`, to the end, before feeding again. `max_size` and
-    `seal` may change between two frames.
+    Feed it with `feed(data)`, or, without a copy, let `get_buffer()` be filled and call `advance(count)`; take all
+    frames that either returns before feeding again. `max_size` and `seal` may change between two frames.
 
     Args:
         max_size: the largest frame accepted, in bytes.
@@ -148,26 +147,27 @@ class FrameReader:
             return self.view[len(rest) :]
         return self.view
 
-    def advance(self, count: int) -> None:
-        """Take note that `count` bytes were put into the buffer."""
+    def advance(self, count: int) -> Iterator[Frame]:
+        """Take note that `count` bytes were put into the buffer; return the iterator of the frames they complete."""
         if self.large is None:
             self.end = len(self.rest) + count
         else:
             self.filled += count
+        return self.frames()
 
     def feed(self, data: Attachment) -> Iterator[Frame]:
-        """Read bytes and yield the frames they complete."""
+        """Read bytes and yield the frames they complete, their bodies copied."""
         rest = memoryview(data)
         while rest:
             buffer = self.get_buffer()
             count = min(len(buffer), len(rest))
             buffer[:count] = rest[:count]
             rest = rest[count:]
-            self.advance(count)
-            yield from self.frames()
+            for body, attachments in self.advance(count):
+                yield Frame(bytes(body), attachments)
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames that are complete.
+        """Yield the frames that are complete; what is not taken stays for the next time.
 
         Raises:
             ProtocolError: the stream is broken; nothing more can be read from it.
@@ -178,20 +178,22 @@ class FrameReader:
                 yield self.open(content, keep=True)
             return
         start, end = 0, self.end
-        while end - start >= 4:
-            (length,) = LENGTH.unpack_from(self.buffer, start)
-            if length > self.max_size:
-                raise ProtocolError(f"a frame of {length} bytes is over the bound of {self.max_size}")
-            stop = start + 4 + length
-            if stop > end:
-                if length > LARGE:
-                    self.begin_large(length, start)
-                    start = end
-                break
-            yield self.open(self.view[start + 4 : stop], keep=False)
-            start = stop
-        self.rest = bytes(self.view[start:end])
-        self.end = 0
+        try:
+            while end - start >= 4:
+                (length,) = LENGTH.unpack_from(self.buffer, start)
+                if length > self.max_size:
+                    raise ProtocolError(f"a frame of {length} bytes is over the bound of {self.max_size}")
+                begin, stop = start + 4, start + 4 + length
+                if stop > end:
+                    if length > LARGE:
+                        self.begin_large(length, start)
+                        start = end
+                    break
+                start = stop
+                yield self.open(self.view[begin:stop], keep=False)
+        finally:
+            self.rest = bytes(self.view[start:end])
+            self.end = 0
 
     def begin_large(self, length: int, start: int) -> None:
         """Move the beginning of a large frame into memory of its own."""

@@ -14,7 +14,7 @@ SEQUENCE_SIZE = 8
 
 
 def keyed_digest(secret: bytes, purpose: bytes, *parts: bytes) -> bytes:
-    """Return 32 bytes that only a holder of the secret can make, for one purpose (at most 16 bytes) and these parts."""
+    """Return 32 bytes that only a holder of the secret can make, for a purpose (at most 16 bytes) and some parts."""
     key = secret if len(secret) <= 64 else blake2b(secret).digest()
     digest = blake2b(digest_size=32, key=key, person=purpose)
     for part in parts:
