@@ -10,8 +10,10 @@ __all__ = [
     "ContextError",
     "ExecutorLost",
     "FetchFailedError",
+    "InputNotFound",
     "JobCancelled",
     "JobFailed",
+    "KeyHashError",
     "MapOutputMissing",
     "MiniSparkError",
     "OutboxOverflow",
@@ -44,6 +46,14 @@ class ContextError(MiniSparkError, RuntimeError):
 
 class PicklingError(MiniSparkError, TypeError):
     """A closure, record or result cannot be pickled; the message gives the path to the culprit."""
+
+
+class InputNotFound(ConfigurationError, FileNotFoundError):
+    """There is nothing to read at a path; the message names it."""
+
+
+class KeyHashError(MiniSparkError, TypeError):
+    """A key cannot be placed in a partition: it has no hash on which all processes agree."""
 
 
 class UserCodeError(MiniSparkError):

@@ -3,10 +3,12 @@
 A task gets its `TaskContext` as an argument; there is no global environment to look things up in.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from minispark.ids import ShuffleId
+from minispark.conf import SparkConf
+from minispark.ids import RddId, ShuffleId
 from minispark.messages.task import MapStatus, TaskMetrics
 
 if TYPE_CHECKING:
@@ -122,10 +124,14 @@ class JobRunner(Protocol):
     """What the fluent RDD needs of its context; implemented by `context.SparkContext`."""
 
     @property
+    def conf(self) -> SparkConf:
+        """The application's settings."""
+
+    @property
     def default_parallelism(self) -> int:
         """Partitions of parallelize and of shuffles when not said otherwise."""
 
-    def new_rdd_id(self) -> int:
+    def new_rdd_id(self) -> RddId:
         """Return the next RDD id."""
 
     def new_shuffle_id(self) -> ShuffleId:
@@ -138,3 +144,6 @@ class JobRunner(Protocol):
         partitions: Sequence[int] | None = None,
     ) -> list[U]:
         """Run a function over partitions (all by default) and return its results in their order."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Run a coroutine that the context owns until it ends; whoever spawned it may cancel it."""
