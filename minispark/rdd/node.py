@@ -1,19 +1,24 @@
 """An RDD's inner half: id, dependencies, compute. Picklable, without a context; no scheduling.
 
-The outer half is `rdd.rdd.RDD`, the fluent face that the user holds.
+The outer half is `rdd.rdd.RDD`, the fluent face that the user holds. Lineages grow long in iterative programs, so
+what walks them never recurses: `parents_first` is the one walk, and a pickled node is a flat list of its stage.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from minispark.ids import RddId
-from minispark.rdd.dependency import Dependency
+from minispark.rdd.dependency import Dependency, Narrow, ShuffleDependency
 from minispark.rdd.partitioner import Partitioner
 from minispark.rdd.ports import TaskContext
 
-__all__ = ["Node", "Partition"]
+__all__ = ["Node", "Origin", "Partition", "Preparation", "parents_first"]
 
 T_co = TypeVar("T_co", covariant=True)
+
+Link = int | ShuffleDependency[Any, Any, Any]  # a dependency in a pickle: the place of the parent, or the shuffle
+NodeRecord = tuple[type["Node[Any]"], dict[str, Any], tuple[Link, ...]]
 
 
 class Partition:
@@ -25,6 +30,34 @@ class Partition:
         self.index = index
 
 
+class Origin(NamedTuple):
+    """Where a node comes from: its number, what made it, and the user's line that did."""
+
+    rdd_id: RddId
+    name: str
+    call_site: str
+
+
+class Preparation:
+    """What must be learnt by a job before a node can be computed: a sort's bounds, the sizes before an index.
+
+    Args:
+        action: starts the job and keeps what it tells in the node.
+    """
+
+    def __init__(self, action: Callable[[], Awaitable[None]]) -> None:
+        self.action = action
+        self.is_done = False
+        self.turn = asyncio.Lock()  # jobs that start together share one preparation, and survive its cancellation
+
+    async def run(self) -> None:
+        """Run the action, unless it has succeeded before."""
+        async with self.turn:
+            if not self.is_done:
+                await self.action()
+                self.is_done = True
+
+
 class Node(Generic[T_co]):
     """What an RDD is to the engine.
 
@@ -34,7 +67,14 @@ class Node(Generic[T_co]):
         call_site: the user's line that made it, "app.py:12".
         dependencies: links to the parents.
         partitioner: how keys are placed, if they are.
+
+    Attributes:
+        is_order_sensitive: whether another order of the parent's records gives other records.
+        preparation: a job of its own that must run before any that computes the node; None if there is none.
+        needs_preparation: whether it or a node above has a preparation that has not run.
     """
+
+    is_order_sensitive = False
 
     def __init__(
         self,
@@ -49,21 +89,30 @@ class Node(Generic[T_co]):
         self.call_site = call_site
         self.dependencies = tuple(dependencies)
         self.partitioner = partitioner
+        self.preparation: Preparation | None = None
+        self.needs_preparation: bool = any(dependency.node.needs_preparation for dependency in self.dependencies)
         self._partitions: Sequence[Partition] | None = None
 
     def partitions(self) -> Sequence[Partition]:
         """Return the partitions, found once, in the driver; user code may run here (never on the scheduler)."""
         if self._partitions is None:
-            self._partitions = self.find_partitions()
-        return self._partitions
+            for node in parents_first(self, knows_partitions):
+                if node._partitions is None:
+                    node._partitions = node.find_partitions()
+        return self._partitions or ()
 
     def find_partitions(self) -> Sequence[Partition]:
-        """Find the partitions; what a subclass implements."""
+        """Find the partitions; what a subclass implements. Those of the parents are known."""
         raise NotImplementedError
 
     def preferred_locations(self, partition: Partition) -> Sequence[str]:
         """Return the hosts (or `executor_HOST_ID`) where the partition's data is; () for anywhere."""
         return ()
+
+    def prepare_by(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Have a coroutine run once before the first job that computes this node, after those of the parents."""
+        self.preparation = Preparation(action)
+        self.needs_preparation = True
 
     def compute(self, partition: Partition, context: TaskContext) -> Iterator[T_co]:
         """Yield the records of a partition, in a runner."""
@@ -74,5 +123,77 @@ class Node(Generic[T_co]):
         return self.compute(partition, context)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A task brings its own partition; the list of all of them stays with the driver.
-        return vars(self) | {"_partitions": None}
+        # A task brings its own partition; the list of all of them stays with the driver, as do the parents' links,
+        # which `__reduce__` handles.
+        state = vars(self) | {"_partitions": None, "preparation": None}
+        del state["dependencies"]
+        return state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restore, (flatten(self),)
+
+    def __repr__(self) -> str:
+        return f"{self.name} [{self.rdd_id}] at {self.call_site}"
+
+
+def knows_partitions(node: Node[Any]) -> Iterator[Node[Any]]:
+    """Yield the parents to visit before a node's partitions can be found: none if they are known."""
+    return iter(()) if node._partitions is not None else all_parents(node)
+
+
+def all_parents(node: Node[Any]) -> Iterator[Node[Any]]:
+    """Yield the parents over all dependencies."""
+    return (dependency.node for dependency in node.dependencies)
+
+
+def narrow_parents(node: Node[Any]) -> Iterator[Node[Any]]:
+    """Yield the parents of the same stage."""
+    return (dependency.node for dependency in node.dependencies if isinstance(dependency, Narrow))
+
+
+def parents_first(
+    root: Node[Any], parents: Callable[[Node[Any]], Iterator[Node[Any]]] = all_parents
+) -> list[Node[Any]]:
+    """Return a node and those above it, each once, parents before children, without recursion."""
+    order: list[Node[Any]] = []
+    seen = {root.rdd_id}
+    stack = [(root, parents(root))]
+    while stack:
+        node, above = stack[-1]
+        for parent in above:
+            if parent.rdd_id not in seen:
+                seen.add(parent.rdd_id)
+                stack.append((parent, parents(parent)))
+                break
+        else:
+            order.append(node)
+            stack.pop()
+    return order
+
+
+def flatten(root: Node[Any]) -> list[NodeRecord]:
+    """Return the nodes of the root's stage as a flat list, parents first; shuffles leave their parents behind."""
+    nodes = parents_first(root, narrow_parents)
+    places = {node.rdd_id: place for place, node in enumerate(nodes)}
+    return [
+        (
+            type(node),
+            node.__getstate__(),
+            tuple(
+                dependency if isinstance(dependency, ShuffleDependency) else places[dependency.node.rdd_id]
+                for dependency in node.dependencies
+            ),
+        )
+        for node in nodes
+    ]
+
+
+def restore(records: list[NodeRecord]) -> Node[Any]:
+    """Build the nodes of a stage again and return the last."""
+    nodes: list[Node[Any]] = []
+    for kind, state, links in records:
+        node = kind.__new__(kind)
+        vars(node).update(state)
+        node.dependencies = tuple(Narrow(nodes[link]) if isinstance(link, int) else link for link in links)
+        nodes.append(node)
+    return nodes[-1]

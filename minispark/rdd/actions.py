@@ -1,0 +1,268 @@
+"""The RDD's methods that run jobs and return values; coroutines.
+
+Each is a function for the tasks, which sends back little, and a merge in the driver. The merges run on the caller's
+event loop, which may be a web service's: what grows with the data is done in slices.
+"""
+
+import copy
+import heapq
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial, reduce
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any, Final, TypeVar
+
+from minispark.rdd.face import Face, check_callable, check_size
+from minispark.rdd.ports import TaskContext
+from minispark.rdd.transformations import count_records
+
+__all__ = ["Actions"]
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+U = TypeVar("U")
+K = TypeVar("K")
+V = TypeVar("V")
+
+SLICE: Final = 50_000  # records put into the caller's list before the loop gets its turn: less than a millisecond
+NOTHING: Final[Any] = object()
+
+
+class Actions(Face[T_co]):
+    """collect, count, take, reduce …"""
+
+    async def collect(self) -> list[T_co]:
+        """Return all records, in the order of the partitions."""
+        return await joined(await self.run(list_records, None))
+
+    async def count(self) -> int:
+        """Return how many records there are."""
+        return sum(await self.run(count_records, None))
+
+    async def first(self) -> T_co:
+        """Return the first record.
+
+        Raises:
+            ValueError: there is none.
+        """
+        records = await take(self, 1)
+        if not records:
+            raise ValueError(f"RDD {self.node!r} is empty: it has no first record")
+        return records[0]
+
+    async def is_empty(self) -> bool:
+        """Tell whether there is no record; looks at as few partitions as `take(1)`."""
+        return not await take(self, 1)
+
+    async def take(self, num: int) -> list[T_co]:
+        """Return the first `num` records; computes the first partition, then more, until there are enough."""
+        check_size("num", num)
+        return await take(self, num)
+
+    async def top(self, num: int, key: Callable[[T_co], Any] | None = None) -> list[T_co]:
+        """Return the `num` greatest records, the greatest first."""
+        check_size("num", num)
+        parts = await self.run(partial(greatest, num, key), None)
+        return heapq.nlargest(num, chain.from_iterable(parts), key)
+
+    async def take_ordered(self, num: int, key: Callable[[T_co], Any] | None = None) -> list[T_co]:
+        """Return the `num` smallest records, the smallest first."""
+        check_size("num", num)
+        parts = await self.run(partial(smallest, num, key), None)
+        return heapq.nsmallest(num, chain.from_iterable(parts), key)
+
+    async def reduce(self, function: Callable[[T_co, T_co], T_co]) -> T_co:
+        """Return all records merged by an associative and commutative function.
+
+        Raises:
+            ValueError: there is no record.
+        """
+        check_callable("reduce", function)
+        return merge_found(self, "reduce", await self.run(partial(reduce_records, function), None), function)
+
+    async def fold(self: "Face[T]", zero: T, function: Callable[[T, T], T]) -> T:
+        """Return all records merged, starting from a copy of zero in each partition and once more at the end."""
+        check_callable("fold", function)
+        parts = await self.run(partial(aggregate_records, zero, function), None)
+        return reduce(function, parts, copy.deepcopy(zero))
+
+    async def aggregate(self, zero: U, merge_value: Callable[[U, T_co], U], merge_combined: Callable[[U, U], U]) -> U:
+        """Return all records aggregated, starting from a copy of zero in each partition and once more at the end."""
+        check_callable("aggregate", merge_value)
+        check_callable("aggregate", merge_combined)
+        parts = await self.run(partial(aggregate_records, zero, merge_value), None)
+        return reduce(merge_combined, parts, copy.deepcopy(zero))
+
+    async def sum(self: "Face[T]") -> T | int:
+        """Return the sum of the records; 0 if there are none."""
+        parts: list[Any] = await self.run(sum_records, None)
+        total: T | int = sum(parts)
+        return total
+
+    async def max(self, key: Callable[[T_co], Any] | None = None) -> T_co:
+        """Return the greatest record; the first of several.
+
+        Raises:
+            ValueError: there is no record.
+        """
+        found: T_co = merge_found(self, "max", await self.run(partial(one_of, max, key), None), partial(max, key=key))
+        return found
+
+    async def min(self, key: Callable[[T_co], Any] | None = None) -> T_co:
+        """Return the smallest record; the first of several.
+
+        Raises:
+            ValueError: there is no record.
+        """
+        found: T_co = merge_found(self, "min", await self.run(partial(one_of, min, key), None), partial(min, key=key))
+        return found
+
+    async def count_by_value(self) -> dict[T_co, int]:
+        """Return how often each record occurs."""
+        return await added_up(await self.run(count_values, None))
+
+    async def count_by_key(self: "Face[tuple[K, Any]]") -> dict[K, int]:
+        """Return how many pairs each key has."""
+        return await added_up(await self.run(count_keys, None))
+
+    async def collect_as_map(self: "Face[tuple[K, V]]") -> dict[K, V]:
+        """Return a dict of the pairs; of equal keys the last one stays."""
+        return dict(await joined(await self.run(list_records, None)))
+
+    async def foreach(self, function: Callable[[T_co], object]) -> None:
+        """Call a function with each record, in the tasks, for its effect."""
+        check_callable("foreach", function)
+        await self.run(partial(call_with_each, function), None)
+
+    async def foreach_partition(self, function: Callable[[Iterator[T_co]], object]) -> None:
+        """Call a function with the records of each partition, in the tasks, for its effect."""
+        check_callable("foreach_partition", function)
+        await self.run(partial(call_with_all, function), None)
+
+
+async def take(face: Face[T], num: int) -> list[T]:
+    """Return the first records, from as few partitions as a growing guess needs. Source: PySpark's RDD.take."""
+    taken: list[T] = []
+    total = face.get_num_partitions()
+    scale_up = face.context.conf.limit_scale_up_factor
+    done = 0
+    while len(taken) < num and done < total:
+        if done == 0:
+            width = 1
+        elif not taken:
+            width = done * scale_up
+        else:
+            # Half as many again as the records so far suggest, lest another round is needed.
+            width = min(max(int(1.5 * num * done / len(taken)) - done, 1), done * scale_up)
+        partitions = range(done, min(done + width, total))
+        parts = await face.run(partial(first_records, num - len(taken)), partitions)
+        taken.extend(islice(chain.from_iterable(parts), num - len(taken)))
+        done = partitions.stop
+    return taken
+
+
+def merge_found(face: Face[Any], what: str, parts: Sequence[list[T]], function: Callable[..., T]) -> T:
+    """Merge the values of those partitions that have one."""
+    found = list(chain.from_iterable(parts))
+    if not found:
+        raise ValueError(f"RDD {face.node!r} is empty: {what} needs at least one record")
+    return reduce(function, found)
+
+
+class LoopTurn(Awaitable[None]):
+    """Gives the event loop a turn."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def joined(parts: Iterable[list[T]]) -> list[T]:
+    """Return the records of all parts in one list, giving the loop a turn now and then."""
+    records: list[T] = []
+    due = SLICE
+    for part in parts:
+        for start in range(0, len(part), SLICE):
+            records += part[start : start + SLICE] if len(part) > SLICE else part
+            if len(records) > due:
+                due = len(records) + SLICE
+                await LoopTurn()
+    return records
+
+
+async def added_up(parts: Iterable[list[tuple[T, int]]]) -> dict[T, int]:
+    """Return the sums of counts, giving the loop a turn now and then."""
+    counts: dict[T, int] = {}
+    for part in parts:
+        for start in range(0, len(part), SLICE // 10):
+            for value, number in part[start : start + SLICE // 10]:
+                counts[value] = counts.get(value, 0) + number
+            await LoopTurn()
+    return counts
+
+
+# What tasks run: plain functions, so that they are pickled by name. Lists travel in batches, so long values are.
+
+
+def list_records(context: TaskContext, records: Iterator[T]) -> list[T]:
+    """Return all records."""
+    return list(records)
+
+
+def first_records(num: int, context: TaskContext, records: Iterator[T]) -> list[T]:
+    """Return the first records."""
+    return list(islice(records, num))
+
+
+def greatest(num: int, key: Any, context: TaskContext, records: Iterator[Any]) -> list[Any]:
+    """Return the greatest records, the greatest first."""
+    return heapq.nlargest(num, records, key)
+
+
+def smallest(num: int, key: Any, context: TaskContext, records: Iterator[Any]) -> list[Any]:
+    """Return the smallest records, the smallest first."""
+    return heapq.nsmallest(num, records, key)
+
+
+def reduce_records(function: Callable[[T, T], T], context: TaskContext, records: Iterator[T]) -> list[T]:
+    """Return the records merged, in a list; an empty one if there are none."""
+    for first in records:
+        return [reduce(function, records, first)]
+    return []
+
+
+def aggregate_records(zero: U, function: Callable[[U, T], U], context: TaskContext, records: Iterator[T]) -> U:
+    """Return the records aggregated; zero is copied, since a runner may use the same function again."""
+    return reduce(function, records, copy.deepcopy(zero))
+
+
+def sum_records(context: TaskContext, records: Iterator[Any]) -> Any:
+    """Return the sum."""
+    return sum(records)
+
+
+def one_of(choose: Callable[..., Any], key: Any, context: TaskContext, records: Iterator[Any]) -> list[Any]:
+    """Return the smallest or greatest record in a list; an empty one if there are none."""
+    chosen = choose(records, key=key, default=NOTHING)
+    return [] if chosen is NOTHING else [chosen]
+
+
+def count_values(context: TaskContext, records: Iterator[T]) -> list[tuple[T, int]]:
+    """Return how often each record occurs."""
+    return list(Counter(records).items())
+
+
+def count_keys(context: TaskContext, records: Iterator[tuple[K, Any]]) -> list[tuple[K, int]]:
+    """Return how many pairs each key has."""
+    return list(Counter(map(itemgetter(0), records)).items())
+
+
+def call_with_each(function: Callable[[T], object], context: TaskContext, records: Iterator[T]) -> None:
+    """Call a function with each record."""
+    for record in records:
+        function(record)
+
+
+def call_with_all(function: Callable[[Iterator[T]], object], context: TaskContext, records: Iterator[T]) -> None:
+    """Call a function with all records."""
+    function(records)

@@ -1,0 +1,138 @@
+"""What all methods of an RDD stand on: its context, its node, and how one RDD is made of another.
+
+The methods are in modules by subject (`transformations`, `pair`, `joins`, `sorting`, `actions`, `streaming`,
+`saving`), each a class over `Face`; `rdd.RDD` is all of them. Methods for pairs type their `self` as
+`Face[tuple[K, V]]`, so that a type checker refuses them on an RDD of anything else.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+
+from minispark.errors import ConfigurationError, PicklingError
+from minispark.rdd.call_site import call_site
+from minispark.rdd.lineage import prepare
+from minispark.rdd.node import Node, Origin
+from minispark.rdd.partitioner import HashPartitioner, Partitioner, check_num_partitions, portable_hash
+from minispark.rdd.ports import JobRunner, TaskContext
+
+if TYPE_CHECKING:
+    from minispark.rdd.rdd import RDD
+
+__all__ = ["Face", "check_callable", "default_partitioner", "new_origin"]
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Face(Generic[T_co]):
+    """An RDD without its methods.
+
+    Attributes:
+        context: runs its jobs; the SparkContext that made it.
+        node: what it is to the engine.
+    """
+
+    def __init__(self, context: JobRunner, node: Node[T_co]) -> None:
+        self.context = context
+        self.node = node
+
+    @property
+    def id(self) -> int:
+        """Its number in the application."""
+        return self.node.rdd_id
+
+    @property
+    def name(self) -> str:
+        """What made it ("map"), or what `set_name` said."""
+        return self.node.name
+
+    @property
+    def partitioner(self) -> Partitioner | None:
+        """How its keys are placed; None if nobody knows."""
+        return self.node.partitioner
+
+    def get_num_partitions(self) -> int:
+        """Return how many partitions it has; finding out may list files."""
+        return len(self.node.partitions())
+
+    def origin(self, name: str) -> Origin:
+        """Return where a new RDD comes from: a fresh id, the operation, and the user's line."""
+        return new_origin(self.context, name)
+
+    def derive(self, node: Node[U]) -> "RDD[U]":
+        """Return the RDD of a node, in the same context."""
+        return cast("type[RDD[U]]", type(self))(self.context, node)
+
+    async def run(
+        self, function: Callable[[TaskContext, Iterator[T_co]], U], partitions: Sequence[int] | None
+    ) -> list[U]:
+        """Run a job: a function over the partitions (None: all), after what must be learnt before it."""
+        await self.prepare()
+        return await self.context.run_job(self, function, partitions)
+
+    async def prepare(self) -> None:
+        """Run the jobs that must come before any of its own, if there are any (the sampling of a sort)."""
+        await prepare(self.node)
+
+    def __reduce__(self) -> NoReturn:
+        raise PicklingError(
+            f"RDD {self.node!r} is used inside a function that runs in tasks; RDDs exist in the driver only: join"
+            " them, or collect the smaller one and use its records"
+        )
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(f"RDD {self.node!r} cannot be awaited, it is lazy: await an action of it, as rdd.collect()")
+
+    def __repr__(self) -> str:
+        return f"<RDD {self.node!r}>"
+
+
+def new_origin(context: JobRunner, name: str) -> Origin:
+    """Return where a new RDD comes from: a fresh id, the operation, and the user's line."""
+    return Origin(context.new_rdd_id(), name, call_site())
+
+
+def check_callable(what: str, function: object) -> None:
+    """Refuse what is not a function.
+
+    Raises:
+        TypeError: names the operation and what it got.
+    """
+    if not callable(function):
+        raise TypeError(f"{what} needs a function, not {function!r}")
+
+
+def default_partitioner(
+    context: JobRunner,
+    nodes: Sequence[Node[Any]],
+    num_partitions: int | None,
+    function: Callable[[Any], int] = portable_hash,
+) -> Partitioner:
+    """Return the partitioner of a shuffle. Source: Spark's Partitioner.defaultPartitioner.
+
+    Without a number, a parent's own partitioner is kept (so that nothing moves), unless its partitions are few beside
+    the others'; else there are `minispark.default.parallelism` partitions if that is set, or as many as the parent
+    with the most has.
+    """
+    if num_partitions is not None:
+        return HashPartitioner(check_num_partitions(num_partitions), function)
+    widest = max(len(node.partitions()) for node in nodes)
+    placed = [node.partitioner for node in nodes if node.partitioner is not None]
+    best = max(placed, key=lambda partitioner: partitioner.num_partitions, default=None)
+    count = context.conf.default_parallelism or max(widest, 1)
+    if best is not None and function is portable_hash:
+        # A tenth of the parallelism costs more than the shuffle saves.
+        is_wide_enough = widest < 10 * best.num_partitions or count <= best.num_partitions
+        return best if is_wide_enough else HashPartitioner(count)
+    return HashPartitioner(count, function)
+
+
+def check_size(what: str, size: object) -> None:
+    """Refuse what is not a number of records.
+
+    Raises:
+        ConfigurationError: names the argument and what is right.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise ConfigurationError(f"{what} = {size!r}: a whole number of at least 0 is needed")

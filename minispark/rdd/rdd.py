@@ -1,0 +1,31 @@
+"""RDD[T]: the fluent face over a node. The methods are in modules by subject; this is where they come together."""
+
+from typing import TypeVar
+
+from minispark.rdd.actions import Actions
+from minispark.rdd.joins import JoinMethods
+from minispark.rdd.pair import PairMethods
+from minispark.rdd.transformations import Transformations
+
+__all__ = ["RDD"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class RDD(
+    Transformations[T_co],
+    PairMethods[T_co],
+    JoinMethods[T_co],
+    Actions[T_co],
+):
+    """A distributed collection of records, computed in partitions when an action asks for them.
+
+    Transformations (`map`, `filter`, `reduce_by_key` …) return a new RDD at once and start nothing; actions
+    (`collect`, `count`, `reduce` …) are coroutines that run a job. RDDs are made by a SparkContext or of other RDDs,
+    and belong to the driver: they cannot be used inside functions that run in tasks.
+
+    Example:
+        >>> words = sc.text_file("notes.txt").flat_map(str.split)
+        >>> counts = words.map(lambda word: (word, 1)).reduce_by_key(operator.add)
+        >>> await counts.take_ordered(10, key=lambda pair: -pair[1])
+    """
