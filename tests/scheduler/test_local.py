@@ -1,0 +1,84 @@
+from minispark.ids import ExecutorId, TaskId
+from minispark.messages.cluster import KillTask, LaunchTasks, StatusUpdate, StopExecutor
+from minispark.messages.scheduler import ReviveOffers
+from minispark.messages.task import TaskDescription, TaskState
+from minispark.scheduler.local import LOCAL_EXECUTOR_ID, LocalEndpoint, LocalSchedulerBackend
+from minispark.testing.builders import result_success, task_set
+from minispark.testing.fakes import RecordingContext, RecordingRef
+from minispark.testing.virtual_loop import run_virtual
+from tests.scheduler.scheduler_harness import SchedulerHarness
+
+
+class Local:
+    """A LocalEndpoint over a real TaskScheduler, with an executor that only records."""
+
+    def __init__(self, cores: int) -> None:
+        self.harness = SchedulerHarness()
+        self.executor = RecordingRef("Executor")
+        self.endpoint = LocalEndpoint(self.harness.scheduler, self.executor, "localhost", cores)
+
+    def tell(self, message: ReviveOffers | StatusUpdate) -> None:
+        self.endpoint.receive(message, RecordingContext(is_ask=False))
+
+    def launched(self) -> list[TaskDescription]:
+        return [task for message in self.executor.of(LaunchTasks) for task in message.tasks]
+
+
+def finished(task: TaskDescription) -> StatusUpdate:
+    return StatusUpdate(LOCAL_EXECUTOR_ID, task.task_id, TaskState.FINISHED, result_success())
+
+
+def test_no_more_tasks_are_launched_than_cores_are_free() -> None:
+    async def scenario() -> None:
+        local = Local(2)
+        local.harness.tell(task_set(range(5)))
+        local.tell(ReviveOffers())
+        assert len(local.launched()) == 2
+        local.tell(ReviveOffers())
+        assert len(local.launched()) == 2
+
+    run_virtual(scenario())
+
+
+def test_the_end_of_a_task_launches_the_next_one_and_running_does_not() -> None:
+    async def scenario() -> None:
+        local = Local(1)
+        local.harness.tell(task_set(range(2)))
+        local.tell(ReviveOffers())
+        (first,) = local.launched()
+        local.tell(StatusUpdate(LOCAL_EXECUTOR_ID, first.task_id, TaskState.RUNNING, None))
+        assert len(local.launched()) == 1
+        local.tell(finished(first))
+        assert [task.index for task in local.launched()] == [0, 1]
+
+    run_virtual(scenario())
+
+
+def test_an_end_that_comes_twice_frees_its_core_once() -> None:
+    async def scenario() -> None:
+        local = Local(1)
+        local.harness.tell(task_set(range(4)))
+        local.tell(ReviveOffers())
+        (first,) = local.launched()
+        local.tell(finished(first))
+        local.tell(finished(first))
+        assert len(local.launched()) == 2
+        assert local.endpoint.free_cores == 0
+
+    run_virtual(scenario())
+
+
+def test_the_backend_speaks_to_endpoint_and_executor() -> None:
+    async def scenario() -> None:
+        executor, endpoint = RecordingRef("Executor"), RecordingRef("LocalSchedulerBackendEndpoint")
+        backend = LocalSchedulerBackend(2, executor, 5.0)
+        backend.revive_offers()
+        backend.attach(endpoint)
+        backend.revive_offers()
+        assert endpoint.sent == [ReviveOffers()]
+        backend.kill_task(TaskId(3), ExecutorId("driver"), True, "enough")
+        assert executor.sent == [KillTask(TaskId(3), ExecutorId("driver"), True, "enough")]
+        assert backend.max_concurrent_tasks == 2
+        assert executor.of(StopExecutor) == []
+
+    run_virtual(scenario())
