@@ -11,13 +11,13 @@ from pathlib import Path
 
 __all__ = ["vocabulary", "zipf_text"]
 
-WORDS = 100_000
+WORDS = 30_000
 WORDS_PER_LINE = 12
 LINES_AT_ONCE = 10_000
 SYLLABLES = ("ka", "no", "mi", "ter", "ol", "shi", "ra", "un", "ves", "to", "el", "qua", "di", "pen", "or", "zu")
 
 
-def vocabulary(count: int = WORDS) -> list[str]:
+def vocabulary(count: int) -> list[str]:
     """Return that many different words, short ones first, as the frequent words of a language are."""
     words = [""]
     for word in words:
@@ -29,7 +29,7 @@ def vocabulary(count: int = WORDS) -> list[str]:
 
 def zipf_text(size_bytes: int) -> Path:
     """Return a file of at least that many bytes."""
-    path = Path(tempfile.gettempdir()) / "minispark-benchmarks" / f"zipf-{size_bytes}.txt"
+    path = Path(tempfile.gettempdir()) / "minispark-benchmarks" / f"zipf-{WORDS}-{size_bytes}.txt"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}")
@@ -40,7 +40,7 @@ def zipf_text(size_bytes: int) -> Path:
 
 def write(path: Path, size_bytes: int) -> None:
     """Write the text, line by line."""
-    words = vocabulary()
+    words = vocabulary(WORDS)
     weights = list(accumulate(1 / rank for rank in range(1, len(words) + 1)))
     chance = random.Random(20_080_706)
     written = 0
