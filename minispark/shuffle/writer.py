@@ -5,7 +5,7 @@ output without combining only the pickled form is held until the file is written
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from itertools import filterfalse, islice
 from operator import call
 from typing import Any, Final
@@ -18,7 +18,8 @@ from minispark.shuffle.pairs import Compression, dump_pairs
 
 __all__ = ["PartitionedPairs", "write_map_output"]
 
-CHUNK_RECORDS: Final = 1000  # taken from the parent's iterator at once; the parent may be a slow or large one
+CHUNK_RECORDS: Final = 1000  # taken from the parent's iterator at once
+FIRST_RECORDS: Final = 64  # and at first, when they may turn out to be large
 FLUSH_BYTES: Final = 8 << 20
 MOST_GATHERED: Final = 1 << 17  # pairs
 
@@ -47,9 +48,24 @@ class PartitionedPairs:
         self.keys: list[list[Any]] = [[] for _ in self.chunks]
         self.values: list[list[Any]] = [[] for _ in self.chunks]
         self.gathered = 0
-        self.limit = CHUNK_RECORDS  # until the first flush has shown how large pairs are
+        self.limit = FIRST_RECORDS
 
-    def add(self, keys: list[Any], values: Iterable[Any]) -> None:
+    def add_records(self, records: Iterable[tuple[Any, Any]]) -> None:
+        """Take pairs, as many at a time as are small enough to be held.
+
+        Raises:
+            TypeError: a record is no pair, or the partitioner refuses a key.
+            PicklingError: a key or a value cannot be pickled.
+        """
+        iterator = iter(records)
+        while chunk := list(islice(iterator, min(CHUNK_RECORDS, self.limit))):
+            try:
+                keys, values = zip(*chunk, strict=True)
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"{NO_PAIRS}; one is {next(filterfalse(is_pair, chunk), chunk[0])!r:.80}") from error
+            self.add(keys, values)
+
+    def add(self, keys: Sequence[Any], values: Iterable[Any]) -> None:
         """Take pairs, as a column of keys and one of values.
 
         Raises:
@@ -78,21 +94,6 @@ class PartitionedPairs:
         self.records += self.gathered
         self.limit = max(1, min(MOST_GATHERED, self.gathered * FLUSH_BYTES // max(size, 1)))
         self.gathered = 0
-
-
-def columns_of(records: Iterable[tuple[Any, Any]]) -> Iterator[tuple[list[Any], Iterable[Any]]]:
-    """Yield records as columns of keys and values, a chunk at a time.
-
-    Raises:
-        TypeError: a record is no pair.
-    """
-    iterator = iter(records)
-    while chunk := list(islice(iterator, CHUNK_RECORDS)):
-        try:
-            keys, values = zip(*chunk, strict=True)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{NO_PAIRS}; one is {next(filterfalse(is_pair, chunk), chunk[0])!r:.80}") from error
-        yield list(keys), values
 
 
 def is_pair(record: Any) -> bool:
@@ -131,8 +132,7 @@ def write_map_output(
         while column := list(islice(keys, MOST_GATHERED // 4)):
             pairs.add(column, islice(values, len(column)))
     else:
-        for column, added in columns_of(records):
-            pairs.add(column, added)
+        pairs.add_records(records)
     pairs.flush()
     with output() as file:
         for chunks in pairs.chunks:

@@ -1,0 +1,194 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minispark.errors import MapOutputMissing
+from minispark.ids import ExecutorId, ShuffleId, TaskId
+from minispark.messages.task import MapStatus
+from minispark.shuffle.logic.map_outputs import MapOutputs, unpack_map_outputs
+from minispark.shuffle.logic.sizes import encode_sizes
+from minispark.testing.builders import location
+
+SHUFFLE = ShuffleId(10)
+
+
+def status(
+    map_index: int, executor: str = "1", sizes: tuple[int, ...] = (1000, 10000), host: str = "localhost"
+) -> MapStatus:
+    where = location(executor, host)
+    return MapStatus(where, TaskId(map_index + 50), map_index, encode_sizes(sizes), sum(sizes), 7)
+
+
+def table_of(*statuses: MapStatus, maps: int = 2, reducers: int = 2) -> MapOutputs:
+    table = MapOutputs()
+    table.register_shuffle(SHUFFLE, maps, reducers)
+    for each in statuses:
+        table.register(SHUFFLE, each)
+    table.check()
+    return table
+
+
+@pytest.mark.scenario("MOT-001", "start/stop")
+def test_a_new_table_knows_nothing_and_is_empty_again_in_the_end() -> None:
+    table = MapOutputs()
+    table.assert_empty()
+    assert SHUFFLE not in table
+    assert not table.is_complete(SHUFFLE)
+
+    table.register_shuffle(SHUFFLE, 1, 1)
+    assert SHUFFLE in table
+    table.remove_shuffle(SHUFFLE)
+
+    table.assert_empty()
+
+
+@pytest.mark.scenario("MOT-001", "register and fetch")
+def test_a_reader_finds_each_output_with_place_and_size() -> None:
+    table = table_of(status(0, "1"), status(1, "2", (10000, 1000)))
+
+    blocks = unpack_map_outputs(table.packed(SHUFFLE)).blocks(0)
+
+    assert table.is_complete(SHUFFLE)
+    assert [(block.location, block.map_id, block.map_index) for block in blocks] == [
+        (location("1"), 50, 0),
+        (location("2"), 51, 1),
+    ]
+    assert [block.size_bytes for block in blocks] == pytest.approx([1000, 10000], rel=0.1)
+
+
+@pytest.mark.scenario("MOT-001", "unregister shuffle")
+def test_a_removed_shuffle_is_unknown_and_its_outputs_are_returned() -> None:
+    table = table_of(status(1))
+
+    assert table.remove_shuffle(SHUFFLE) == [status(1)]
+    assert table.remove_shuffle(SHUFFLE) == []
+    assert table.packed(SHUFFLE) == b""
+
+
+@pytest.mark.scenario("MOT-001", "unregister one output")
+def test_a_lost_output_makes_readers_fail_and_starts_a_new_epoch() -> None:
+    table = table_of(status(0, "1"), status(1, "2"))
+
+    assert table.unregister(SHUFFLE, 0, location("1"))
+
+    assert (table.epoch, table.missing_partitions(SHUFFLE), table.available(SHUFFLE)) == (1, [0], 1)
+    with pytest.raises(MapOutputMissing, match="map 0 is missing"):
+        unpack_map_outputs(table.packed(SHUFFLE)).blocks(0)
+
+
+def test_an_output_that_is_elsewhere_by_now_is_not_unregistered() -> None:
+    table = table_of(status(0, "1"), status(1))
+    table.register(SHUFFLE, status(0, "2"))
+
+    assert not table.unregister(SHUFFLE, 0, location("1"))
+    assert table.is_complete(SHUFFLE)
+    assert table.epoch == 0
+
+
+def test_all_outputs_of_a_shuffle_can_be_dropped_at_once() -> None:
+    table = table_of(status(0), status(1))
+
+    table.unregister_all(SHUFFLE)
+
+    table.check()
+    assert table.missing_partitions(SHUFFLE) == [0, 1]
+    assert table.epoch == 1
+
+
+@pytest.mark.parametrize("by_host", [False, True])
+def test_the_outputs_of_a_lost_executor_or_host_are_dropped(by_host: bool) -> None:
+    table = table_of(status(0, "1", host="a"), status(1, "2", host="b"))
+
+    losers = table.remove_on_host("a") if by_host else table.remove_on_executor(ExecutorId("1"))
+
+    table.check()
+    assert losers == [SHUFFLE]
+    assert table.missing_partitions(SHUFFLE) == [0]
+    assert table.epoch == 1
+
+
+def test_losing_an_executor_without_outputs_is_an_epoch_all_the_same() -> None:
+    table = table_of(status(0))
+
+    assert table.remove_on_executor(ExecutorId("9")) == []
+    assert table.epoch == 1
+
+
+@pytest.mark.scenario("MOT-006")
+def test_blocks_without_bytes_are_left_out_of_what_a_reducer_fetches() -> None:
+    table = table_of(status(0, sizes=(0, 10)), status(1, sizes=(10, 0)), status(2, sizes=(0, 0)), maps=3)
+
+    view = unpack_map_outputs(table.packed(SHUFFLE))
+
+    assert [[block.map_index for block in view.blocks(reducer)] for reducer in (0, 1)] == [[1], [0]]
+
+
+def test_a_shuffle_without_maps_has_nothing_to_fetch() -> None:
+    table = table_of(maps=0)
+
+    assert table.is_complete(SHUFFLE)
+    assert unpack_map_outputs(table.packed(SHUFFLE)).blocks(1) == []
+
+
+def test_an_unknown_shuffle_is_missing_rather_than_empty() -> None:
+    with pytest.raises(MapOutputMissing, match="not known"):
+        unpack_map_outputs(MapOutputs().packed(SHUFFLE)).blocks(0)
+
+
+def test_the_packed_form_is_kept_until_an_output_changes() -> None:
+    table = table_of(status(0), status(1))
+    packed = table.packed(SHUFFLE)
+    assert table.packed(SHUFFLE) is packed
+
+    table.increment_epoch()
+    assert table.packed(SHUFFLE) is packed
+    table.register(SHUFFLE, status(1, "2"))
+
+    assert table.packed(SHUFFLE) != packed
+
+
+def test_a_location_is_packed_once_for_all_its_outputs() -> None:
+    table = table_of(*(status(index) for index in range(100)), maps=100)
+
+    assert table.packed(SHUFFLE).count(b"localhost") == 1
+
+
+def test_statistics_are_the_bytes_of_each_reducer() -> None:
+    table = table_of(status(0, sizes=(1000, 10000)), status(1, sizes=(1000, 0)))
+
+    assert table.statistics(SHUFFLE) == pytest.approx([2000, 10000], rel=0.1)
+
+
+def test_what_does_not_fit_the_shuffle_is_refused() -> None:
+    table = table_of()
+
+    with pytest.raises(ValueError, match="registered twice"):
+        table.register_shuffle(SHUFFLE, 2, 2)
+    with pytest.raises(ValueError, match="map 2 with 2 reducers does not fit"):
+        table.register(SHUFFLE, status(2))
+    with pytest.raises(ValueError, match="with 3 reducers does not fit"):
+        table.register(SHUFFLE, status(0, sizes=(1, 2, 3)))
+    with pytest.raises(ValueError, match="shuffle 11 is not registered"):
+        table.missing_partitions(ShuffleId(11))
+
+
+STEPS = st.tuples(st.sampled_from(["add", "lose", "executor", "all"]), st.integers(0, 2), st.sampled_from("12"))
+
+
+@given(st.lists(STEPS, max_size=20))
+def test_counts_and_indexes_agree_after_any_history(steps: list[tuple[str, int, str]]) -> None:
+    table = table_of(maps=3)
+    for step, map_index, executor in steps:
+        epoch = table.epoch
+        match step:
+            case "add":
+                table.register(SHUFFLE, status(map_index, executor))
+            case "lose":
+                table.unregister(SHUFFLE, map_index, location(executor))
+            case "executor":
+                table.remove_on_executor(ExecutorId(executor))
+            case _:
+                table.unregister_all(SHUFFLE)
+        table.check()
+        assert table.epoch >= epoch
+        assert table.is_complete(SHUFFLE) == (table.missing_partitions(SHUFFLE) == [])
