@@ -24,6 +24,7 @@ __all__ = [
     "RpcEndpointNotFound",
     "RpcEnvStopped",
     "RpcError",
+    "RpcFileNotFound",
     "RpcTimeout",
     "StorageError",
     "TaskKilled",
@@ -133,6 +134,10 @@ class RpcTimeout(RpcError, TimeoutError):
 
 class RpcEndpointNotFound(RpcError, LookupError):
     """No endpoint of that name is registered at that address."""
+
+
+class RpcFileNotFound(RpcError, FileNotFoundError):
+    """A file server does not serve that file."""
 
 
 class RpcEnvStopped(RpcError):
