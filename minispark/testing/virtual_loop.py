@@ -7,6 +7,7 @@ is reported as a deadlock at once. Nothing real may be waited for on it: no sock
 import asyncio
 import random
 import selectors
+import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -115,6 +116,14 @@ class VirtualWorld:
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes from the seed."""
         return self.rng.randbytes(count)
+
+    def start_thread(self, function: Callable[[*Ts], object], *args: *Ts, name: str) -> None:
+        """Refuse: a thread would race the clock."""
+        raise NotImplementedError("a VirtualWorld starts no threads")
+
+    def socket_pair(self, kind: int) -> tuple[socket.socket, socket.socket]:
+        """Refuse: real sockets would race the clock."""
+        raise NotImplementedError("a VirtualWorld has no sockets")
 
     def spawn_process(
         self,
