@@ -22,7 +22,7 @@ from minispark.errors import MiniSparkError, StorageError
 from minispark.ids import ShuffleId, TaskId
 from minispark.shuffle.pairs import read_frames
 
-__all__ = ["MapOutputDamaged", "MapOutputFile", "map_output_paths", "read_segment", "remove_map_output"]
+__all__ = ["MapOutputDamaged", "MapOutputFile", "map_output_paths", "read_segment", "remove_shuffle_files"]
 
 MAGIC: Final = b"MSHF"
 VERSION: Final = 1
@@ -44,11 +44,22 @@ def map_output_paths(directory: str, shuffle_id: ShuffleId, map_id: TaskId) -> t
     return f"{stem}.data", f"{stem}.index"
 
 
-def remove_map_output(directory: str, shuffle_id: ShuffleId, map_id: TaskId) -> None:
-    """Remove a map output's files; those that are not there are no error."""
-    for path in reversed(map_output_paths(directory, shuffle_id, map_id)):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+def remove_shuffle_files(directories: Iterable[str], shuffle_id: ShuffleId) -> int:
+    """Remove all files of a shuffle, those of superseded attempts too; return how many.
+
+    Args:
+        directories: session directories; one that is not here, or is gone, is passed over.
+        shuffle_id: the shuffle.
+    """
+    removed = 0
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError), os.scandir(os.path.join(directory, "shuffle")) as entries:
+            for entry in entries:
+                if entry.name.startswith(f"shuffle_{shuffle_id}_"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(entry.path)
+                        removed += 1
+    return removed
 
 
 class MapOutputFile:

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minispark.ids import TaskId
 from minispark.rdd.aggregator import Aggregator, ListAggregator, ReduceAggregator
-from minispark.shuffle.files import remove_map_output
 from tests.shuffle.outputs import SHUFFLE, Exchange, dependency, session
 
 ADD: ReduceAggregator[Any] = ReduceAggregator(operator.add)
@@ -116,16 +114,6 @@ def test_attempts_of_one_map_do_not_collide_and_readers_see_one(tmp_path: Path) 
 
     assert exchange.read(0) == [("second", 2), ("second", 3)]
     assert len(exchange.files()) == 4
-
-
-def test_the_files_of_a_removed_shuffle_can_all_be_removed(tmp_path: Path) -> None:
-    exchange = Exchange(session(tmp_path / "s"), dependency(2, ADD, map_side_combine=True))
-    exchange.write_all(*map(pairs, WORDS))
-
-    for status in exchange.table.remove_shuffle(SHUFFLE):
-        remove_map_output(status.location.directory, SHUFFLE, TaskId(status.map_id))
-
-    assert exchange.files() == []
 
 
 KEYS = st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab", max_size=2) | st.tuples(st.integers(0, 1))

@@ -9,7 +9,13 @@ import pytest
 from minispark.errors import StorageError
 from minispark.ids import TaskId
 from minispark.shuffle import files
-from minispark.shuffle.files import MapOutputDamaged, MapOutputFile, map_output_paths, read_segment, remove_map_output
+from minispark.shuffle.files import (
+    MapOutputDamaged,
+    MapOutputFile,
+    map_output_paths,
+    read_segment,
+    remove_shuffle_files,
+)
 from minispark.shuffle.pairs import Compression
 from tests.shuffle.outputs import SHUFFLE, session
 
@@ -198,7 +204,7 @@ def test_checksums_can_be_left_out_or_ignored(directory: Path) -> None:
     data.write_bytes(data.read_bytes()[:-1] + b"!")
     assert read(directory, 0) == [b"ab!"]
 
-    remove_map_output(str(directory), SHUFFLE, MAP)
+    remove_shuffle_files([str(directory)], SHUFFLE)
     write(directory, [[b"abc"]])
     data.write_bytes(data.read_bytes()[:-1] + b"!")
     assert read(directory, 0, verify=False) == [b"ab!"]
@@ -211,13 +217,15 @@ def test_an_empty_partition_that_should_not_be_empty_is_damage(directory: Path) 
         read(directory, 0)
 
 
-def test_removing_an_output_twice_is_no_error(directory: Path) -> None:
+def test_all_files_of_a_shuffle_and_no_others_are_removed(directory: Path) -> None:
     write(directory, [[b"abc"]])
+    other = directory / "shuffle" / "shuffle_33_9.data"
+    other.write_bytes(b"")
 
-    remove_map_output(str(directory), SHUFFLE, MAP)
-    remove_map_output(str(directory), SHUFFLE, MAP)
+    assert remove_shuffle_files([str(directory), "/not/here"], SHUFFLE) == 2
 
-    assert names(directory) == []
+    assert names(directory) == [other.name]
+    assert remove_shuffle_files([str(directory)], SHUFFLE) == 0
 
 
 def test_a_full_disk_is_a_clear_error_and_leaves_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
