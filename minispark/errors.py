@@ -17,6 +17,7 @@ __all__ = [
     "MapOutputMissing",
     "MiniSparkError",
     "OutboxOverflow",
+    "OutputExists",
     "PicklingError",
     "ProtocolError",
     "ResultTooLarge",
@@ -51,6 +52,10 @@ class PicklingError(MiniSparkError, TypeError):
 
 class InputNotFound(ConfigurationError, FileNotFoundError):
     """There is nothing to read at a path; the message names it."""
+
+
+class OutputExists(ConfigurationError, FileExistsError):
+    """There is something where output is to go; the message names the path."""
 
 
 class KeyHashError(MiniSparkError, TypeError):

@@ -1,13 +1,16 @@
 """Files and directories that RDDs read and write: the one place that knows what a path is. Local files only."""
 
 import glob
+import gzip
 import os
+import shutil
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Final, NamedTuple
+from contextlib import contextmanager, suppress
+from typing import IO, Any, BinaryIO, Final, NamedTuple
 
-from minispark.errors import ConfigurationError, InputNotFound
+from minispark.errors import ConfigurationError, InputNotFound, OutputExists
 
-__all__ = ["InputFile", "PathLike", "find_inputs", "is_compressed", "local_path", "open_input"]
+__all__ = ["InputFile", "OutputDirectory", "PathLike", "find_inputs", "is_compressed", "open_input"]
 
 PathLike = str | os.PathLike[str]
 
@@ -28,7 +31,9 @@ def find_inputs(paths: Iterable[PathLike]) -> list[InputFile]:
         InputNotFound: there is nothing at a path.
         ConfigurationError: a path is not local, or a directory has directories.
     """
-    return [InputFile(name, os.path.getsize(name)) for path in paths for name in expand(path)]
+    # The tasks get absolute paths: their working directory need not be the driver's of now.
+    names = [os.path.abspath(name) for path in paths for name in expand(path)]
+    return [InputFile(name, os.path.getsize(name)) for name in names]
 
 
 def expand(path: PathLike) -> Iterator[str]:
@@ -102,3 +107,60 @@ def is_compressed(path: str) -> bool:
 def open_input(path: str) -> BinaryIO:
     """Open a file for reading."""
     return open(path, "rb")
+
+
+class OutputDirectory(NamedTuple):
+    """A directory that a job fills with parts; made by the driver, pickled into the tasks.
+
+    Attributes:
+        path: absolute.
+    """
+
+    path: str
+
+    @classmethod
+    def create(cls, path: PathLike) -> "OutputDirectory":
+        """Make the directory, and its parents where they are missing.
+
+        Raises:
+            OutputExists: there is something already.
+            ConfigurationError: the path is not local.
+        """
+        directory = cls(os.path.abspath(local_path(path)))
+        os.makedirs(os.path.dirname(directory.path), exist_ok=True)
+        try:
+            os.mkdir(directory.path)
+        except FileExistsError:
+            raise OutputExists(f"{directory.path!r} exists already: remove it, or save to another path") from None
+        os.mkdir(directory.temporary)
+        return directory
+
+    @property
+    def temporary(self) -> str:
+        """Where attempts write."""
+        return os.path.join(self.path, "_temporary")
+
+    @contextmanager
+    def part(self, name: str, attempt: str) -> Iterator[IO[bytes]]:
+        """Open a part for writing; it appears under its name, whole, when the block ends well."""
+        own = os.path.join(self.temporary, attempt)
+        os.mkdir(own)  # not its parents: if the job was given up meanwhile, nothing is to come back
+        written = os.path.join(own, name)
+        file: Any = gzip.open(written, "wb") if is_compressed(name) else open(written, "wb")  # noqa: SIM115
+        with file:
+            yield file
+        os.replace(written, os.path.join(self.path, name))
+        os.rmdir(own)
+
+    def commit(self) -> None:
+        """Say that all parts are there."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        with open(os.path.join(self.path, "_SUCCESS"), "wb"):
+            pass
+
+    def abandon(self) -> None:
+        """Remove everything; attempts that still run fail at their next step."""
+        grave = f"{self.path}._abandoned"
+        with suppress(OSError):  # what the job failed with matters more
+            os.rename(self.path, grave)  # at once, so that no attempt adds a file while the others are removed
+        shutil.rmtree(grave, ignore_errors=True)

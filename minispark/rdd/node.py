@@ -4,16 +4,16 @@ The outer half is `rdd.rdd.RDD`, the fluent face that the user holds. Lineages g
 what walks them never recurses: `parents_first` is the one walk, and a pickled node is a flat list of its stage.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from minispark.ids import RddId
 from minispark.rdd.dependency import Dependency, Narrow, ShuffleDependency
 from minispark.rdd.partitioner import Partitioner
 from minispark.rdd.ports import TaskContext
+from minispark.rdd.preparation import Preparation
 
-__all__ = ["Node", "Origin", "Partition", "Preparation", "parents_first"]
+__all__ = ["Node", "Origin", "Partition", "parents_first"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -36,26 +36,6 @@ class Origin(NamedTuple):
     rdd_id: RddId
     name: str
     call_site: str
-
-
-class Preparation:
-    """What must be learnt by a job before a node can be computed: a sort's bounds, the sizes before an index.
-
-    Args:
-        action: starts the job and keeps what it tells in the node.
-    """
-
-    def __init__(self, action: Callable[[], Awaitable[None]]) -> None:
-        self.action = action
-        self.is_done = False
-        self.turn = asyncio.Lock()  # jobs that start together share one preparation, and survive its cancellation
-
-    async def run(self) -> None:
-        """Run the action, unless it has succeeded before."""
-        async with self.turn:
-            if not self.is_done:
-                await self.action()
-                self.is_done = True
 
 
 class Node(Generic[T_co]):
@@ -109,9 +89,9 @@ class Node(Generic[T_co]):
         """Return the hosts (or `executor_HOST_ID`) where the partition's data is; () for anywhere."""
         return ()
 
-    def prepare_by(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Have a coroutine run once before the first job that computes this node, after those of the parents."""
-        self.preparation = Preparation(action)
+    def prepare_by(self, preparation: Preparation) -> None:
+        """Have something learnt before the first job that computes this node, after what the parents need."""
+        self.preparation = preparation
         self.needs_preparation = True
 
     def compute(self, partition: Partition, context: TaskContext) -> Iterator[T_co]:

@@ -3,7 +3,6 @@
 A task gets its `TaskContext` as an argument; there is no global environment to look things up in.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -12,6 +11,8 @@ from minispark.ids import RddId, ShuffleId
 from minispark.messages.task import MapStatus, TaskMetrics
 
 if TYPE_CHECKING:
+    import asyncio
+
     from minispark.rdd.dependency import ShuffleDependency
 
 __all__ = ["JobRunner", "MutableTaskMetrics", "ShuffleAccess", "TaskContext"]
@@ -145,5 +146,5 @@ class JobRunner(Protocol):
     ) -> list[U]:
         """Run a function over partitions (all by default) and return its results in their order."""
 
-    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> "asyncio.Task[T]":
         """Run a coroutine that the context owns until it ends; whoever spawned it may cancel it."""

@@ -5,6 +5,9 @@ from typing import TypeVar
 from minispark.rdd.actions import Actions
 from minispark.rdd.joins import JoinMethods
 from minispark.rdd.pair import PairMethods
+from minispark.rdd.saving import SaveMethods
+from minispark.rdd.sorting import SortMethods
+from minispark.rdd.streaming import StreamMethods
 from minispark.rdd.transformations import Transformations
 
 __all__ = ["RDD"]
@@ -16,7 +19,10 @@ class RDD(
     Transformations[T_co],
     PairMethods[T_co],
     JoinMethods[T_co],
+    SortMethods[T_co],
     Actions[T_co],
+    StreamMethods[T_co],
+    SaveMethods[T_co],
 ):
     """A distributed collection of records, computed in partitions when an action asks for them.
 

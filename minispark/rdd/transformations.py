@@ -24,6 +24,7 @@ from minispark.rdd.node import Node
 from minispark.rdd.pair import combine, shuffle_pairs
 from minispark.rdd.partitioner import HashPartitioner, check_num_partitions, portable_hash
 from minispark.rdd.ports import TaskContext
+from minispark.rdd.preparation import Preparation
 
 if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
@@ -93,7 +94,7 @@ class Transformations(Face[T_co]):
                 starts.append(starts[-1] + size)
             node.starts = starts
 
-        node.prepare_by(count_before)
+        node.prepare_by(Preparation(count_before, self.context))
         return self.derive(node)
 
     def union(self, *others: "Face[U]") -> "RDD[T_co | U]":
