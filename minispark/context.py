@@ -5,23 +5,18 @@ a task does, is decided elsewhere.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from minispark.conf import SparkConf
 from minispark.driver import Driver
-from minispark.errors import ConfigurationError, ContextError, PicklingError
+from minispark.errors import ConfigurationError, ContextError, JobCancelled, JobFailed, PicklingError, ResultTooLarge
 from minispark.executor.task_context import current
 from minispark.ids import JobId, RddId, ShuffleId
+from minispark.messages import scheduler as messages
 from minispark.messages.listener import SparkListener
-from minispark.messages.scheduler import (
-    AllJobsCancelled,
-    JobCancelled,
-    JobGroupCancelled,
-    JobSubmitted,
-    pack_integers,
-)
+from minispark.messages.scheduler import JobSubmitted, pack_integers
 from minispark.rdd import sources
 from minispark.rdd.call_site import call_site
 from minispark.rdd.lineage import describe, prepare
@@ -29,8 +24,9 @@ from minispark.rdd.ports import TaskContext
 from minispark.rdd.rdd import RDD
 from minispark.rpc.world import SystemWorld, World
 from minispark.scheduler import properties
-from minispark.scheduler.job_errors import job_error
+from minispark.scheduler.job_errors import exception_for
 from minispark.scheduler.job_waiter import JobGivenUp, JobWaiter
+from minispark.scheduler.logic.job import JobFailure
 
 __all__ = ["SparkContext"]
 
@@ -291,25 +287,48 @@ class SparkContext:
         try:
             await waiter.done
         except asyncio.CancelledError:
-            self.driver.dag_scheduler.send(JobCancelled(job.job_id, "cancelled by its caller"))
+            self.driver.dag_scheduler.send(messages.JobCancelled(job.job_id, "cancelled by its caller"))
             raise
         except JobGivenUp as given_up:
-            raise job_error(given_up.failure, job.call_site, self.driver.max_failures) from None
+            raise self.error_of(given_up.failure) from None
         finally:
             self.driver.jobs.close(job.job_id)
         return await waiter.decode(self.world)
 
+    def error_of(self, failure: JobFailure) -> BaseException:
+        """Return what the caller of a failed job gets."""
+        if failure.kind == "cancelled":
+            return JobCancelled(failure.message)
+        if failure.kind == "result too large":
+            return ResultTooLarge(failure.message)
+        if failure.kind == "aborted" or failure.task_failure is None:
+            return JobFailed(failure.message)
+        return exception_for(
+            failure.task_failure,
+            stage_id=failure.stage_id,
+            partition=failure.partition,
+            attempt=failure.attempt_number + 1,
+            max_failures=self.driver.max_failures,
+            executor_id=failure.executor_id,
+            call_site=failure.call_site,
+        )
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Run a coroutine that the context owns until it ends; whoever spawned it may cancel it."""
+        self.check_usable()
+        return self.driver.spawn(coroutine, name=name)
+
     def cancel_job(self, job_id: JobId, reason: str = "cancelled") -> None:
         """Cancel one job; its caller gets JobCancelled."""
-        self.driver.dag_scheduler.send(JobCancelled(job_id, reason))
+        self.driver.dag_scheduler.send(messages.JobCancelled(job_id, reason))
 
     def cancel_job_group(self, group: str, reason: str = "its group was cancelled") -> None:
         """Cancel all jobs of a group; their callers get JobCancelled."""
-        self.driver.dag_scheduler.send(JobGroupCancelled(group, reason))
+        self.driver.dag_scheduler.send(messages.JobGroupCancelled(group, reason))
 
     def cancel_all_jobs(self, reason: str = "all jobs were cancelled") -> None:
         """Cancel all jobs; their callers get JobCancelled."""
-        self.driver.dag_scheduler.send(AllJobsCancelled(reason))
+        self.driver.dag_scheduler.send(messages.AllJobsCancelled(reason))
 
     # -- what jobs inherit -------------------------------------------------------------------------------------------
 

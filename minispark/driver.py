@@ -7,6 +7,8 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from minispark.conf import SparkConf
 from minispark.cores import available_cores
@@ -38,6 +40,8 @@ from minispark.storage.block_reader import read_result
 from minispark.storage.broadcast import BinaryServer, BinaryTable
 
 __all__ = ["Driver"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -90,13 +94,13 @@ class Driver:
         """
         self.env = RpcEnv("driver", self.world, self.conf)
         try:
-            dag, scheduler = self.start_schedulers(self.env)
+            scheduler = self.start_schedulers(self.env)
             await self.start_executor(self.env, scheduler)
         except BaseException:
             await self.stop()
             raise
 
-    def start_schedulers(self, env: RpcEnv) -> tuple[DAGScheduler, TaskScheduler]:
+    def start_schedulers(self, env: RpcEnv) -> TaskScheduler:
         """Register what a driver has in every mode."""
         dag = DAGScheduler(self.conf, self.world, self.map_outputs, self.jobs, self.events)
         self.dag_scheduler = env.setup_endpoint("DAGScheduler", dag)
@@ -114,7 +118,7 @@ class Driver:
         env.setup_endpoint("MapOutputTracker", MapOutputTracker(self.map_outputs))
         env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
         env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))
-        return dag, scheduler
+        return scheduler
 
     async def start_executor(self, env: RpcEnv, scheduler: TaskScheduler) -> None:
         """Start local mode's executor and its backend."""
@@ -157,6 +161,11 @@ class Driver:
     async def read_result(self, result: IndirectResult) -> DirectResult | None:
         """Read a result that was left in a file; None if it is not there as it was written."""
         return await self.world.run_blocking(read_result, result)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Start a task that ends with the driver."""
+        assert self.env is not None
+        return self.env.scope.spawn(coroutine, name=name)
 
     def shuffle_forgotten(self, shuffle_id: ShuffleId) -> None:
         """Have the outputs of a shuffle forgotten; the garbage collector calls this, on any thread."""
