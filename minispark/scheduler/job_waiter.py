@@ -20,7 +20,7 @@ SLICE_S = 0.002
 """How long decoding holds the loop."""
 
 
-class JobGivenUp(Exception):  # noqa: N818  # never leaves the package: the context turns it into the user's error
+class JobGivenUp(Exception):
     """The job ended without its results."""
 
     def __init__(self, failure: JobFailure) -> None:

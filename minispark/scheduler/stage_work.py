@@ -1,7 +1,7 @@
 """The driver's table of task binaries: what stages run, pickled once, with the partitions that their tasks get.
 
-Filled by the context in the caller's task, because pickling runs user code; read by the TaskScheduler (partitions) and
-by executors (binaries, through the BinaryServer).
+Filled by the context in the caller's task, because pickling runs user code; read by the TaskScheduler (partitions)
+and by executors (binaries, through the BinaryServer).
 """
 
 import weakref
