@@ -74,7 +74,7 @@ class WatchedNode(Node[T_co]):
     """
 
     def __init__(self, node: Node[T_co], bracket: CooperativeBracket) -> None:
-        super().__init__(node.rdd_id, node.name, node.call_site, node.dependencies, node.partitioner)
+        super().__init__(node.rdd_id, node.name, node.call_site, (), node.partitioner)
         self.node = node
         self.bracket = bracket
 
