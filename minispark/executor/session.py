@@ -1,8 +1,8 @@
 """Session directories: where an executor keeps what it writes, and how what a killed one left is found and removed.
 
-The executor creates its directory; its zygote removes it when the executor goes, however it goes. `sweep` removes what
-even that left behind (a power cut): a directory is in use exactly as long as its creator holds the lock on its `lock`
-file, which the kernel releases when the process ends.
+The executor creates its directory; its zygote removes it when the executor goes, however it goes. `sweep` removes
+what even that left behind (a power cut): a directory is in use exactly as long as its creator holds the lock on its
+`lock` file, which the kernel releases when the process ends.
 """
 
 import contextlib

@@ -14,7 +14,8 @@ __all__ = ["COUNTERS", "SharedPage"]
 
 PAGE_BYTES = 4096
 TASK_ID = 0
-FIRST_COUNTER = 1
+BEGUN = 1
+FIRST_COUNTER = 2
 COUNTERS = (
     "records_read",
     "shuffle_read_bytes",
@@ -45,7 +46,7 @@ class SharedPage:
         fd = os.memfd_create("minispark-runner-page", os.MFD_CLOEXEC)
         os.ftruncate(fd, PAGE_BYTES)
         page = cls(fd)
-        page.end()
+        page.words[TASK_ID] = page.words[BEGUN] = -1
         return page, fd
 
     def begin(self, task_id: TaskId) -> None:
@@ -54,7 +55,7 @@ class SharedPage:
         words[TASK_ID] = -1
         for index in range(FIRST_COUNTER, FIRST_COUNTER + len(COUNTERS)):
             words[index] = 0
-        words[TASK_ID] = task_id
+        words[TASK_ID] = words[BEGUN] = task_id
 
     def end(self) -> None:
         """Say that nothing runs."""
@@ -70,10 +71,19 @@ class SharedPage:
         value = self.words[TASK_ID]
         return TaskId(value) if value >= 0 else None
 
+    @property
+    def begun(self) -> int:
+        """The attempt that was begun last, −1 if none was."""
+        return self.words[BEGUN]
+
     def counters(self, task_id: TaskId) -> dict[str, int] | None:
         """Return the attempt's counters by name, or None if it is not the one that runs."""
         values = self.words[FIRST_COUNTER : FIRST_COUNTER + len(COUNTERS)].tolist()
         return dict(zip(COUNTERS, values, strict=True)) if self.task_id == task_id else None
+
+    def detach(self) -> None:
+        """Go on with a page that nobody else sees."""
+        self.words = memoryview(bytearray(PAGE_BYTES)).cast("q")
 
     def close(self) -> None:
         """Unmap the page."""

@@ -193,15 +193,13 @@ class RunnerExited(Message):
 
 @message(105)
 class StartZygote(Message):
-    """Executor → zygote, its first word: what to import, and who its runners work for.
+    """Executor → zygote, after sys.path and the working directory: what to import, and who its runners work for.
 
     `environment` are variables to set before anything is imported; `unset` those to remove. `runner_factory` is
     `module:function`, called in each runner with its services for the object that runs tasks. `directory` is the
     session directory that the zygote removes at the end (empty: none).
     """
 
-    path: tuple[str, ...]
-    working_directory: str
     environment: dict[str, str]
     unset: tuple[str, ...]
     preload: tuple[str, ...]

@@ -1,0 +1,76 @@
+"""The runner's end of its conversation with the executor: messages in frames over the inherited socket pair.
+
+Used by `runner_main` alone; it blocks and knows no event loop. The executor's end is `loop_channel`. Must not know
+what the messages mean.
+"""
+
+import select
+import socket
+from collections import deque
+from typing import Any
+
+from minispark.errors import ProtocolError
+from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.frames import FrameReader, encode_frame
+from minispark.rpc.message import Message
+
+__all__ = ["RunnerChannel"]
+
+
+class RunnerChannel:
+    """Sends and receives messages, one thread at a time.
+
+    Args:
+        link: the runner's end of the socket pair; blocking.
+        max_size: the largest frame either way, in bytes.
+    """
+
+    def __init__(self, link: socket.socket, max_size: int) -> None:
+        self.link = link
+        self.max_size = max_size
+        self.reader = FrameReader(max_size)
+        self.messages: deque[Any] = deque()
+        self.poller = select.poll()
+        self.poller.register(link.fileno(), select.POLLIN)
+
+    def send(self, message: Message) -> None:
+        """Write a message; returns when the kernel has all of it.
+
+        Raises:
+            ProtocolError: the message does not fit into a frame or breaks its own types; nothing was sent.
+            OSError: the executor is gone.
+        """
+        body, attachments = encode(message)
+        size = len(body) + sum(map(len, attachments))
+        if size > self.max_size:
+            raise ProtocolError(
+                f"{type(message).__name__} takes {size} bytes, more than minispark.rpc.message.maxSize allows "
+                f"({self.max_size})"
+            )
+        for buffer in encode_frame(body, attachments):
+            self.link.sendall(buffer)
+
+    def receive(self, flags: int = 0) -> Any:
+        """Return the next message, waiting for it unless `flags` has MSG_DONTWAIT.
+
+        What was received of an unfinished message is kept, whatever this raises.
+
+        Raises:
+            BlockingIOError: with MSG_DONTWAIT, it is not all here.
+            EOFError: the executor is gone.
+        """
+        messages = self.messages
+        while not messages:
+            count = self.link.recv_into(self.reader.get_buffer(), 0, flags)
+            if not count:
+                raise EOFError
+            messages.extend([decode(body, parts) for body, parts in self.reader.advance(count)])
+        return messages.popleft()
+
+    def wait(self, timeout_ms: int | None = None) -> None:
+        """Return when more of a message can be received, or after the timeout; loses nothing if it is interrupted."""
+        self.poller.poll(timeout_ms)
+
+    def close(self) -> None:
+        """Leave the conversation."""
+        self.link.close()

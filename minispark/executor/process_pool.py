@@ -1,0 +1,445 @@
+"""Tasks in processes: a pool of runner processes, forked by a zygote; fulfils `runners.RunnerPool`.
+
+What may be said to and believed of a runner is decided in `logic.runner_slot`; this module moves the messages. It
+lives on the executor's loop and never waits there. A task's round trip is one frame each way, on the loop's readers.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from functools import partial
+from typing import Any, Final
+
+from minispark.conf import SparkConf
+from minispark.errors import MiniSparkError
+from minispark.executor.interpreter import restored_environment
+from minispark.executor.kill_bracket import KILL_SIGNAL
+from minispark.executor.logic.runner_slot import Finished, Lost, Ready, Report, Resumed, RunnerSlot, SlotState
+from minispark.executor.runner_link import RunnerLink
+from minispark.executor.runners import RunnerEvents
+from minispark.executor.zygote_client import ZygoteClient, ending
+from minispark.ids import TaskId
+from minispark.messages.runner import (
+    AnswerFailed,
+    Binary,
+    KillAnswered,
+    MapOutputs,
+    RunnerAnswer,
+    RunnerAsk,
+    RunnerExited,
+    RunnerReady,
+    RunTask,
+    StartZygote,
+    TaskFinished,
+)
+from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription
+from minispark.rpc.logic.frames import BUFFER_SIZE
+from minispark.rpc.world import World
+
+__all__ = ["DEFAULT_FACTORY", "ProcessPool"]
+
+logger = logging.getLogger(__name__)
+
+STARTED_AFTER_S: Final = 0.01
+RETRY_S: Final = 1.0
+LAST_WORDS_S: Final = 0.2
+ZYGOTE_END_S: Final = 5.0
+DEFAULT_FACTORY: Final = "minispark.executor.task_runner:TaskRunner"
+STOPPED: Final = "the executor stops"
+
+
+class Place:
+    """One slot and the link to its runner.
+
+    Attributes:
+        slot: what is decided about it.
+        task: the attempt that has the slot.
+        seen: the attempt that ran at the last tick.
+        started: whether the executor was told that it runs.
+        asks: the requests of the attempt that wait for an answer.
+        timers: of its kill.
+    """
+
+    __slots__ = ("asks", "index", "link", "seen", "slot", "started", "task", "timers")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.slot = RunnerSlot()
+        self.link: RunnerLink | None = None
+        self.task: TaskDescription | None = None
+        self.seen: TaskId | None = None
+        self.started = False
+        self.asks: set[int] = set()
+        self.timers: list[asyncio.TimerHandle] = []
+
+
+class ProcessPool:
+    """A pool of runner processes.
+
+    Args:
+        slots: how many.
+        conf: the application's settings, which runners get too.
+        location: where the executor's blocks are; its `directory` is removed by the zygote when the pool ends.
+        world: starts the zygote, keeps time.
+        runner_factory: `module:function`, what runs the tasks in a runner; called there with its services.
+    """
+
+    events: RunnerEvents
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(
+        self,
+        slots: int,
+        conf: SparkConf,
+        location: BlockManagerId,
+        world: World,
+        *,
+        runner_factory: str = DEFAULT_FACTORY,
+    ) -> None:
+        self.conf = conf
+        self.location = location
+        self.world = world
+        self.runner_factory = runner_factory
+        self.places = [Place(index) for index in range(slots)]
+        self.place_of: dict[int, Place] = {}
+        self.buffer = bytearray(BUFFER_SIZE)
+        self.last_incarnation = 0
+        self.ticking = False
+        self.stopping = False
+        self.zygote: ZygoteClient | None = None
+        self.zygote_is_ready = False
+        self.starting: asyncio.Future[None] | None = None
+        self.quiet: asyncio.Future[None] | None = None
+
+    # -- what the executor calls -------------------------------------------------------------------------------------
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at once."""
+        return len(self.places)
+
+    async def start(self, events: RunnerEvents) -> None:
+        """Start zygote and runners; returns when the first can take a task.
+
+        Raises:
+            MiniSparkError: they cannot be started; the text says why.
+        """
+        self.events = events
+        self.loop = asyncio.get_running_loop()
+        self.starting = self.loop.create_future()
+        self.start_zygote()
+        await self.starting
+
+    def run(self, slot: int, task: TaskDescription) -> None:
+        """Run an attempt on a slot that is ready; dropped once the pool stops."""
+        if self.stopping:
+            return
+        place = self.places[slot]
+        place.task = task
+        if place.slot.dispatch(task.task_id):
+            assert place.link is not None
+            place.link.channel.send(RunTask(place.slot.incarnation, task))
+        if not self.ticking:
+            self.ticking = True
+            self.world.call_later(STARTED_AFTER_S, self.tick)
+
+    def kill(self, slot: int, task_id: TaskId, interrupt: bool, reason: str) -> None:
+        """End an attempt; see `RunnerPool.kill`."""
+        place = self.places[slot]
+        if not place.slot.told(task_id, interrupt, reason):
+            return
+        self.send_kill(place, task_id, interrupt, reason)
+        if interrupt:
+            grace = self.conf.executor_kill_grace
+            incarnation = place.slot.incarnation
+            place.timers += [
+                self.world.call_later(grace / 2, self.repeat_kill, place, incarnation, task_id),
+                self.world.call_later(grace, self.grace_over, place, incarnation, task_id),
+            ]
+
+    def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:
+        """Answer a runner's question; dropped if the asker is gone."""
+        place = self.places[slot]
+        if ask_id in place.asks and place.link is not None:
+            place.asks.remove(ask_id)
+            place.link.send(RunnerAnswer(place.slot.incarnation, ask_id, answer))
+
+    async def stop(self, deadline_s: float) -> None:
+        """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""
+        if self.zygote is None:
+            return
+        if not self.stopping:
+            self.stopping = True
+            await self.wait_until_quiet(deadline_s)
+        for place in self.places:  # also for a second caller, who does not want to wait
+            self.abandon(place)
+        guard = self.world.call_later(ZYGOTE_END_S, self.zygote.kill)
+        self.zygote.close()
+        await asyncio.shield(self.zygote.gone)
+        guard.cancel()
+
+    def counters(self, slot: int) -> dict[str, int] | None:
+        """Return how far the slot's attempt is, by counter (see `shared_page.COUNTERS`); None if nothing runs."""
+        place = self.places[slot]
+        task_id = place.slot.task_id
+        return place.link.page.counters(task_id) if place.link is not None and task_id is not None else None
+
+    # -- the zygote --------------------------------------------------------------------------------------------------
+
+    def start_zygote(self) -> None:
+        """Start a zygote, the first or the next."""
+        if self.stopping:
+            return
+        conf = self.conf
+        environment, unset = restored_environment(os.environ)
+        if "OMP_NUM_THREADS" not in os.environ:  # a runner has one core; numpy would start a thread for each there is
+            environment["OMP_NUM_THREADS"] = str(conf.task_cpus)
+        preload = tuple(name.strip() for name in conf.executor_preload.split(",") if name.strip())
+        start = StartZygote(
+            environment, unset, preload, self.runner_factory, dict(conf.texts), self.location, self.location.directory
+        )
+        self.zygote_is_ready = False
+        self.zygote = ZygoteClient(self.world, self.loop, self)
+        self.zygote.start(start, sys.path, working_directory(), os.environ)
+
+    def zygote_ready(self) -> None:
+        """Fill all slots; see `ZygoteEvents`."""
+        self.zygote_is_ready = True
+        for place in self.places:
+            self.fill(place)
+
+    def runner_forked(self, incarnation: int, pid: int) -> None:
+        """Note a runner's process id; see `ZygoteEvents`."""
+        place = self.place_of.get(incarnation)
+        if place is not None and place.link is not None:
+            place.link.pid = pid
+
+    def runner_exited(self, exited: RunnerExited) -> None:
+        """Replace a runner; see `ZygoteEvents`."""
+        place = self.place_of.get(exited.incarnation)
+        if place is not None:
+            self.bury(place, RunnerLost(exited.exit_code, exited.signal, loss_text(exited)))
+
+    def zygote_gone(self, reason: str) -> None:
+        """Take all runners for lost, and start another zygote; see `ZygoteEvents`."""
+        if self.stopping or self.fail_start(reason):
+            return
+        logger.warning("%s; its runners are replaced", reason)
+        for place in self.places:
+            if place.link is not None and place.link.pid is not None:
+                with contextlib.suppress(OSError):  # the runners died with their parent; what they started did not
+                    os.killpg(place.link.pid, signal.SIGKILL)
+            self.bury(place, RunnerLost(None, signal.SIGKILL, f"{reason}, and its runners with it"))
+        self.world.call_later(0.0 if self.zygote_is_ready else RETRY_S, self.restart_zygote)
+        self.zygote_is_ready = False
+
+    def restart_zygote(self) -> None:
+        """Start the next zygote, or try again later."""
+        try:
+            self.start_zygote()
+        except MiniSparkError as error:
+            logger.warning("%s; it is tried again in %g s", error, RETRY_S)
+            self.world.call_later(RETRY_S, self.restart_zygote)
+
+    def fail_start(self, reason: str) -> bool:
+        """Let `start` fail, if it still waits."""
+        if self.starting is None or self.starting.done():
+            return False
+        self.starting.set_exception(MiniSparkError(f"the runner processes cannot be started: {reason}"))
+        return True
+
+    # -- runners -----------------------------------------------------------------------------------------------------
+
+    def fill(self, place: Place) -> None:
+        """Ask for a runner for an empty slot; without a zygote, the next one is asked."""
+        if self.stopping or not self.zygote_is_ready or place.slot.state is not SlotState.EMPTY:
+            return
+        assert self.zygote is not None
+        self.last_incarnation += 1
+        incarnation = self.last_incarnation
+        try:
+            link = RunnerLink(
+                self.world, self.loop, incarnation, self.conf.rpc_message_max_size, self.buffer,
+                partial(self.on_message, place, incarnation), partial(self.on_end, place, incarnation),
+            )  # fmt: skip
+        except OSError as error:
+            if not self.fail_start(str(error)):
+                logger.warning("no runner can be started: %s; it is tried again in %g s", error, RETRY_S)
+                self.world.call_later(RETRY_S, self.fill, place)
+            return
+        place.link = link
+        place.slot.start(incarnation)
+        self.place_of[incarnation] = place
+        self.zygote.fork(incarnation, link.take_fds())
+
+    def on_message(self, place: Place, incarnation: int, message: Any) -> None:
+        """Take what a runner says; see `messages.runner.FromRunner`."""
+        slot = place.slot
+        if message.__class__ is TaskFinished:  # first, because it is the most frequent by far
+            self.report(place, slot.finished(incarnation, message.task_id, message.outcome))
+        elif message.__class__ is RunnerAsk:
+            if incarnation == slot.incarnation and message.task_id == slot.task_id:
+                place.asks.add(message.ask_id)
+                self.events.runner_asked(place.index, message.task_id, message.ask_id, message.request)
+        elif message.__class__ is KillAnswered:
+            self.report(place, slot.answered(incarnation, message.task_id))
+        elif message.__class__ is RunnerReady:
+            self.report(place, slot.ready(incarnation))
+            if self.starting is not None and not self.starting.done():
+                self.starting.set_result(None)
+
+    def on_end(self, place: Place, incarnation: int, reason: str) -> None:
+        """See that a runner that talks no more ends; one that is ending by itself has a moment to say why."""
+        if place.slot.doom(incarnation):
+            logger.debug("runner %d: %s", incarnation, reason)
+            self.world.call_later(LAST_WORDS_S, self.signal, incarnation, signal.SIGKILL)
+
+    def bury(self, place: Place, loss: RunnerLost) -> None:
+        """Take note that a slot's runner is gone, after all that it said, and replace it."""
+        link, slot = place.link, place.slot
+        if link is None:
+            return
+        slot.doom(link.incarnation)
+        link.drain()
+        report = slot.exited(link.incarnation, loss, link.page.begun == slot.task_id)
+        del self.place_of[link.incarnation]
+        link.close()
+        place.link = None
+        place.asks.clear()
+        if self.stopping:
+            self.report(place, report or slot.give_up(STOPPED))
+            return
+        self.report(place, report)
+        if slot.was_ready:
+            self.fill(place)
+        elif not self.fail_start(loss.text):
+            logger.warning("a runner died before it was ready: %s; the next is tried in %g s", loss.text, RETRY_S)
+            self.world.call_later(RETRY_S, self.fill, place)
+
+    def report(self, place: Place, report: Report | None) -> None:
+        """Tell the executor what became of a slot."""
+        match report:
+            case Finished(task_id, outcome):
+                self.clear(place)
+                self.events.task_finished(place.index, task_id, outcome)
+            case Lost(task_id, loss):
+                self.clear(place)
+                self.events.runner_lost(place.index, task_id, loss)
+            case Resumed():
+                assert place.link is not None
+                assert place.task is not None
+                place.link.send(RunTask(place.slot.incarnation, place.task))
+            case Ready():
+                self.events.runner_ready(place.index)
+
+    def clear(self, place: Place) -> None:
+        """Forget what belonged to the attempt that ended."""
+        place.task = place.seen = None
+        place.started = False
+        if place.asks:
+            place.asks.clear()
+        if place.timers:
+            for timer in place.timers:
+                timer.cancel()
+            place.timers.clear()
+        if self.stopping and self.quiet is not None and not self.quiet.done() and not self.busy():
+            self.quiet.set_result(None)
+
+    def tick(self) -> None:
+        """Report the attempts that have run since the last tick, and look again while there are younger ones."""
+        younger = False
+        for place in self.places:
+            task_id = place.slot.task_id
+            if task_id is None or place.started:
+                continue
+            if place.seen == task_id and place.link is not None and place.link.page.task_id == task_id:
+                place.started = True
+                self.events.task_started(place.index, task_id)
+            else:
+                place.seen = task_id
+                younger = True
+        self.ticking = younger
+        if younger:
+            self.world.call_later(STARTED_AFTER_S, self.tick)
+
+    # -- kills -------------------------------------------------------------------------------------------------------
+
+    def send_kill(self, place: Place, task_id: TaskId, interrupt: bool, reason: str) -> None:
+        """Put a kill where the runner's signal handler finds it, and have it looked at."""
+        if place.link is not None:
+            place.link.send_kill(task_id, interrupt, reason)
+            self.signal(place.link.incarnation, KILL_SIGNAL)
+
+    def repeat_kill(self, place: Place, incarnation: int, task_id: TaskId) -> None:
+        """Kill again at half of the grace: the first may have struck in a finaliser, where Python swallows it."""
+        kill = place.slot.repeated(incarnation, task_id)
+        if kill is not None:
+            self.send_kill(place, task_id, kill.interrupt, kill.reason)
+
+    def grace_over(self, place: Place, incarnation: int, task_id: TaskId) -> None:
+        """End a runner whose attempt did not unwind."""
+        if place.slot.grace_over(incarnation, task_id):
+            self.signal(incarnation, signal.SIGKILL)
+
+    def signal(self, incarnation: int, number: int) -> None:
+        """Have the zygote send a signal: only it knows for certain whose a process id still is."""
+        if self.zygote is not None:
+            self.zygote.signal(incarnation, number)
+
+    # -- stop --------------------------------------------------------------------------------------------------------
+
+    def busy(self) -> list[Place]:
+        """Return the places whose attempt has not been reported."""
+        return [place for place in self.places if place.slot.task_id is not None or place.slot.owed is not None]
+
+    async def wait_until_quiet(self, deadline_s: float) -> None:
+        """Kill all attempts; return when they are reported, or at the deadline."""
+        self.fail_start(STOPPED)
+        busy = self.busy()
+        if not busy:
+            return
+        self.quiet = self.loop.create_future()
+        deadline = self.world.call_later(deadline_s, self.be_quiet)
+        for place in busy:
+            if place.slot.state is SlotState.EMPTY or place.slot.task_id is None:
+                self.report(place, place.slot.give_up(STOPPED))
+            else:
+                self.kill(place.index, place.slot.task_id, True, STOPPED)
+        try:
+            await self.quiet
+        finally:
+            deadline.cancel()
+
+    def be_quiet(self) -> None:
+        """Wait no longer."""
+        if self.quiet is not None and not self.quiet.done():
+            self.quiet.set_result(None)
+
+    def abandon(self, place: Place) -> None:
+        """Close a slot for good; an attempt that is still in it is reported killed."""
+        if place.link is not None:
+            self.place_of.pop(place.link.incarnation, None)
+            place.link.close()
+            place.link = None
+        self.report(place, place.slot.give_up(STOPPED))
+
+
+def working_directory() -> str:
+    """Return the working directory, or the root if it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
+
+
+def loss_text(exited: RunnerExited) -> str:
+    """Say in words how a runner ended, and give what it wrote last."""
+    if exited.exit_code is None and not exited.signal:
+        return exited.text
+    text = f"the runner process {ending(-exited.signal if exited.exit_code is None else exited.exit_code)}"
+    if exited.signal == signal.SIGKILL:
+        text += " (the kernel does that when memory runs out)"
+    return f"{text}\n{exited.text}" if exited.text else text
