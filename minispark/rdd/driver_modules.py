@@ -120,7 +120,8 @@ class DriverModules:
             value = pickle.loads(data)
         except BaseException:
             # A kill may strike in the middle: nobody may find a class without its methods.
-            self.held.get(name, {}).pop(version, None)
+            if self.held.get(name, {}).pop(version, None) is not None:
+                self.bind(name)
             raise
         self.publish(name, version, value)
         return value

@@ -94,7 +94,8 @@ class MainClasses:
             for name, versions in list(self.definitions.items()):
                 newest = versions[max(versions)]
                 value = look_up(name)
-                if value is not ABSENT and (value is not newest.value or not newest.is_current()):
+                is_changed = value is not newest.value or (newest.data and not newest.is_current())
+                if value is not ABSENT and is_changed:
                     self.define(name, value)
 
     def pickle_pending(self) -> None:

@@ -85,8 +85,6 @@ def walk(root: object, error: BaseException, make_pickler: MakePickler) -> tuple
     steps = [Step("", root)]
     seen = {id(root)}
     while len(steps) < MAX_STEPS and not isinstance(error, MemoryError):
-        if is_recursion(error) and not is_wrapping(steps[-1].value):
-            break  # going down thousands of levels would not make it clearer
         try:
             parts = list(islice(parts_of(steps[-1].value, make_pickler()), MAX_PARTS))
         except Exception:  # noqa: BLE001  # its own __reduce__ fails: that is the culprit
@@ -209,11 +207,6 @@ def without_engine(steps: list[Step]) -> tuple[list[Step], str]:
             where = f"in {state.get('name')} at {state['call_site']}: "
         start += 1
     return steps[start:], where
-
-
-def is_wrapping(value: Any) -> bool:
-    """Whether what is nested too deeply is something that this refers to."""
-    return isinstance(value, FunctionType | MethodType) or is_engine(value, is_inside=True)
 
 
 def is_engine(value: Any, is_inside: bool) -> bool:
