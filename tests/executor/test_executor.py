@@ -1,0 +1,476 @@
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from minispark.errors import RpcEndpointNotFound, RpcTimeout
+from minispark.executor.executor import STOPPED, Executor
+from minispark.executor.inline_pool import InlinePool
+from minispark.executor.logic.preparation import IDLE_TTL_S
+from minispark.executor.logic.slots import KILL_MARK_TTL_S
+from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, TaskId
+from minispark.messages import task as values
+from minispark.messages.cluster import (
+    BinaryContent,
+    ExecutorStopped,
+    FetchBinary,
+    KillTask,
+    LaunchTasks,
+    StatusUpdate,
+    StopExecutor,
+    ToExecutor,
+)
+from minispark.messages.runner import AnswerFailed, Binary, MapOutputs, NeedBinary, NeedClass, NeedMapOutputs
+from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses
+from minispark.messages.task import ExceptionFailure, RunnerLost, Success, TaskKilled, TaskOutcome, TaskState
+from minispark.rpc.scope import TaskScope
+from minispark.testing.fakes import RecordingContext, RecordingRef
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
+from tests.executor.attempts import binary, conf, location, task
+
+EXECUTOR_ID = ExecutorId("exec-1")
+NOTHING = binary(lambda *_: None)
+CRASH = RunnerLost(None, 11, "Fatal Python error: Segmentation fault")
+
+
+class WatchedPool(InlinePool):
+    """An inline pool that keeps what it was told."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.dispatched: list[tuple[int, int]] = []
+        self.answered: list[object] = []
+
+    def run(self, slot: int, task: values.TaskDescription) -> None:
+        self.dispatched.append((slot, task.task_id))
+        super().run(slot, task)
+
+    def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:
+        self.answered.append(answer)
+        super().answer(slot, ask_id, answer)
+
+
+class House:
+    """An executor with an inline pool, between refs that record; the binary server knows one binary for all."""
+
+    def __init__(self, *, slots: int, duration: float, data: bytes | None, affinity: int | None, **settings: object):
+        world = VirtualWorld()
+        self.backend = RecordingRef("backend")
+        answer = None if data is None else lambda ask: BinaryContent(ask.binary_id, data)
+        self.binary_server = RecordingRef("BinaryServer", answer=answer)
+        self.tracker = RecordingRef("MapOutputTracker")
+        self.pool = WatchedPool(slots, conf(**settings), location(), world, duration=lambda _: duration)
+        self.executor = Executor(
+            EXECUTOR_ID,
+            self.pool,
+            self.backend,
+            self.binary_server,
+            self.tracker,
+            conf=conf(**settings),
+            location=location(),
+            world=world,
+            scope=TaskScope("test"),
+            affinity=lambda _: affinity,
+        )
+
+    def tell(self, message: ToExecutor) -> RecordingContext:
+        context = RecordingContext(is_ask=isinstance(message, StopExecutor))
+        self.executor.receive(message, context)
+        self.check()
+        return context
+
+    def launch(self, *tasks: values.TaskDescription) -> None:
+        self.tell(LaunchTasks(tasks))
+
+    def kill(self, task_id: int, interrupt: bool = True) -> None:
+        self.tell(KillTask(TaskId(task_id), EXECUTOR_ID, interrupt, "why"))
+
+    def check(self) -> None:
+        self.executor.slots.check()
+        self.executor.preparation.check()
+
+    def updates(self) -> list[tuple[int, TaskState]]:
+        return [(update.task_id, update.state) for update in self.backend.of(StatusUpdate)]
+
+    def outcome(self) -> TaskOutcome:
+        """Return the only outcome."""
+        (outcome,) = [update.outcome for update in self.backend.of(StatusUpdate) if update.outcome is not None]
+        return outcome
+
+
+def in_house(
+    test: Callable[[House], Coroutine[Any, Any, None]],
+    *,
+    slots: int = 2,
+    duration: float = 0.0,
+    data: bytes | None = NOTHING,
+    affinity: int | None = None,
+    **settings: object,
+) -> None:
+    """Run a test with an executor; at the end nothing may be left in it."""
+
+    async def main() -> None:
+        house = House(slots=slots, duration=duration, data=data, affinity=affinity, **settings)
+        await house.executor.start()
+        await test(house)
+        house.check()
+        house.executor.slots.assert_empty()
+        house.executor.preparation.assert_empty()
+
+    run_virtual(main())
+
+
+def test_a_short_task_is_reported_once_as_finished() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(7))
+        await settle()
+
+        assert house.updates() == [(7, TaskState.FINISHED)]
+        assert isinstance(house.outcome(), Success)
+
+    in_house(test)
+
+
+def test_a_long_task_is_reported_as_running_first() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(7))
+        await asyncio.sleep(10)
+
+        assert house.updates() == [(7, TaskState.RUNNING), (7, TaskState.FINISHED)]
+
+    in_house(test, duration=1.0)
+
+
+def test_a_binary_is_fetched_once_for_tasks_that_start_together() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1), task(2), task(3))
+        assert house.binary_server.open_asks == [FetchBinary(BinaryId(1))]
+
+        house.binary_server.reply(BinaryContent(BinaryId(1), NOTHING))
+        await settle()
+
+        assert house.updates() == [(number, TaskState.FINISHED) for number in (1, 2, 3)]
+        assert len(house.binary_server.asked) == 1
+
+    in_house(test, data=None)
+
+
+def test_map_outputs_are_fetched_before_the_task_starts() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1, shuffle_ids=[4], epoch=2))
+        await settle()
+        assert not house.pool.dispatched
+        assert house.tracker.open_asks == [GetMapOutputStatuses(ShuffleId(4))]
+
+        house.tracker.reply(MapOutputStatuses(ShuffleId(4), 2, b"packed"))
+        await settle()
+
+        assert house.updates() == [(1, TaskState.FINISHED)]
+
+    in_house(test)
+
+
+def test_map_outputs_are_fetched_again_for_a_later_epoch() -> None:
+    async def test(house: House) -> None:
+        for epoch in (1, 1, 2):
+            house.launch(task(10 * epoch + len(house.updates()), shuffle_ids=[4], epoch=epoch))
+            if house.tracker.open_asks:
+                house.tracker.reply(MapOutputStatuses(ShuffleId(4), epoch, b"packed"))
+            await settle()
+
+        assert [state for _, state in house.updates()] == [TaskState.FINISHED] * 3
+        assert len(house.tracker.asked) == 2
+
+    in_house(test)
+
+
+def test_map_outputs_that_are_too_old_fail_the_attempt() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1, shuffle_ids=[4], epoch=9))
+        house.tracker.reply(MapOutputStatuses(ShuffleId(4), 2, b"packed"))
+        await settle()
+
+        outcome = house.outcome()
+        assert isinstance(outcome, ExceptionFailure)
+        assert "older than epoch 9" in outcome.description
+
+    in_house(test)
+
+
+@pytest.mark.parametrize(
+    "error", [RpcEndpointNotFound("Could not find BinaryServer."), RpcTimeout("no reply of BinaryServer in 120 s")]
+)
+def test_an_attempt_whose_binary_cannot_be_had_fails_with_the_reason(error: BaseException) -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1))
+        house.binary_server.fail(error)
+        await settle()
+
+        outcome = house.outcome()
+        assert house.updates() == [(1, TaskState.FAILED)]
+        assert isinstance(outcome, ExceptionFailure)
+        assert "task 0.0 in stage 2.3 could not start on executor exec-1" in outcome.description
+        assert "BinaryServer" in outcome.description
+
+    in_house(test, data=None)
+
+
+def test_an_attempt_fails_if_the_tracker_is_gone_and_the_next_one_asks_again() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1, shuffle_ids=[4]))
+        house.tracker.fail(RpcEndpointNotFound("Could not find MapOutputTracker."))
+        await settle()
+        house.launch(task(2, shuffle_ids=[4]))
+        house.tracker.reply(MapOutputStatuses(ShuffleId(4), 0, b"packed"))
+        await settle()
+
+        assert house.updates() == [(1, TaskState.FAILED), (2, TaskState.FINISHED)]
+
+    in_house(test)
+
+
+def test_an_answer_of_the_wrong_kind_fails_the_attempt() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1))
+        house.binary_server.reply(ExecutorStopped())
+        await settle()
+
+        outcome = house.outcome()
+        assert isinstance(outcome, ExceptionFailure)
+        assert "answered with a ExecutorStopped" in outcome.description
+
+    in_house(test, data=None)
+
+
+def test_tasks_beyond_the_slots_wait_for_one() -> None:
+    async def test(house: House) -> None:
+        house.launch(*(task(number) for number in (1, 2, 3)))
+        await asyncio.sleep(1)
+        assert house.pool.dispatched == [(1, 1), (0, 2)]
+
+        await asyncio.sleep(10)
+
+        assert [number for _, number in house.pool.dispatched[2:]] == [3]
+        assert {number for number, state in house.updates() if state is TaskState.FINISHED} == {1, 2, 3}
+
+    in_house(test, duration=3.0)
+
+
+def test_a_task_goes_to_the_slot_that_holds_its_blocks() -> None:
+    async def test(house: House) -> None:
+        for number in (1, 2):
+            house.launch(task(number))
+            await settle()
+
+        assert house.pool.dispatched == [(2, 1), (2, 2)]
+
+    in_house(test, slots=4, affinity=2)
+
+
+def test_a_kill_before_the_launch_is_remembered() -> None:
+    async def test(house: House) -> None:
+        house.kill(7)
+        house.launch(task(7))
+        await settle()
+
+        assert house.outcome() == TaskKilled("why")
+        assert house.updates() == [(7, TaskState.KILLED)]
+        assert not house.pool.dispatched
+
+    in_house(test)
+
+
+def test_a_kill_long_before_the_launch_is_forgotten() -> None:
+    async def test(house: House) -> None:
+        house.kill(7)
+        await asyncio.sleep(KILL_MARK_TTL_S)
+        house.launch(task(7))
+        await settle()
+
+        assert house.updates() == [(7, TaskState.FINISHED)]
+
+    in_house(test)
+
+
+def test_a_kill_while_the_attempt_is_prepared_ends_it_at_once() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(7))
+
+        house.kill(7)
+
+        assert house.updates() == [(7, TaskState.KILLED)]
+        house.binary_server.reply(BinaryContent(BinaryId(1), NOTHING))
+        await settle()
+        assert not house.pool.dispatched
+
+    in_house(test, data=None)
+
+
+def test_a_kill_while_the_attempt_waits_for_a_slot_ends_it_at_once() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1), task(2))
+        await settle()
+
+        house.kill(2)
+
+        assert house.updates() == [(2, TaskState.KILLED)]
+        await asyncio.sleep(10)
+        assert house.pool.dispatched == [(0, 1)]
+
+    in_house(test, slots=1, duration=3.0)
+
+
+def test_a_running_attempt_is_killed_by_its_runner() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1))
+        await asyncio.sleep(1)
+
+        house.kill(1)
+        house.kill(1)
+        assert (1, TaskState.KILLED) not in house.updates()
+        await settle()
+
+        assert house.outcome() == TaskKilled("why")
+
+    in_house(test, duration=3.0)
+
+
+def test_a_kill_that_is_not_answered_blocks_the_slot() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1))
+        await asyncio.sleep(1)
+
+        house.kill(1, interrupt=False)
+        house.launch(task(2))
+        await asyncio.sleep(1)
+        assert house.pool.dispatched == [(0, 1)]
+        await asyncio.sleep(10)
+
+        assert house.pool.dispatched == [(0, 1), (0, 2)]
+        assert [state for _, state in house.updates() if state.is_finished] == [TaskState.KILLED, TaskState.FINISHED]
+
+    in_house(test, slots=1, duration=3.0)
+
+
+def test_a_lost_runner_costs_its_attempt_and_the_next_one_waits_for_the_fresh_runner() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1), task(2))
+        await asyncio.sleep(1)
+
+        house.pool.crash(0, CRASH, restart_s=0.5)
+        await settle()
+        assert house.updates()[-1] == (1, TaskState.FAILED)
+        assert house.outcome() == CRASH
+        await asyncio.sleep(10)
+
+        assert house.updates()[-1] == (2, TaskState.FINISHED)
+
+    in_house(test, slots=1, duration=3.0)
+
+
+def test_an_attempt_that_was_being_killed_when_its_runner_died_was_killed() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1))
+        await asyncio.sleep(1)
+        house.kill(1, interrupt=False)
+
+        house.pool.crash(0, CRASH)
+        await settle()
+
+        assert house.outcome() == TaskKilled("why")
+
+    in_house(test, slots=1, duration=3.0)
+
+
+def test_a_denied_commit_is_reported_as_killed() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1))
+        await asyncio.sleep(1)
+
+        house.pool.runs[0].outcome = values.TaskCommitDenied(JobId(1), 0, 0)
+        await asyncio.sleep(10)
+
+        assert house.updates()[-1] == (1, TaskState.KILLED)
+
+    in_house(test, slots=1, duration=3.0)
+
+
+@pytest.mark.parametrize(
+    ("request_", "reply", "answer"),
+    [
+        (NeedBinary(BinaryId(5)), BinaryContent(BinaryId(5), b"five"), Binary(b"five")),
+        (NeedClass("Point"), Binary(b"class"), Binary(b"class")),
+        (NeedMapOutputs(ShuffleId(4), 9), MapOutputStatuses(ShuffleId(4), 9, b"packed"), MapOutputs(9, b"packed")),
+    ],
+)
+def test_what_was_not_prepared_is_asked_of_the_driver(request_: Any, reply: Any, answer: object) -> None:
+    async def test(house: House) -> None:
+        house.executor.runner_asked(0, TaskId(1), 1, request_)
+        ref = house.tracker if isinstance(request_, NeedMapOutputs) else house.binary_server
+        ref.reply(reply)
+        await settle()
+
+        assert house.pool.answered == [answer]
+
+    in_house(test, data=None)
+
+
+def test_a_runner_hears_that_the_driver_has_no_answer() -> None:
+    async def test(house: House) -> None:
+        house.executor.runner_asked(0, TaskId(1), 1, NeedClass("Point"))
+        house.binary_server.fail(RpcTimeout("no reply"))
+        await settle()
+
+        assert house.pool.answered == [AnswerFailed("RpcTimeout: no reply")]
+
+    in_house(test, data=None)
+
+
+def test_binaries_that_no_task_used_for_long_are_let_go() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1))
+        await asyncio.sleep(IDLE_TTL_S - 1)
+        assert house.executor.preparation.binary(BinaryId(1)) is not None
+
+        await asyncio.sleep(2)
+
+        assert not house.executor.preparation.holdings
+        assert house.executor.expiry is None
+
+    in_house(test)
+
+
+def test_a_stop_ends_everything_and_answers() -> None:
+    async def test(house: House) -> None:
+        house.launch(task(1), task(2), task(3, shuffle_ids=[4]))
+        await settle()
+
+        contexts = [house.tell(StopExecutor()), house.tell(StopExecutor())]
+        await settle()
+
+        assert sorted(house.updates()) == [(number, TaskState.KILLED) for number in (1, 2, 3)]
+        assert [context.replies for context in contexts] == [[ExecutorStopped()]] * 2
+
+    in_house(test, slots=1, duration=3.0)
+
+
+def test_a_stopping_executor_takes_no_tasks() -> None:
+    async def test(house: House) -> None:
+        house.tell(StopExecutor())
+        house.launch(task(1))
+        await settle()
+
+        assert house.outcome() == TaskKilled(STOPPED)
+
+    in_house(test)
+
+
+def test_a_stop_that_nobody_waits_for_is_reported_to_the_backend() -> None:
+    async def test(house: House) -> None:
+        house.executor.receive(StopExecutor(), RecordingContext(is_ask=False))
+        await settle()
+
+        assert house.backend.of(ExecutorStopped) == [ExecutorStopped()]
+
+    in_house(test)
