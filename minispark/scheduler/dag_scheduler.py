@@ -49,6 +49,9 @@ class JobListener(Protocol):
     def job_failed(self, job_id: JobId, failure: JobFailure) -> None:
         """There is nothing more to come."""
 
+    def all_failed(self, failure: JobFailure) -> None:
+        """Nothing more is to come for any job, known to the scheduler or not."""
+
 
 class DAGScheduler(RpcEndpoint):
     """From jobs to task sets.
@@ -140,8 +143,10 @@ class DAGScheduler(RpcEndpoint):
     def on_error(self, error: BaseException) -> None:
         """Give all jobs up: after an error of its own the machine cannot be trusted with them."""
         logger.error("the DAG scheduler failed; all jobs are given up", exc_info=error)
+        message = f"the DAG scheduler failed: {type(error).__name__}: {error}"
+        self.jobs.all_failed(JobFailure("aborted", message))
         self.state.effects.clear()
-        self.state.cancel_all(f"the DAG scheduler failed: {type(error).__name__}: {error}")
+        self.state.cancel_all(message)
         for effect in self.state.take_effects():
             self.perform(effect)
 

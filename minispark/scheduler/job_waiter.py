@@ -97,3 +97,8 @@ class JobTable:
         waiter = self.waiters.get(job_id)
         if waiter is not None and not waiter.done.done():
             waiter.done.set_exception(JobGivenUp(failure))
+
+    def all_failed(self, failure: JobFailure) -> None:
+        """Nothing more is to come for any job."""
+        for job_id in list(self.waiters):
+            self.job_failed(job_id, failure)
