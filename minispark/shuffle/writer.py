@@ -18,7 +18,7 @@ from minispark.shuffle.pairs import Compression, dump_pairs
 
 __all__ = ["PartitionedPairs", "write_map_output"]
 
-CHUNK_RECORDS: Final = 1000  # taken from the parent's iterator at once
+CHUNK_RECORDS: Final = 512  # taken from the parent at once: too few to start the garbage collector (from 700 on)
 FIRST_RECORDS: Final = 64  # and at first, when they may turn out to be large
 FLUSH_BYTES: Final = 8 << 20
 MOST_GATHERED: Final = 1 << 17  # pairs
