@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from minispark.errors import ProtocolError, RpcError, RpcTimeout
-from minispark.rpc.codec import reply_types
+from minispark.rpc.logic.codec import reply_types
 from minispark.rpc.logic.timeouts import TimeoutSetting
 from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef

@@ -5,23 +5,31 @@ loop; everything of it runs on that loop. Without `listen` nothing listens: that
 """
 
 import asyncio
+import ssl
+from collections.abc import Iterable
 
 from minispark.conf import SparkConf
-from minispark.errors import RpcEnvStopped
+from minispark.errors import RpcEnvStopped, RpcError, RpcTimeout
 from minispark.rpc.asks import AskTable
 from minispark.rpc.dispatcher import Dispatcher
 from minispark.rpc.endpoint import RpcEndpoint
+from minispark.rpc.file_server import FileServer
 from minispark.rpc.local import LocalRef, OneWay, through_the_codec
 from minispark.rpc.logic.address import RpcAddress
-from minispark.rpc.logic.timeouts import ASK_KEYS, timeout_of
+from minispark.rpc.logic.timeouts import ASK_KEYS, LOOKUP_KEYS, timeout_of
 from minispark.rpc.message import Message
+from minispark.rpc.network import Network
 from minispark.rpc.ref import RpcEndpointRef
+from minispark.rpc.remote import RemoteRef, not_found
 from minispark.rpc.scope import TaskScope
+from minispark.rpc.verifier import VERIFIER, CheckExistence, EndpointVerifier
 from minispark.rpc.world import World
 
 __all__ = ["RpcEnv"]
 
 CLOSE_DEADLINE_S = 5.0
+MIN_SECRET_SIZE = 16
+WILDCARDS = ("", "0.0.0.0", "::")
 
 
 class RpcEnv:
@@ -31,15 +39,34 @@ class RpcEnv:
         name: shown to people: "driver", "executor-3".
         world: clock, chance, network.
         conf: settings `minispark.rpc.*`.
+        secret: what peers must prove to know, at least 16 bytes; by default a random one that nobody else knows.
+        server_tls: makes the connections of peers TLS; without it frames off loopback are sealed.
+        client_tls: makes the connections to peers TLS.
 
     Attributes:
         scope: where background tasks of this env's endpoints are spawned; closed with the env.
         address: where the env listens, as peers know it; None without a server.
         dispatcher: local delivery; its `observer` may be set to trace every message.
+        bulk: services and channels for data of any size.
+        files: the file server.
     """
 
-    def __init__(self, name: str, world: World, conf: SparkConf) -> None:
+    def __init__(
+        self,
+        name: str,
+        world: World,
+        conf: SparkConf,
+        *,
+        secret: bytes | None = None,
+        server_tls: ssl.SSLContext | None = None,
+        client_tls: ssl.SSLContext | None = None,
+    ) -> None:
+        if secret is not None and len(secret) < MIN_SECRET_SIZE:
+            raise ValueError(f"a secret needs at least {MIN_SECRET_SIZE} bytes, not {len(secret)}")
         self.name = name
+        self.secret = world.secret_bytes(32) if secret is None else secret
+        self.secrets = {"": self.secret}
+        self.realms: dict[RpcAddress, str] = {}
         self.world = world
         self.conf = conf
         self.loop = asyncio.get_running_loop()
@@ -49,6 +76,9 @@ class RpcEnv:
         self.asks = AskTable(self.loop, world, timeout_of(conf, *ASK_KEYS))
         self.scope = TaskScope(name)
         self.one_way = OneWay(self)
+        self.network = Network(self, server_tls, client_tls)
+        self.bulk = self.network.bulk
+        self.files = FileServer(self)
         self.closing: asyncio.Task[None] | None = None
 
     def setup_endpoint(self, name: str, endpoint: RpcEndpoint) -> RpcEndpointRef:
@@ -77,9 +107,66 @@ class RpcEnv:
         """Stop an endpoint of this env: it gets what is queued, then `on_stop`; stopping it again does nothing."""
         self.dispatcher.stop(ref.name)
 
+    async def listen(
+        self, host: str = "127.0.0.1", port: int = 0, *, advertised_host: str | None = None
+    ) -> RpcAddress:
+        """Let peers connect; return the address, which refs of this env carry from now on.
+
+        Args:
+            host: a name or numeric address of this machine, or the path of a Unix socket to be made.
+            port: 0 for any; if it is in use, up to `minispark.port.maxRetries` next ones are tried.
+            advertised_host: what peers are told instead of `host`; needed for a wildcard.
+
+        Raises:
+            RpcError: it cannot listen there, or listens already.
+            ValueError: a wildcard address without `advertised_host`.
+        """
+        if self.address is not None:
+            raise RpcError(f"the RpcEnv {self.name!r} listens already on {self.address}")
+        if host in WILDCARDS and advertised_host is None:
+            raise ValueError(f"peers cannot connect to {host}: say advertised_host")
+        bound = await self.network.listen(RpcAddress(host, port), self.conf.port_max_retries)
+        self.address = RpcAddress(advertised_host or bound.host, bound.port)
+        self.setup_endpoint(VERIFIER, EndpointVerifier(lambda name: name in self.dispatcher.inboxes))
+        return self.address
+
+    async def lookup(self, address: RpcAddress, name: str) -> RpcEndpointRef:
+        """Return the ref of an endpoint anywhere after asking its env whether it exists.
+
+        Raises:
+            RpcEndpointNotFound: it does not.
+            RpcTimeout: no answer within `minispark.rpc.lookupTimeout`.
+            RpcError: the env cannot be reached.
+        """
+        if address == self.address:
+            return self.endpoint_ref(name)
+        timeout = timeout_of(self.conf, *LOOKUP_KEYS)
+        try:
+            answer = await self.bind(VERIFIER, address).ask(CheckExistence(name), timeout.duration_s)
+        except RpcTimeout:
+            raise timeout.error(f"no answer from {address} whether there is {name!r}") from None
+        if not answer.exists:
+            raise not_found(name, address)
+        return self.bind(name, address)
+
     def bind(self, name: str, address: RpcAddress | None) -> RpcEndpointRef:
         """Return a ref to an endpoint by name and address, without asking whether it exists."""
-        return LocalRef(self, name)
+        if address is None or address == self.address:
+            return LocalRef(self, name)
+        return RemoteRef(self, name, address)
+
+    def add_realm(self, realm: str, secret: bytes, peers: Iterable[RpcAddress] = ()) -> None:
+        """Let peers in that prove another secret, and prove it to these peers (a cluster's beside the application's).
+
+        Args:
+            realm: its name, which connections to those peers say.
+            secret: at least 16 bytes.
+            peers: addresses that are connected to under this realm.
+        """
+        if len(secret) < MIN_SECRET_SIZE:
+            raise ValueError(f"a secret needs at least {MIN_SECRET_SIZE} bytes, not {len(secret)}")
+        self.secrets[realm] = secret
+        self.realms.update((peer, realm) for peer in peers)
 
     def copied(self, message: Message) -> Message:
         """Return the message as it would arrive from another process (`minispark.rpc.loopbackEncode`).
@@ -102,5 +189,6 @@ class RpcEnv:
     async def shut_down(self) -> None:
         """Close everything, once."""
         await self.dispatcher.stop_all()
+        await self.network.close()
         await self.scope.close(CLOSE_DEADLINE_S)
         self.asks.fail_all(f"the RpcEnv {self.name!r} is stopped", RpcEnvStopped)

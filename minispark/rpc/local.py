@@ -8,9 +8,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from minispark.errors import ProtocolError, RpcEndpointNotFound, RpcEnvStopped
-from minispark.rpc import codec
 from minispark.rpc.asks import AskFuture
 from minispark.rpc.failures import describe, rebuild
+from minispark.rpc.logic import codec
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.inbox import Inbox
 from minispark.rpc.message import Ask, Message

@@ -5,9 +5,12 @@ the World it was given. `SystemWorld` is the real one; the test kit has one that
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
+import ssl
+import stat
 import subprocess
 import threading
 import time
@@ -15,7 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
-__all__ = ["ChildProcess", "SystemClock", "SystemWorld", "World"]
+from minispark.rpc.logic.address import RpcAddress
+
+__all__ = ["ChildProcess", "Listener", "SystemClock", "SystemWorld", "World"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -33,6 +38,17 @@ class ChildProcess(Protocol):
 
     def send_signal(self, signal: int) -> None:
         """Send a signal; nothing happens if it is gone."""
+
+
+class Listener(Protocol):
+    """A place where peers can connect."""
+
+    @property
+    def address(self) -> RpcAddress:
+        """Where it is, with the port that the system chose."""
+
+    def close(self) -> None:
+        """Accept no more; connections that exist go on."""
 
 
 class World(Protocol):
@@ -62,6 +78,16 @@ class World(Protocol):
     def start_thread(self, function: Callable[[*Ts], object], *args: *Ts, name: str) -> None:
         """Run a function in a thread of its own that does not keep the interpreter alive."""
 
+    async def connect(
+        self, protocol: Callable[[], asyncio.BaseProtocol], address: RpcAddress, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Connect a protocol to an address; raises OSError."""
+
+    async def listen(
+        self, protocol: Callable[[], asyncio.BaseProtocol], address: RpcAddress, tls: ssl.SSLContext | None = None
+    ) -> Listener:
+        """Accept connections at an address, port 0 for any; raises OSError."""
+
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes nobody can guess."""
 
@@ -89,6 +115,32 @@ class SystemClock:
         return time.time()
 
 
+class SystemListener:
+    """A server of the event loop."""
+
+    def __init__(self, server: asyncio.AbstractServer, address: RpcAddress) -> None:
+        self.server = server
+        self.address = address
+
+    def close(self) -> None:
+        """Accept no more; a Unix socket's path is removed."""
+        self.server.close()
+        if self.address.is_unix:
+            Path(self.address.host).unlink(missing_ok=True)
+
+
+def remove_stale(path: str) -> None:
+    """Remove a socket that nobody listens on any more; one that somebody does stays, and bind fails."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                os.unlink(path)
+
+
 class SystemWorld(SystemClock):
     """The real world, on the running event loop.
 
@@ -114,6 +166,35 @@ class SystemWorld(SystemClock):
     def start_thread(self, function: Callable[[*Ts], object], *args: *Ts, name: str) -> None:
         """Start a daemon thread."""
         threading.Thread(target=function, args=args, name=name, daemon=True).start()
+
+    async def connect(
+        self, protocol: Callable[[], asyncio.BaseProtocol], address: RpcAddress, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Connect a protocol to an address over TCP or a Unix socket."""
+        loop = asyncio.get_running_loop()
+        if address.is_unix:
+            await loop.create_unix_connection(protocol, address.host)
+        else:
+            await loop.create_connection(protocol, address.host, address.port, ssl=tls)
+
+    async def listen(
+        self, protocol: Callable[[], asyncio.BaseProtocol], address: RpcAddress, tls: ssl.SSLContext | None = None
+    ) -> Listener:
+        """Accept connections on a TCP port, or on a Unix socket that only this user may open."""
+        loop = asyncio.get_running_loop()
+        if not address.is_unix:
+            server = await loop.create_server(protocol, address.host, address.port, ssl=tls, backlog=1024)
+            return SystemListener(server, RpcAddress(address.host, server.sockets[0].getsockname()[1]))
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            remove_stale(address.host)
+            sock.bind(address.host)
+            os.chmod(address.host, 0o600)  # before it listens: nobody else gets in between
+            server = await loop.create_unix_server(protocol, sock=sock, backlog=1024)
+        except BaseException:
+            sock.close()
+            raise
+        return SystemListener(server, address)
 
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes from the system's secure source."""

@@ -7,7 +7,7 @@ or `[FAILURE, id, type, text]`. The sender's address is not in it: the handshake
 from typing import Any, NamedTuple
 
 from minispark.errors import ProtocolError
-from minispark.rpc.codec import pack, packer, surrogate_packer, to_wire, unpack
+from minispark.rpc.logic.codec import pack, packer, surrogate_packer, to_wire, unpack
 from minispark.rpc.message import Attachment, Message
 
 __all__ = [

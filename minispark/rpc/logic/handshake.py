@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from minispark.errors import ProtocolError
-from minispark.rpc import codec
+from minispark.rpc.logic import codec
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.seal import BlakeSeal, keyed_digest
 from minispark.rpc.message import Message, message

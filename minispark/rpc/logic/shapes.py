@@ -1,6 +1,6 @@
 """From a type hint to its shape on the wire: how values of that type are written as msgpack and read back checked.
 
-`rpc.codec` compiles the functions of a message class out of these plans, once per class. Reading checks everything:
+`logic.codec` compiles the functions of a message class out of these plans, once per class. Reading checks everything:
 nothing of a type that the hint does not allow gets past it. This module knows types only, no messages' meaning.
 """
 
