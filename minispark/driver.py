@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ from minispark.shuffle.tracker import MapOutputTracker
 from minispark.storage.block_manager_master import BlockManagerMaster
 from minispark.storage.block_reader import read_result
 from minispark.storage.broadcast import BinaryServer, BinaryTable
+from minispark.ui.progress import ProgressLine
 
 __all__ = ["Driver"]
 
@@ -78,6 +80,8 @@ class Driver:
         self.work = StageWork(self.binaries, self.shuffle_forgotten)
         self.jobs = JobTable()
         self.events = ListenerBus()
+        if conf.ui_progress:
+            self.events.add(ProgressLine(sys.stderr, world.monotonic))
         self.map_outputs = MapOutputs()
         self.env: RpcEnv | None = None
         self.session: SessionDirectory | None = None
