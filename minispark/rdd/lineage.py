@@ -3,10 +3,10 @@
 Called by the context when a job starts, in the caller's task: finding partitions is user code.
 """
 
-from collections.abc import Callable
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from minispark.ids import BinaryId
+from minispark.ids import BinaryId, RddId
 from minispark.messages.task import Lineage, LineageNode, NarrowDependency, ShuffleDependencyInfo
 from minispark.rdd.dependency import Dependency, ShuffleDependency
 from minispark.rdd.node import Node, parents_first
@@ -14,8 +14,6 @@ from minispark.rdd.node import Node, parents_first
 __all__ = ["describe", "prepare"]
 
 Determinism = Literal["determinate", "unordered", "indeterminate"]
-
-LEVELS: Final[tuple[Determinism, ...]] = ("determinate", "unordered", "indeterminate")
 
 
 async def prepare(node: Node[Any]) -> None:
@@ -40,21 +38,23 @@ def describe(node: Node[Any], binary_id_of: Callable[[ShuffleDependency[Any, Any
             shuffle and call.
     """
     node.partitions()  # finds those of all parents too, without recursion
-    levels: dict[int, int] = {}
-    described = []
+    described: dict[RddId, LineageNode] = {}
     for above in parents_first(node):
-        levels[above.rdd_id] = determinism(above, levels)
-        described.append(
-            LineageNode(
+        description = above.description
+        if description is None:
+            description = LineageNode(
                 above.rdd_id,
                 above.name,
                 len(above.partitions()),
                 tuple([describe_dependency(dependency, binary_id_of) for dependency in above.dependencies]),
                 above.call_site,
-                determinism=LEVELS[levels[above.rdd_id]],
+                determinism=determinism(above, described),
             )
-        )
-    return Lineage(tuple(described))
+            # Iterative programs describe a growing lineage again and again. Only a shuffle's binary may change.
+            if not any(isinstance(dependency, ShuffleDependency) for dependency in above.dependencies):
+                above.description = description
+        described[above.rdd_id] = description
+    return Lineage(tuple(described.values()))
 
 
 def describe_dependency(
@@ -71,13 +71,14 @@ def describe_dependency(
     )
 
 
-def determinism(node: Node[Any], levels: dict[int, int]) -> int:
-    """Return how far a second computation of a node may differ: an index into LEVELS. Source: Spark's RDD.
+def determinism(node: Node[Any], described: Mapping[RddId, LineageNode]) -> Determinism:
+    """Return how far a second computation of a node may differ. Source: Spark's RDD.
 
     A shuffle gives its pairs in the order of arrival; what depends on that order may give other records.
     """
-    level = 0
-    for dependency in node.dependencies:
-        above = levels[dependency.node.rdd_id]
-        level = max(level, 1 if isinstance(dependency, ShuffleDependency) else 0, above)
-    return 2 if level == 1 and node.is_order_sensitive else level
+    levels: set[Determinism] = {described[dependency.node.rdd_id].determinism for dependency in node.dependencies}
+    if "indeterminate" in levels:
+        return "indeterminate"
+    if "unordered" in levels or any(isinstance(dependency, ShuffleDependency) for dependency in node.dependencies):
+        return "indeterminate" if node.is_order_sensitive else "unordered"
+    return "determinate"

@@ -6,7 +6,7 @@ methods, computed in runners. Must not start jobs.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, count, tee
+from itertools import chain, count, takewhile, tee
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +36,8 @@ U = TypeVar("U")
 K = TypeVar("K")
 V = TypeVar("V")
 
+Pipeline = tuple[Node[Any], Sequence["OneToOneNode[Any, Any]"]]
+
 
 class OneToOneNode(Node[U], Generic[T, U]):
     """A node each of whose partitions is made of the same one of its only parent.
@@ -54,6 +56,7 @@ class OneToOneNode(Node[U], Generic[T, U]):
 
     def __init__(self, origin: Origin, parent: Node[T], keeps_partitioner: bool = False) -> None:
         super().__init__(*origin, (Narrow(parent),), parent.partitioner if keeps_partitioner else None)
+        self._above: Pipeline | None = None  # found once per runner; without self, or the two would be a cycle
 
     @property
     def parent(self) -> Node[T]:
@@ -77,26 +80,34 @@ class OneToOneNode(Node[U], Generic[T, U]):
 
     def compute(self, partition: Partition, context: TaskContext) -> Iterator[U]:
         """Yield the records of a partition: the source's through all transformations between, without recursion."""
-        source: Node[Any] = self
-        steps: list[OneToOneNode[Any, Any]] = []
-        while isinstance(source, OneToOneNode):
-            steps.append(source)
-            source = source.parent
+        if self._above is None:
+            self._above = steps_above(self)
+        source, steps = self._above
         records: Iterator[Any] = source.iterator(partition, context)
-        guarded: list[OneToOneNode[Any, Any]] = []
-        source_ended: list[bool] = []
-        for step in reversed(steps):
-            if not step.calls_per_record:
-                if guarded:
-                    records = chain(records, check_end(source_ended, guarded))
-                    guarded = []
-            elif not guarded:
-                source_ended = []
-                records = chain(records, note_end(source_ended))
+        source_ended: list[bool] | None = None  # a list while a run of guarded steps is open
+        for step in (*steps, self):
             if step.calls_per_record:
-                guarded.append(step)
+                if source_ended is None:
+                    source_ended = []
+                    records = chain(records, note_end(source_ended))
+            elif source_ended is not None:
+                records = chain(records, check_end(source_ended, step.parent))
+                source_ended = None
             records = step.transform(records, partition, context)
-        return chain(records, check_end(source_ended, guarded)) if guarded else records
+        return records if source_ended is None else chain(records, check_end(source_ended, self))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_above": None}
+
+
+def steps_above(node: OneToOneNode[Any, Any]) -> Pipeline:
+    """Return where a chain of one-to-one nodes begins, and those between that and the node, first to last."""
+    source: Node[Any] = node.parent
+    steps = []
+    while isinstance(source, OneToOneNode):
+        steps.append(source)
+        source = source.parent
+    return source, steps[::-1]
 
 
 # A user's function that raises StopIteration (a bare `next(...)`) inside `map` or `filter` would silently end the
@@ -110,12 +121,15 @@ def note_end(source_ended: list[bool]) -> Iterator[Any]:
     yield from ()
 
 
-def check_end(source_ended: list[bool], steps: list[OneToOneNode[Any, Any]]) -> Iterator[Any]:
+def check_end(source_ended: list[bool], last: Node[Any]) -> Iterator[Any]:
     """Yield nothing, but raise if the steps ended although their source had not."""
     if not source_ended:
+        assert isinstance(last, OneToOneNode)
+        run = takewhile(lambda step: step.calls_per_record, (last, *reversed(steps_above(last)[1])))
+        names = ", ".join(reversed([repr(step) for step in run]))
         raise RuntimeError(
-            f"a function raised StopIteration in {' → '.join(map(repr, steps))}; that would end the partition early"
-            " and lose records without a word: give next() a default, or catch StopIteration"
+            f"a function raised StopIteration, in one of: {names}; that would end the partition early and lose"
+            " records without a word: give next() a default, or catch StopIteration"
         )
     yield from ()
 

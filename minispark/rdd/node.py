@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from minispark.ids import RddId
+from minispark.messages.task import LineageNode
 from minispark.rdd.dependency import Dependency, Narrow, ShuffleDependency
 from minispark.rdd.partitioner import Partitioner
 from minispark.rdd.ports import TaskContext
@@ -50,6 +51,7 @@ class Node(Generic[T_co]):
 
     Attributes:
         is_order_sensitive: whether another order of the parent's records gives other records.
+        description: what the scheduler sees, kept by `lineage`.
         preparation: a job of its own that must run before any that computes the node; None if there is none.
         needs_preparation: whether it or a node above has a preparation that has not run.
     """
@@ -71,6 +73,7 @@ class Node(Generic[T_co]):
         self.partitioner = partitioner
         self.preparation: Preparation | None = None
         self.needs_preparation: bool = any(dependency.node.needs_preparation for dependency in self.dependencies)
+        self.description: LineageNode | None = None
         self._partitions: Sequence[Partition] | None = None
 
     def partitions(self) -> Sequence[Partition]:
@@ -105,7 +108,7 @@ class Node(Generic[T_co]):
     def __getstate__(self) -> dict[str, Any]:
         # A task brings its own partition; the list of all of them stays with the driver, as do the parents' links,
         # which `__reduce__` handles.
-        state = vars(self) | {"_partitions": None, "preparation": None}
+        state = vars(self) | {"_partitions": None, "preparation": None, "description": None}
         del state["dependencies"]
         return state
 

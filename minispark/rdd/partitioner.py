@@ -9,6 +9,7 @@ import dataclasses
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import chain
+from operator import ne
 from typing import Any, Final, Protocol
 
 from minispark.errors import ConfigurationError, KeyHashError
@@ -133,11 +134,13 @@ class HashPartitioner:
 
 
 def own_hash_is_portable(keys: Sequence[Any]) -> bool:
-    """Tell whether `hash` alone is right for all of these keys: plain ones, or tuples of plain ones."""
+    """Tell whether `hash` alone is right for all of these keys: plain ones, floats but NaN, or tuples of such."""
     kinds = set(map(type, keys))
     if kinds == {tuple}:
-        kinds = set(map(type, chain.from_iterable(keys)))
-    return kinds <= PLAIN
+        keys = list(chain.from_iterable(keys))
+        kinds = set(map(type, keys))
+    odd = kinds - PLAIN
+    return not odd or (odd == {float} and not any(map(ne, keys, keys)))
 
 
 class RangePartitioner:

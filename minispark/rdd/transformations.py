@@ -154,6 +154,7 @@ class Transformations(Face[T_co]):
     def set_name(self, name: str) -> "RDD[T_co]":
         """Name it in messages and pages; returns the RDD itself."""
         self.node.name = name
+        self.node.description = None
         return cast("RDD[T_co]", self)
 
 
