@@ -49,8 +49,11 @@ async def count_words(sc: SparkContext, files: list[Path]) -> Counts:
 
 def count_plainly(files: list[Path]) -> Counts:
     """Count with a Counter."""
-    texts = (path.read_text(encoding="utf-8", errors="replace") for path in files)
-    return sorted(Counter(chain.from_iterable(map(WORD.findall, texts))).items(), key=by_count)[:BEST]
+    counter: Counter[str] = Counter()
+    for path in files:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            counter.update(chain.from_iterable(map(WORD.findall, lines)))
+    return sorted(counter.items(), key=by_count)[:BEST]
 
 
 async def main() -> int:

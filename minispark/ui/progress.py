@@ -89,8 +89,15 @@ class ProgressLine:
                     progress.done += 1
                 else:
                     progress.failed += 1
-        if self.active:
+        if self.active and not self.is_between_tasks(event):
             self.draw()
+
+    def is_between_tasks(self, event: ListenerEvent) -> bool:
+        """Tell whether the next event will be the launch of another task, so that a drawing would show a free slot."""
+        if not isinstance(event, TaskEnd) or event.stage_id not in self.active:
+            return False
+        progress = self.active[event.stage_id]
+        return progress.running > 0 and progress.done + progress.running < progress.stage.num_tasks
 
     def draw(self) -> None:
         """Draw the line, at most ten times a second."""

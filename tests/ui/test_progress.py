@@ -59,9 +59,11 @@ def test_the_line_shows_what_is_done_and_what_runs(driven: Driven) -> None:
     driven.start()
     driven.now_s += 2
     driven.end()
+    assert driven.stream.getvalue() == ""  # the slot is about to be filled
+    driven.start()
 
     bar = "━" * 6 + "╶" * 18
-    assert driven.stream.getvalue() == f"{CLEAR}stage 0 count at a.py:1 {bar} 1/4, 1 running, 2 s"
+    assert driven.stream.getvalue() == f"{CLEAR}stage 0 count at a.py:1 {bar} 1/4, 2 running, 2 s"
 
 
 def test_failures_are_counted_apart(driven: Driven) -> None:
