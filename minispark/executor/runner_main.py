@@ -25,6 +25,7 @@ from minispark.messages.runner import (
     KillAnswered,
     KillAttempt,
     MapOutputs,
+    NeedClass,
     RunnerAnswer,
     RunnerAsk,
     RunnerReady,
@@ -42,6 +43,7 @@ from minispark.messages.task import (
     TaskMetrics,
     TaskOutcome,
 )
+from minispark.rdd import closures
 from minispark.rpc.codec import decode, encode
 
 __all__ = ["ProcessServices", "TaskRunnerLike", "run", "warm_up"]
@@ -159,6 +161,7 @@ class Runner:
         self.task_id = TaskId(-1)
         self.last_ask = 0
         self.forked = False
+        closures.install_main(self.ask_for_class)
         self.task_runner = factory_of(start.runner_factory)(ProcessServices(self, start.location, conf))
 
     def serve(self) -> NoReturn:
@@ -210,6 +213,12 @@ class Runner:
             while (answer := self.take_answer(ask_id)) is None:
                 span.wait(self.channel.wait)
         return checked(answer)
+
+    def ask_for_class(self, qualified_name: str) -> bytes:
+        """Ask the driver for a class of its `__main__`."""
+        answer = self.ask(NeedClass(qualified_name))
+        assert isinstance(answer, Binary)
+        return bytes(answer.data)
 
     def ask_from_thread(self, request: RunnerRequest) -> Binary | MapOutputs:
         """Ask from a thread that user code started; kills never strike there, so it watches for the attempt's end."""
