@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import psutil
 
-__all__ = ["Result", "Way", "compare", "percentile", "rounded", "tree_cpu_s"]
+__all__ = ["Better", "Result", "Way", "compare", "percentile", "rounded", "tree_cpu_s"]
 
 Better = Literal["lower", "higher"]
 Way = Callable[[], Awaitable[float]]

@@ -93,7 +93,7 @@ class ProgressLine:
             self.draw()
 
     def is_between_tasks(self, event: ListenerEvent) -> bool:
-        """Tell whether the next event will be the launch of another task, so that a drawing would show a free slot."""
+        """Tell whether a launch will follow at once, so that a drawing would show a slot free that is not."""
         if not isinstance(event, TaskEnd) or event.stage_id not in self.active:
             return False
         progress = self.active[event.stage_id]
