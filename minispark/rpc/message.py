@@ -30,7 +30,20 @@ class Message:
     """The base of everything that endpoints say to each other."""
 
     __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]] = ()
     TAG: ClassVar[int]
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
+
+    def __hash__(self) -> int:
+        return hash((self.__class__, *(getattr(self, name) for name in self.__match_args__)))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
+        return f"{type(self).__qualname__}({fields})"
 
 
 class Ask(Message, Generic[ReplyT]):
@@ -51,7 +64,8 @@ def message(tag: int) -> Callable[[type[T]], type[T]]:
     """
 
     def declare(cls: type[T]) -> type[T]:
-        made: type[T] = dataclasses.dataclass(slots=True, frozen=FROZEN, unsafe_hash=True)(cls)
+        # Comparing and printing are Message's own: code made for each class would cost every start of a process.
+        made: type[T] = dataclasses.dataclass(slots=True, frozen=FROZEN, eq=False, repr=False)(cls)
         known = type_of_tag.get(tag)
         if known is not None and known.__qualname__ != made.__qualname__:
             raise ValueError(f"message tag {tag} of {made.__qualname__} is taken by {known.__qualname__}")
