@@ -1,7 +1,7 @@
 """One connection on an asyncio transport, TCP, Unix or in memory: handshake, frames in, batched frames out.
 
-Made by `network.Network`. It knows frames, not what they hold: after the handshake each goes to `on_frame`. Writes never
-wait: those of one turn of the loop go out together, and a peer that does not read is given up when more than
+Made by `network.Network`. It knows frames, not what they hold: after the handshake each goes to `on_frame`. Writes
+never wait: those of one turn of the loop go out together, and a peer that does not read is given up when more than
 `minispark.rpc.outbox.maxSize` waits for it.
 """
 

@@ -12,7 +12,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
-from minispark.rpc.world import ChildProcess
+from minispark.rpc.logic.address import RpcAddress
+from minispark.rpc.world import ChildProcess, Listener
+from minispark.testing.memory_network import MemoryNetwork
 
 __all__ = ["Deadlock", "VirtualLoop", "VirtualWorld", "run_virtual", "settle"]
 
@@ -88,10 +90,30 @@ class VirtualWorld:
     """A World in virtual time, for components under test; chance and secrets come from the seed.
 
     `run_blocking` runs at once, on the loop; processes cannot be started.
+
+    Args:
+        seed: of chance; worlds with equal seeds draw equal nonces, so give peers different ones.
+        network: where it connects and listens.
+        host: what its connections come from; off 127.0.0.1 frames are sealed.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, network: MemoryNetwork | None = None, host: str = "127.0.0.1") -> None:
         self.rng = random.Random(seed)
+        self.network = network or MemoryNetwork()
+        self.host = host
+
+    async def connect(
+        self, protocol: Callable[[], asyncio.BaseProtocol], address: RpcAddress, tls: object = None
+    ) -> None:
+        """Connect over the memory network."""
+        await asyncio.sleep(self.network.delay_s)
+        self.network.connect(protocol, address, self.host)
+
+    async def listen(
+        self, protocol: Callable[[], asyncio.BaseProtocol], address: RpcAddress, tls: object = None
+    ) -> Listener:
+        """Listen on the memory network."""
+        return self.network.listen(protocol, address)
 
     def monotonic(self) -> float:
         """Return the loop's virtual time."""
