@@ -10,11 +10,12 @@ Must not change a class of the process it runs in: what arrives here and is at h
 
 import dataclasses
 import io
+import logging
 import pickle
 from collections.abc import Callable
 from enum import Enum
 from types import FunctionType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 import cloudpickle
@@ -22,7 +23,7 @@ import cloudpickle
 from minispark.errors import PicklingError
 from minispark.rdd.driver_modules import DriverModules, Known
 from minispark.rdd.main_classes import Captured, MainClasses
-from minispark.rdd.pickle_diagnosis import explain
+from minispark.rdd.pickle_diagnosis import explain, heaviest
 from minispark.rdd.tasks import TaskWork
 
 __all__ = [
@@ -37,11 +38,15 @@ __all__ = [
     "resolve_main_class",
 ]
 
+logger = logging.getLogger(__name__)
+
 PICKLE_PROTOCOL: Final = 5
+LARGE_BYTES: Final = 1 << 20
 NOTHING_KNOWN: Final = Known({}, frozenset())
 
 classes_of_here: WeakSet[type] = WeakSet()  # went out from here first
 classes_of_elsewhere: WeakSet[type] = WeakSet()  # arrived by value
+warned_places: set[str] = set()
 known_by_work: WeakKeyDictionary[TaskWork, Known] = WeakKeyDictionary()
 
 
@@ -136,6 +141,8 @@ def dumps(value: object) -> bytes:
         if is_binary:
             modules = cloudpickle.list_registry_pickle_by_value()
             data = pickle.dumps(Binary(main_classes.versions(), modules, data), PICKLE_PROTOCOL)
+    if is_binary and len(data) > LARGE_BYTES:
+        warn_of_size(cast(TaskWork, value))
     return data
 
 
@@ -247,6 +254,19 @@ def open_binary(versions: dict[str, int], modules: set[str], data: bytes) -> Tas
     work: TaskWork = pickle.loads(data)
     known_by_work[work] = known
     return work
+
+
+def warn_of_size(work: TaskWork) -> None:
+    """Say what makes a binary large, once for each line of the user's."""
+    place = work.node.call_site
+    if place in warned_places:
+        return
+    warned_places.add(place)
+    try:
+        path = heaviest(work, lambda part: len(pickle_or_explain(part)[0]), lambda: ClosurePickler(io.BytesIO()))
+    except Exception:  # noqa: BLE001  # some parts of the user's can only be pickled together
+        path = f"that of {work.node!r}"
+    logger.warning("a large closure: %s; let the function capture only what it needs", path)
 
 
 def registry() -> MainClasses | DriverModules:

@@ -1,7 +1,7 @@
-"""Finds what in a closure cannot be pickled, and says how one gets there from the user's function.
+"""Finds what in a closure cannot be pickled, or makes it large, and how one gets there from the user's function.
 
 Called by `rdd.closures` after pickling failed, so it may take its time: it pickles parts, smaller and smaller, until
-the smallest that fails is found. Must not raise, and must not change what it looks at.
+the smallest that fails is found. Must not change what it looks at.
 """
 
 import copyreg
@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import PurePath
 from types import FunctionType, MethodType
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from minispark.errors import PicklingError
 from minispark.rdd.node import Node
 
-__all__ = ["Explanation", "MakePickler", "explain"]
+__all__ = ["Explanation", "MakePickler", "explain", "heaviest"]
 
 MAX_STEPS: Final = 60
 MAX_PARTS: Final = 1 << 20
@@ -60,7 +61,7 @@ class Step(NamedTuple):
 
 
 def explain(root: object, error: BaseException, make_pickler: MakePickler) -> Explanation:
-    """Say why an object cannot be pickled: the path to the culprit and a hint.
+    """Say why an object cannot be pickled: the path to the culprit and a hint; never raises.
 
     Args:
         root: what was pickled.
@@ -72,12 +73,36 @@ def explain(root: object, error: BaseException, make_pickler: MakePickler) -> Ex
     except Exception:  # noqa: BLE001  # it calls user code, and a worse text is better than another error
         steps = [Step("", root)]
     steps, where = without_engine(steps)
-    culprit = steps[-1].value
-    path = " → ".join([describe(steps[0].value), *shorten([step.label for step in steps[1:]])])
-    reason = reason_of(culprit, error)
     hint = hint_for(steps, error)
-    text = f"{where}{path}: {reason}" + (f"\n  hint: {hint}" if hint else "")
+    text = f"{where}{path_text(steps)}: {reason_of(steps[-1].value, error)}" + (f"\n  hint: {hint}" if hint else "")
     return Explanation(text, error if comes_from_user_code(error) else None)
+
+
+def heaviest(root: object, size_of: Callable[[object], int], make_pickler: MakePickler) -> str:
+    """Return the path to the part that makes most of a pickle, and its size.
+
+    Args:
+        root: what was pickled.
+        size_of: pickles a part; returns the bytes.
+        make_pickler: as of `explain`.
+
+    Raises:
+        Exception: whatever the user's classes raise when they are pickled apart.
+    """
+    steps = [Step("", root)]
+    seen = {id(root)}
+    size = total = size_of(root)
+    while len(steps) < MAX_STEPS and not is_data(steps):
+        parts = [part for part in parts_of(steps[-1].value, make_pickler()) if id(part.value) not in seen]
+        sized = [(size_of(part.value), part) for part in parts]
+        largest, step = max(sized, key=itemgetter(0), default=(0, steps[-1]))
+        if largest < total / 2:
+            break
+        size = largest
+        seen.add(id(step.value))
+        steps.append(step)
+    steps, where = without_engine(steps)
+    return f"{where}{path_text(steps)} is {size / 1e6:,.1f} of {total / 1e6:,.1f} MB"
 
 
 def walk(root: object, error: BaseException, make_pickler: MakePickler) -> tuple[list[Step], BaseException]:
@@ -214,6 +239,17 @@ def is_engine(value: Any, is_inside: bool) -> bool:
     module = value.__module__ if isinstance(value, FunctionType) else type(value).__module__
     is_ours = isinstance(value, Node) or str(module).startswith("minispark.")
     return is_ours or (is_inside and type(value) in CONTAINERS)
+
+
+def is_data(steps: list[Step]) -> bool:
+    """Whether the path has come to a container of the user's, whose elements need not be told apart."""
+    users, _ = without_engine(steps)
+    return type(users[-1].value) in CONTAINERS and len(users) > 1
+
+
+def path_text(steps: list[Step]) -> str:
+    """Write a path out."""
+    return " → ".join([describe(steps[0].value), *shorten([step.label for step in steps[1:]])])
 
 
 def describe(value: Any) -> str:

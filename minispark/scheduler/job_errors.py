@@ -69,7 +69,7 @@ def exception_for(
         attempt: the attempt's number, from 1.
         max_failures: failures of one task after which its job is given up.
         executor_id: where the attempt ran.
-        call_site: the user's line where the stage's RDD was defined, "app.py:12"; "" if unknown.
+        call_site: the user's line where the stage's RDD was defined, "map at app.py:12"; "" if unknown.
     """
     exception: BaseException
     remote = ""
@@ -82,7 +82,7 @@ def exception_for(
     attempts = f"attempt {attempt}/{max_failures}" if attempt <= max_failures else f"attempt {attempt}"
     where = f"in stage {stage_id}, partition {partition}, {attempts}, on executor {executor_id}"
     with suppress(Exception):  # a user's class may refuse notes
-        exception.add_note(f"{where}, of the RDD made at {call_site}" if call_site else where)
+        exception.add_note(f"{where}, of the RDD from {call_site}" if call_site else where)
         if remote:
             exception.add_note(f"in the task:\n{remote}")
     return exception
@@ -117,9 +117,9 @@ def engines_exception(failure: TaskEndReason) -> errors.JobFailed:
     """Return the error of a task that did not fail by an exception."""
     match failure:
         case RunnerLost(exit_code, number, text):
-            crash = "\n".join(text.strip().splitlines()[:CRASH_LINES])
-            said = f"; its last words:\n{crash}" if crash else ""
-            return errors.ExecutorLost(f"the process that ran the task {exit_text(exit_code, number)}{said}")
+            return errors.ExecutorLost(
+                f"the process that ran the task {exit_text(exit_code, number)}{last_words(text)}"
+            )
         case ExecutorLostFailure(executor_id, exit_caused_by_app, reason):
             blame = "" if exit_caused_by_app else " (not by the application's fault)"
             return errors.ExecutorLost(f"executor {executor_id} was lost while it ran the task{blame}: {reason}")
@@ -155,6 +155,14 @@ def exit_text(exit_code: int | None, number: int) -> str:
         return f"was killed by signal {number}"
     hint = EXIT_HINTS.get(signal.Signals(number))
     return f"was killed by {name}" + (f" ({hint})" if hint else "")
+
+
+def last_words(text: str) -> str:
+    """Return what a process wrote when it crashed, short; the way it ended is said already."""
+    lines = [line for line in text.strip().splitlines() if not line.startswith("the runner process ")]
+    if len(lines) > 1:
+        return "; its last words:\n" + "\n".join(lines[:CRASH_LINES])
+    return f": {lines[0]}" if lines else ""
 
 
 def fetch_text(failure: FetchFailed) -> str:

@@ -144,3 +144,15 @@ def test_references_mean_the_classes_of_this_process(shipped: types.ModuleType) 
     task = closures.loads(closures.dumps(result_task(lambda _: word)))
 
     assert task.run(Partition(0), NO_CONTEXT) is shipped.Word
+
+
+def test_a_large_closure_is_told_once_for_each_line(caplog: pytest.LogCaptureFixture) -> None:
+    table = dict.fromkeys(range(20_000), "x" * 100) | {"y": bytes(3_000_000)}
+    work = result_task(lambda _: table)
+    closures.warned_places.clear()
+
+    closures.dumps(work)
+    closures.dumps(work)
+
+    (record,) = caplog.records
+    assert "captured variable 'table' is 3.1 of 3.1 MB" in record.getMessage()

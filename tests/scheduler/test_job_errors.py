@@ -38,7 +38,7 @@ def error_for(failure: TaskEndReason, attempt: int = 4) -> BaseException:
         attempt=attempt,
         max_failures=4,
         executor_id=DRIVER,
-        call_site="app.py:42",
+        call_site="map at app.py:42",
     )
 
 
@@ -63,7 +63,7 @@ def test_the_users_exception_comes_back_with_where_it_was_raised() -> None:
     assert isinstance(error, MyError)
     assert error.code == 7
     place, remote = error.__notes__
-    assert place == "in stage 3, partition 7, attempt 4/4, on executor driver, of the RDD made at app.py:42"
+    assert place == "in stage 3, partition 7, attempt 4/4, on executor driver, of the RDD from map at app.py:42"
     assert remote.startswith("in the task:\n  File ")
     assert remote.endswith("    raise error")
     assert error.__cause__ is None
@@ -144,7 +144,9 @@ def test_causes_are_shown_with_their_remote_frames() -> None:
 def test_an_error_without_frames_has_no_second_note() -> None:
     error = error_for(describe(ValueError("x"), TaskMetrics()), attempt=6)
 
-    assert error.__notes__ == ["in stage 3, partition 7, attempt 6, on executor driver, of the RDD made at app.py:42"]
+    assert error.__notes__ == [
+        "in stage 3, partition 7, attempt 6, on executor driver, of the RDD from map at app.py:42"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -152,9 +154,9 @@ def test_an_error_without_frames_has_no_second_note() -> None:
     [
         (values.RunnerLost(3, 0, ""), "the process that ran the task exited with code 3 (os._exit, or a fatal error"),
         (values.RunnerLost(None, 9, ""), "the process that ran the task was killed by SIGKILL (the kernel does that"),
-        (values.RunnerLost(None, 11, "Fatal Python error: Segmentation fault\n\nThread 0x1:\n  File x"),
+        (values.RunnerLost(None, 11, "the runner process was killed\nFatal Python error: Segmentation fault\n\nThread"),
          "was killed by SIGSEGV (a crash in native code); its last words:\nFatal Python error: Segmentation fault"),
-        (values.RunnerLost(None, 15, ""), "was killed by SIGTERM"),
+        (values.RunnerLost(None, 15, "it used 3 GB"), "that ran the task was killed by SIGTERM: it used 3 GB"),
         (values.ExecutorLostFailure(ExecutorId("4"), False, "its host is down"),
          "executor 4 was lost while it ran the task (not by the application's fault): its host is down"),
     ],
