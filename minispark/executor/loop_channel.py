@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minispark.errors import ProtocolError
+from minispark.executor.channel import only_frame
 from minispark.rpc.codec import decode, encode
 from minispark.rpc.logic.frames import FrameReader, encode_frame
 from minispark.rpc.message import Attachment, Message
@@ -91,16 +92,19 @@ class LoopChannel:
 
     def on_readable(self) -> bool:
         """Take what is there, up to a buffer's size; return whether there was anything."""
+        reader = self.reader
         try:
-            count = self.link.recv_into(self.reader.get_buffer())
+            count = self.link.recv_into(reader.get_buffer())
         except BlockingIOError:
             return False
         except OSError as error:
             return self.end(str(error))
         if not count:
             return self.end("its end of the conversation was closed")
+        body = only_frame(reader, count)
         try:
-            messages = [decode(body, parts) for body, parts in self.reader.advance(count)]
+            frames = reader.advance(count) if body is None else ((body, ()),)
+            messages = [decode(body, parts) for body, parts in frames]
         except ProtocolError as error:
             return self.end(str(error))
         for message in messages:

@@ -287,6 +287,7 @@ class ProcessPool:
         elif message.__class__ is KillAnswered:
             self.report(place, slot.answered(incarnation, message.task_id))
         elif message.__class__ is RunnerReady:
+            self.runner_forked(incarnation, message.pid)
             self.report(place, slot.ready(incarnation))
             if self.starting is not None and not self.starting.done():
                 self.starting.set_result(None)
