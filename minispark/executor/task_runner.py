@@ -17,7 +17,7 @@ from minispark.ids import BinaryId, ShuffleId
 from minispark.messages import task as values
 from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerRequest
 from minispark.messages.task import BlockManagerId, MapStatus, Success, TaskDescription, TaskOutcome, TaskResult
-from minispark.rdd import closures
+from minispark.rdd import closures, rdd, sources
 from minispark.rdd.node import Partition
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess
 from minispark.rdd.tasks import ShuffleMapTask, TaskWork
@@ -28,6 +28,10 @@ __all__ = ["RunnerServices", "TaskRunner", "UserCode"]
 MAX_WORKS: Final = 64
 MAX_WORK_BYTES: Final = 64 << 20
 MAX_MAP_OUTPUTS: Final = 16
+
+# What binaries refer to by name: all nodes and actions. Imported before runners are forked, this is imported once, not
+# in the first task of each, and its pages are shared.
+NAMED_BY_BINARIES: Final = (rdd, sources)
 
 # Not masked by a fetch failure: rerunning the map tasks would not help.
 FATAL: Final = (MemoryError,)
