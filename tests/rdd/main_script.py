@@ -292,10 +292,10 @@ def a_redefined_class_is_a_new_version(runner: Runner) -> None:
     source = "class Cell:\n    def who(self): return {}\n"
     exec(source.format(1), globals())
     old_class = globals()["Cell"]
-    old = closures.dumps(result_task(lambda _: (Cell(), Cell().who())))  # type: ignore[name-defined]  # noqa: F821
+    old = closures.dumps(result_task(lambda _: (Cell(), Cell().who())))  # type: ignore[name-defined]  # noqa: F821 — made by exec
     assert runner.run_binary(old)[1] == 1
     exec(source.format(2), globals())
-    new = closures.dumps(result_task(lambda _: (Cell(), Cell().who())))  # type: ignore[name-defined]  # noqa: F821
+    new = closures.dumps(result_task(lambda _: (Cell(), Cell().who())))  # type: ignore[name-defined]  # noqa: F821 — made by exec
     assert runner.run_binary(new)[1] == 2
     cell, who = runner.run_binary(old)  # a job of before that is still running
     assert who == 1

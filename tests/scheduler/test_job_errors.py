@@ -46,8 +46,8 @@ def failure_of(function: Callable[[], object]) -> values.ExceptionFailure:
     try:
         function()
     except BaseException as error:  # noqa: BLE001 — any may be raised in a task
-        assert error.__traceback__ is not None
-        users = error.__traceback__.tb_next  # in a task, what is above is minispark's and left out
+        # In a task, the frames above are minispark's and are left out.
+        users = None if error.__traceback__ is None else error.__traceback__.tb_next
         return describe(error.with_traceback(users), TaskMetrics())
     raise AssertionError
 
