@@ -29,8 +29,8 @@ MAX_WORKS: Final = 64
 MAX_WORK_BYTES: Final = 64 << 20
 MAX_MAP_OUTPUTS: Final = 16
 
-# What binaries refer to by name: all nodes and actions. Imported here, and so before runners are forked, it is imported
-# once, not in the first task of each runner, and its pages are shared.
+# What binaries refer to by name: all nodes and actions. Imported here, and so before runners are forked, it is
+# imported once, not in the first task of each runner, and its pages are shared.
 NAMED_BY_BINARIES: Final = (rdd, sources)
 
 # Not masked by a fetch failure: rerunning the map tasks would not help.
