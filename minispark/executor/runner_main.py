@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol
 
 from minispark.conf import SparkConf
-from minispark.errors import MiniSparkError, ProtocolError, TaskKilled
+from minispark.errors import MiniSparkError, ProtocolError
 from minispark.executor.channel import RunnerChannel
 from minispark.executor.kill_bracket import KILL_SIGNAL, KillBracket
 from minispark.executor.shared_page import SharedPage
@@ -154,6 +154,7 @@ class Runner:
         self.incarnation = incarnation
         self.channel = RunnerChannel(socket.socket(fileno=link), conf.rpc_message_max_size)
         self.control = socket.socket(fileno=control)
+        self.control.setblocking(False)  # the signal handler empties it
         self.bracket = KillBracket(self.control, incarnation)
         self.page = SharedPage(page)
         self.lock = threading.Lock()
@@ -232,9 +233,9 @@ class Runner:
         return checked(answer)
 
     def expect_running(self, task_id: TaskId) -> None:
-        """End a thread that outlived its attempt."""
+        """End a thread that outlived its attempt, and quietly: `threading` prints every other exception."""
         if self.task_id != task_id or task_id < 0:
-            raise TaskKilled("the attempt that this thread worked for has ended")
+            raise SystemExit("the attempt that this thread worked for has ended")
 
     def send_ask(self, request: RunnerRequest) -> int:
         """Send a request; return its number."""
