@@ -189,7 +189,7 @@ class Connection(asyncio.BufferedProtocol):
             size = len(body)
             self.check_size(size)
             self.pending += encode_frame(body)
-        if self.backlog + self.pending_size + size > self.owner.outbox_limit and not self.has_room(size):
+        if self.backlog + self.pending_size > self.owner.outbox_limit and not self.has_room():
             return
         self.pending_size += size
         if not self.flush_scheduled:
@@ -203,11 +203,11 @@ class Connection(asyncio.BufferedProtocol):
                 f"a message of {size} bytes is over minispark.rpc.message.maxSize = {self.owner.max_size}"
             )
 
-    def has_room(self, size: int) -> bool:
+    def has_room(self) -> bool:
         """Tell whether the peer has read enough to be sent more; if not, it is given up."""
         self.backlog = self.transport.get_write_buffer_size()
         try:
-            check_room(str(self), self.backlog + self.pending_size, size, self.owner.outbox_limit)
+            check_room(str(self), self.backlog + self.pending_size, self.owner.outbox_limit)
         except OutboxOverflow as error:
             self.break_off(error)
             return False

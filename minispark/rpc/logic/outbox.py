@@ -32,7 +32,7 @@ class Outbox:
 
     Args:
         peer: shown in errors.
-        limit_bytes: of all messages that wait; the first is let in whatever its size.
+        limit_bytes: above this, what waits lets no more in.
     """
 
     def __init__(self, peer: str, limit_bytes: int) -> None:
@@ -51,10 +51,9 @@ class Outbox:
         """
         if self.state is OutboxState.DOWN:
             raise RpcError(f"message dropped: the line to {self.peer} is down")
-        size = packed_size(packed)
-        check_room(self.peer, self.size_bytes, size, self.limit_bytes)
+        check_room(self.peer, self.size_bytes, self.limit_bytes)
         self.queue.append(packed)
-        self.size_bytes += size
+        self.size_bytes += packed_size(packed)
         if self.state is OutboxState.IDLE:
             self.state = OutboxState.CONNECTING
             return True
@@ -79,10 +78,10 @@ class Outbox:
         assert self.size_bytes == sum(map(packed_size, self.queue))
 
 
-def check_room(peer: str, waiting_bytes: int, size_bytes: int, limit_bytes: int) -> None:
-    """Raise OutboxOverflow if a message finds too much waiting already."""
-    if waiting_bytes and waiting_bytes + size_bytes > limit_bytes:
+def check_room(peer: str, waiting_bytes: int, limit_bytes: int) -> None:
+    """Raise OutboxOverflow if too much waits already; the next message's own size does not matter."""
+    if waiting_bytes > limit_bytes:
         raise OutboxOverflow(
-            f"{peer} does not read: {waiting_bytes + size_bytes} bytes wait for it, over "
+            f"{peer} does not read: {waiting_bytes} bytes wait for it, over "
             f"minispark.rpc.outbox.maxSize = {limit_bytes}"
         )
