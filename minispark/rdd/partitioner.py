@@ -113,8 +113,6 @@ class HashPartitioner:
     def assign(self, keys: Sequence[Any]) -> Sequence[int]:
         """Return the partition of each key."""
         count = self.num_partitions
-        if count == 1:
-            return bytes(len(keys))
         function = hash if self.function is portable_hash and own_hash_is_portable(keys) else self.function
         return [value % count for value in map(function, keys)]
 

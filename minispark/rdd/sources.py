@@ -3,11 +3,13 @@
 import codecs
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar
 
 from minispark.errors import ConfigurationError
+from minispark.rdd import closures
 from minispark.rdd.face import Face, new_origin
 from minispark.rdd.files import InputFile, PathLike, find_inputs, is_compressed, open_input
 from minispark.rdd.narrow import UnionNode
@@ -30,7 +32,6 @@ def parallelize(
     context: JobRunner,
     data: Iterable[T],
     num_slices: int | None = None,
-    fallback: Callable[[Any], bytes] | None = None,
 ) -> RDD[T]:
     """Return an RDD of a collection's records, in slices of equal size; later changes of the records do not matter.
 
@@ -38,7 +39,6 @@ def parallelize(
         context: runs its jobs.
         data: the records; a `range` is never written out.
         num_slices: how many partitions; None: the default parallelism.
-        fallback: pickles records that the C pickler cannot.
 
     Raises:
         ConfigurationError: the number is below 1.
@@ -56,7 +56,7 @@ def parallelize(
         node = RangeNode(origin, data, slices)
     else:
         records = data if isinstance(data, list | tuple) else list(data)
-        node = ParallelizeNode(origin, records, slices, fallback)
+        node = ParallelizeNode(origin, records, slices)
     return RDD(context, node)
 
 
@@ -94,7 +94,7 @@ def text_file(
     codecs.lookup(encoding)
     codecs.lookup_error(errors)
     count = min(context.default_parallelism, 2) if min_partitions is None else check_num_partitions(min_partitions)
-    paths = [path] if isinstance(path, PathLike) else list(path)
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     return RDD(context, TextFileNode(new_origin(context, "text_file"), paths, count, encoding, errors))
 
 
@@ -131,13 +131,11 @@ class SlicePartition(Partition):
 class ParallelizeNode(Node[T]):
     """A collection of the driver's. Pickled here and now, so that nothing that happens to it later is seen."""
 
-    def __init__(
-        self, origin: Origin, records: Sequence[T], slices: int, fallback: Callable[[Any], bytes] | None = None
-    ) -> None:
+    def __init__(self, origin: Origin, records: Sequence[T], slices: int) -> None:
         super().__init__(*origin)
         bounds = slice_bounds(len(records), slices)
         self._partitions = [
-            SlicePartition(index, tuple(dump_batches(records[low:high], fallback=fallback)))
+            SlicePartition(index, tuple(dump_batches(records[low:high], fallback=closures.dumps)))
             if low < high
             else Partition(index)
             for index, (low, high) in enumerate(bounds)
