@@ -253,7 +253,7 @@ class DagState:
                 failed.partition,
                 failed.attempt_number,
                 failed.executor_id,
-                stage.name,
+                stage.call_site,
             )
             self.abort_stage(stage, failure)
 
@@ -270,7 +270,7 @@ class DagState:
         else:
             limit = f"{len(stage.failed_attempts)} attempts in a row failed (minispark.stage.maxConsecutiveAttempts)"
         message = f"stage {stage.stage_id} ({stage.name}) is given up: {limit}{reason}"
-        return JobFailure("aborted", message, failure, stage.stage_id, call_site=stage.name)
+        return JobFailure("aborted", message, failure, stage.stage_id, call_site=stage.call_site)
 
     # -- executors ---------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class Stage:
         stage_id: parents have lower ids than their children.
         rdd_id: the last RDD of the stage.
         name: for people, "map at app.py:7".
+        call_site: the user's line that made that RDD.
         num_partitions: partitions of that RDD.
         binary_id: the pickled work.
         parents: the map stages it reads.
@@ -48,6 +49,7 @@ class Stage:
     stage_id: StageId
     rdd_id: RddId
     name: str
+    call_site: str
     num_partitions: int
     binary_id: BinaryId
     parents: "list[MapStage]"
