@@ -34,6 +34,7 @@ from minispark.scheduler.local import LOCAL_EXECUTOR_ID, LocalEndpoint, LocalSch
 from minispark.scheduler.logic.master_url import parse_master
 from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
+from minispark.shuffle.files import remove_shuffle_files
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from minispark.shuffle.tracker import MapOutputTracker
 from minispark.storage.block_manager_master import BlockManagerMaster
@@ -68,6 +69,8 @@ class Driver:
     """
 
     dag_scheduler: RpcEndpointRef
+    dag: DAGScheduler
+    scheduler: TaskScheduler
 
     def __init__(self, conf: SparkConf, world: World) -> None:
         master = parse_master(conf.master, available_cores())
@@ -106,8 +109,9 @@ class Driver:
 
     def start_schedulers(self, env: RpcEnv) -> TaskScheduler:
         """Register what a driver has in every mode."""
-        dag = DAGScheduler(self.conf, self.world, self.map_outputs, self.jobs, self.events)
+        dag = DAGScheduler(self.conf, self.world, self.map_outputs, self.jobs, self.events, self.remove_shuffle_files)
         self.dag_scheduler = env.setup_endpoint("DAGScheduler", dag)
+        self.dag = dag
         scheduler = TaskScheduler(
             self.conf,
             self.max_failures,
@@ -119,6 +123,7 @@ class Driver:
             self.events,
         )
         dag.attach(env.setup_endpoint("TaskScheduler", scheduler))
+        self.scheduler = scheduler
         env.setup_endpoint("MapOutputTracker", MapOutputTracker(self.map_outputs))
         env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
         env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))
@@ -177,6 +182,14 @@ class Driver:
         if env is not None and self.stopping is None and not env.loop.is_closed():
             env.loop.call_soon_threadsafe(self.dag_scheduler.send, ShuffleForgotten(shuffle_id))
 
+    def remove_shuffle_files(self, directories: tuple[str, ...], shuffle_id: ShuffleId) -> None:
+        """Delete what a forgotten shuffle left, off the loop; a stop removes the directories anyway."""
+        if self.stopping is None:
+            self.spawn(
+                self.world.run_blocking(remove_shuffle_files, directories, shuffle_id),
+                name=f"remove shuffle {shuffle_id}",
+            )
+
     # -- stop --------------------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
@@ -204,3 +217,9 @@ class Driver:
             await env.close()
             if self.session is not None:
                 await self.world.run_blocking(self.session.remove)
+
+    def assert_empty(self) -> None:
+        """Assert, after a stop, that nothing of any job is left in a table."""
+        self.dag.state.assert_empty()
+        self.scheduler.assert_empty()
+        assert not self.jobs.waiters, f"left over: {list(self.jobs.waiters)}"

@@ -1,10 +1,11 @@
 """The DAGScheduler endpoint: performs what the machine in `logic/dag.py` decides. Source: Spark's DAGScheduler."""
 
 import logging
+from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from minispark.conf import SparkConf
-from minispark.ids import JobId
+from minispark.ids import JobId, ShuffleId
 from minispark.messages.listener import EventSink, TaskEnd, TaskInfo, TaskStart
 from minispark.messages.scheduler import (
     AllJobsCancelled,
@@ -28,7 +29,15 @@ from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
 from minispark.scheduler.logic.dag import DagState
-from minispark.scheduler.logic.effects import DeliverResult, Effect, FailJob, Post, ResubmitLater, SucceedJob
+from minispark.scheduler.logic.effects import (
+    DeliverResult,
+    Effect,
+    FailJob,
+    Post,
+    RemoveShuffleFiles,
+    ResubmitLater,
+    SucceedJob,
+)
 from minispark.scheduler.logic.job import JobFailure
 from minispark.shuffle.logic.map_outputs import MapOutputs
 
@@ -62,10 +71,17 @@ class DAGScheduler(RpcEndpoint):
         map_outputs: the table of map outputs; this endpoint is the only one that writes it.
         jobs: told of results and ends.
         events: told everything else.
+        remove_files: deletes a shuffle's files in some session directories, off the loop.
     """
 
     def __init__(
-        self, conf: SparkConf, world: World, map_outputs: MapOutputs, jobs: JobListener, events: EventSink
+        self,
+        conf: SparkConf,
+        world: World,
+        map_outputs: MapOutputs,
+        jobs: JobListener,
+        events: EventSink,
+        remove_files: Callable[[tuple[str, ...], ShuffleId], object],
     ) -> None:
         self.state = DagState(
             map_outputs,
@@ -75,6 +91,7 @@ class DAGScheduler(RpcEndpoint):
         self.world = world
         self.jobs = jobs
         self.events = events
+        self.remove_files = remove_files
         self.task_scheduler: RpcEndpointRef | None = None
 
     def attach(self, task_scheduler: RpcEndpointRef) -> None:
@@ -130,6 +147,8 @@ class DAGScheduler(RpcEndpoint):
                 self.jobs.job_succeeded(effect.job_id)
             case FailJob():
                 self.jobs.job_failed(effect.job_id, effect.failure)
+            case RemoveShuffleFiles():
+                self.remove_files(effect.directories, effect.shuffle_id)
             case ResubmitLater():
                 self.world.call_later(effect.delay_s, self.send_resubmit)
             case _:

@@ -19,7 +19,15 @@ from minispark.messages.scheduler import (
     pack_integers,
 )
 from minispark.messages.task import DirectResult, FetchFailed, MapStatus, Resubmitted, Success
-from minispark.scheduler.logic.effects import DeliverResult, Effect, FailJob, Post, ResubmitLater, SucceedJob
+from minispark.scheduler.logic.effects import (
+    DeliverResult,
+    Effect,
+    FailJob,
+    Post,
+    RemoveShuffleFiles,
+    ResubmitLater,
+    SucceedJob,
+)
 from minispark.scheduler.logic.job import ActiveJob, JobFailure
 from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage, StageAttempt
 from minispark.scheduler.logic.stages import StageTable
@@ -59,6 +67,7 @@ class DagState:
         # gone. They differ when a shuffle service keeps the files of a lost executor.
         self.executor_failure_epoch: dict[ExecutorId, int] = {}
         self.files_lost_epoch: dict[ExecutorId, int] = {}
+        self.forgotten: set[ShuffleId] = set()  # still read by an active job
         self.effects: list[Effect] = []
         self.now = 0.0
 
@@ -328,6 +337,8 @@ class DagState:
         for stage in self.stages.release(job_id, sorted(job.stage_ids)):
             for table in (self.running, self.waiting, self.failed):
                 table.pop(stage.stage_id, None)
+            if isinstance(stage, MapStage) and stage.shuffle_id in self.forgotten:
+                self.forget_shuffle(stage.shuffle_id)
         self.effects.append(Post(JobEnd(job_id, self.now, result, failure)))
 
     def end_stage(self, stage: Stage, failure: str = "") -> None:
@@ -341,9 +352,15 @@ class DagState:
         self.effects.append(Post(StageCompleted(stage.info())))
 
     def forget_shuffle(self, shuffle_id: ShuffleId) -> None:
-        """Drop a shuffle that no RDD refers to any more, unless an active job reads it."""
-        if shuffle_id not in self.stages.by_shuffle:
-            self.map_outputs.remove_shuffle(shuffle_id)
+        """Drop a shuffle that no RDD refers to any more, once no active job reads it."""
+        if shuffle_id in self.stages.by_shuffle:
+            self.forgotten.add(shuffle_id)
+            return
+        self.forgotten.discard(shuffle_id)
+        statuses = self.map_outputs.remove_shuffle(shuffle_id)
+        directories = dict.fromkeys(status.location.directory for status in statuses)
+        if directories:
+            self.effects.append(RemoveShuffleFiles(shuffle_id, tuple(directories)))
 
     # -- invariants --------------------------------------------------------------------------------------------------
 
@@ -367,4 +384,5 @@ class DagState:
     def assert_empty(self) -> None:
         """Assert that nothing is kept once all jobs have ended."""
         tables = (self.jobs, self.stages.by_id, self.stages.by_shuffle, self.waiting, self.running, self.failed)
+        assert not self.forgotten
         assert not any(tables), f"left over: {[dict(table) for table in tables if table]}"

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from minispark.ids import JobId
+from minispark.ids import JobId, ShuffleId
 from minispark.messages.listener import ListenerEvent
 from minispark.messages.scheduler import KillTaskSet, PartitionCompleted, SubmitTaskSet
 from minispark.messages.task import DirectResult
 from minispark.scheduler.logic.job import JobFailure
 
-__all__ = ["DeliverResult", "Effect", "FailJob", "Post", "ResubmitLater", "SucceedJob"]
+__all__ = ["DeliverResult", "Effect", "FailJob", "Post", "RemoveShuffleFiles", "ResubmitLater", "SucceedJob"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,22 @@ class ResubmitLater:
     delay_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class RemoveShuffleFiles:
+    """Delete what is left of a shuffle that was forgotten; `directories` are those that held its outputs."""
+
+    shuffle_id: ShuffleId
+    directories: tuple[str, ...]
+
+
 Effect = (
-    DeliverResult | SucceedJob | FailJob | Post | ResubmitLater | SubmitTaskSet | KillTaskSet | PartitionCompleted
+    RemoveShuffleFiles
+    | DeliverResult
+    | SucceedJob
+    | FailJob
+    | Post
+    | ResubmitLater
+    | SubmitTaskSet
+    | KillTaskSet
+    | PartitionCompleted
 )

@@ -1,0 +1,30 @@
+"""Contexts for tests: the whole driver on a virtual loop with the inline pool, or real threads and processes."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from minispark.conf import SparkConf
+from minispark.context import SparkContext
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual
+
+__all__ = ["inline_conf", "run_inline"]
+
+T = TypeVar("T")
+
+
+def inline_conf(**settings: object) -> SparkConf:
+    """Return a conf with the inline pool; `task_maxFailures=2` stands for `minispark.task.maxFailures`."""
+    conf = SparkConf({f"minispark.{key.replace('_', '.')}": value for key, value in settings.items()})
+    return conf.set("minispark.executor.pool", "inline")
+
+
+def run_inline(scenario: Callable[[SparkContext], Awaitable[T]], master: str = "local[2]", **settings: object) -> T:
+    """Run a scenario with a context whose tasks run inline, in virtual time; assert that nothing is left."""
+
+    async def run() -> T:
+        async with SparkContext(master, conf=inline_conf(**settings), world=VirtualWorld()) as sc:
+            result = await scenario(sc)
+        sc.driver.assert_empty()
+        return result
+
+    return run_virtual(run())

@@ -1,0 +1,289 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from minispark.conf import SparkConf
+from minispark.context import SparkContext
+from minispark.errors import ConfigurationError, ContextError, JobCancelled, PicklingError
+from minispark.messages.listener import JobEnd, JobStart, ListenerEvent, StageCompleted, TaskEnd
+from minispark.rdd.ports import TaskContext
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
+from tests.contexts import inline_conf, run_inline
+
+
+def numbers(context: TaskContext, records: Iterator[int]) -> list[int]:
+    return list(records)
+
+
+def new_context(master: str = "local[2]") -> SparkContext:
+    return SparkContext(master, conf=inline_conf(), world=VirtualWorld())
+
+
+# -- life ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.scenario("CTX-001", "one active context")
+def test_a_second_context_is_refused_and_told_where_the_first_was_made() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        with pytest.raises(ContextError, match=r"active SparkContext already, made at contexts\.py:\d+"):
+            await new_context().start()
+        assert await sc.parallelize([1, 2]).count() == 2
+
+    run_inline(scenario)
+
+
+@pytest.mark.scenario("CTX-001", "new one after failed construction")
+def test_after_a_failed_start_a_new_context_works() -> None:
+    async def scenario() -> int:
+        with pytest.raises(ConfigurationError, match="is not a master URL"):
+            new_context("nowhere")
+        broken = new_context()
+        broken.driver.make_pool = lambda location: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        with pytest.raises(ZeroDivisionError):
+            await broken.start()
+        async with new_context() as sc:
+            return await sc.parallelize([1, 2]).count()
+
+    assert run_virtual(scenario()) == 2
+
+
+@pytest.mark.scenario("CTX-001", "getOrCreate")
+def test_get_or_create_gives_the_active_context_or_a_new_one() -> None:
+    async def scenario() -> None:
+        conf = inline_conf().set_master("local[3]")
+        first = await SparkContext.get_or_create(conf)
+        assert await SparkContext.get_or_create(SparkConf().set_app_name("other")) is first
+        assert first.default_parallelism == 3
+        await first.stop()
+        second = await SparkContext.get_or_create(conf)
+        assert second is not first
+        await second.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.scenario("CTX-001", "stop many times")
+def test_a_context_can_be_stopped_many_times_also_at_once() -> None:
+    async def scenario() -> None:
+        sc = await new_context().start()
+        await asyncio.gather(sc.stop(), sc.stop())
+        await sc.stop()
+        async with new_context() as again:
+            assert await again.parallelize([1]).count() == 1
+
+    run_virtual(scenario())
+
+
+def test_a_stopped_context_says_so() -> None:
+    async def scenario() -> None:
+        async with new_context() as sc:
+            rdd = sc.parallelize([1])
+        for use in (lambda: sc.parallelize([1]), lambda: sc.range(3), lambda: sc.text_file("x")):
+            with pytest.raises(ContextError, match=r"made at test_context\.py:\d+\) is stopped"):
+                use()
+        with pytest.raises(ContextError, match="is stopped"):
+            await rdd.count()
+        with pytest.raises(ContextError, match="started before"):
+            await sc.start()
+
+    run_virtual(scenario())
+
+
+def test_a_context_that_was_not_started_says_how_to_start_it() -> None:
+    sc = SparkContext("local[2]", conf=inline_conf())
+    with pytest.raises(ContextError, match="async with SparkContext"):
+        sc.parallelize([1])
+    assert "new" in repr(sc)
+
+
+def test_a_context_belongs_to_the_loop_that_started_it() -> None:
+    failures: list[BaseException] = []
+
+    def use_elsewhere(sc: SparkContext) -> None:
+        async def use() -> None:
+            with pytest.raises(ContextError, match="belongs to another event loop") as raised:
+                await sc.run_job(sc.parallelize([1]), numbers)
+            failures.append(raised.value)
+
+        asyncio.run(use())
+
+    async def scenario(sc: SparkContext) -> None:
+        thread = threading.Thread(target=use_elsewhere, args=(sc,))
+        thread.start()
+        thread.join()
+
+    run_inline(scenario)
+    assert len(failures) == 1
+
+
+def test_a_stop_ends_running_jobs_with_an_error_that_says_so() -> None:
+    async def scenario() -> None:
+        sc = await new_context("local[1]").start()
+        sc.driver.env.dispatcher.stop("Executor")  # type: ignore[union-attr]  # nothing will answer the launch
+        job = asyncio.ensure_future(sc.parallelize([1]).count())
+        await settle()
+        await sc.stop()
+        with pytest.raises(JobCancelled, match="the SparkContext was stopped"):
+            await job
+
+    run_virtual(scenario())
+
+
+@pytest.mark.scenario("CTX-011", "default parallelism")
+def test_the_default_parallelism_is_the_setting_or_the_cores() -> None:
+    assert run_inline(parallelism, "local[3]") == (3, 2)
+    assert run_inline(parallelism, "local[3]", default_parallelism=7) == (7, 2)
+    assert run_inline(parallelism, "local") == (1, 1)
+
+
+async def parallelism(sc: SparkContext) -> tuple[int, int]:
+    return sc.default_parallelism, sc.default_min_partitions
+
+
+def test_a_contexts_settings_are_its_own() -> None:
+    async def scenario() -> None:
+        conf = inline_conf()
+        async with SparkContext("local[2]", "mine", conf, world=VirtualWorld()) as sc:
+            conf.set_app_name("changed")
+            assert (sc.app_name, sc.master) == ("mine", "local[2]")
+            assert sc.application_id.startswith("local-")
+            assert repr(sc) == "<SparkContext 'mine' on local[2], active>"
+
+    run_virtual(scenario())
+
+
+def test_a_context_cannot_be_pickled() -> None:
+    with pytest.raises(PicklingError, match="only the driver makes RDDs"):
+        SparkContext("local[2]", conf=inline_conf()).__reduce__()
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def test_run_job_gives_the_values_in_the_order_of_the_wanted_partitions() -> None:
+    async def scenario(sc: SparkContext) -> Any:
+        rdd = sc.parallelize(range(8), 4)
+        return await sc.run_job(rdd, numbers, [3, 0, 3])
+
+    assert run_inline(scenario) == [[6, 7], [0, 1], [6, 7]]
+
+
+def test_run_job_over_no_partitions_gives_nothing() -> None:
+    async def scenario(sc: SparkContext) -> Any:
+        return (
+            await sc.run_job(sc.parallelize([1]), numbers, []),
+            await sc.empty_rdd().collect(),
+            await sc.parallelize([], 3).collect(),
+        )
+
+    assert run_inline(scenario) == ([], [], [])
+
+
+@pytest.mark.parametrize("partition", [-1, 4])
+def test_a_partition_that_does_not_exist_is_named(partition: int) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        with pytest.raises(ConfigurationError, match=f"partition {partition} does not exist.*has 4 partitions"):
+            await sc.run_job(sc.parallelize(range(8), 4), numbers, [partition])
+
+    run_inline(scenario)
+
+
+def test_many_jobs_at_once_give_each_its_own_results() -> None:
+    async def scenario(sc: SparkContext) -> list[int]:
+        pairs = sc.parallelize(range(100), 5).map(lambda n: (n % 7, n)).reduce_by_key(lambda a, b: a + b)
+        async with asyncio.TaskGroup() as tasks:
+            jobs = [tasks.create_task(pairs.map(lambda kv, k=k: kv[1] * k).sum()) for k in range(16)]  # type: ignore[misc]
+        return [job.result() for job in jobs]
+
+    assert run_inline(scenario) == [4950 * k for k in range(16)]
+
+
+def test_cancelling_an_await_ends_its_job_and_leaves_the_others() -> None:
+    async def scenario(sc: SparkContext) -> int:
+        slow = asyncio.ensure_future(sc.parallelize(range(1000), 500).count())
+        await asyncio.sleep(0)
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+        return await sc.parallelize(range(10), 2).count()
+
+    assert run_inline(scenario) == 10
+
+
+def test_a_group_of_jobs_is_cancelled_together() -> None:
+    async def grouped(sc: SparkContext, group: str) -> int:
+        sc.set_job_group(group, "nightly")
+        return await sc.parallelize(range(1000), 500).count()
+
+    async def scenario(sc: SparkContext) -> None:
+        jobs = [asyncio.ensure_future(grouped(sc, group)) for group in ("a", "b", "a")]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        sc.cancel_job_group("a", "not needed")
+        results = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [type(result) for result in results] == [JobCancelled, int, JobCancelled]
+        assert str(results[0]) == "not needed"
+
+    run_inline(scenario)
+
+
+def test_a_job_property_reaches_its_tasks() -> None:
+    def color(context: TaskContext, records: Iterator[int]) -> str | None:
+        return context.get_local_property("color")
+
+    async def scenario(sc: SparkContext) -> list[str | None]:
+        sc.set_local_property("color", "red")
+        assert sc.get_local_property("color") == "red"
+        return await sc.run_job(sc.parallelize([1], 1), color)
+
+    assert run_inline(scenario) == ["red"]
+
+
+def test_listeners_see_jobs_stages_and_tasks() -> None:
+    seen: list[ListenerEvent] = []
+
+    class Recorder:
+        def on_event(self, event: ListenerEvent) -> None:
+            seen.append(event)
+
+    async def scenario(sc: SparkContext) -> None:
+        recorder = Recorder()
+        sc.add_listener(recorder)
+        await sc.parallelize(range(6), 3).map(lambda n: (n, 1)).group_by_key(2).collect()
+        await settle()
+        sc.remove_listener(recorder)
+        await sc.parallelize([1]).count()
+
+    run_inline(scenario)
+    assert [type(event) for event in seen].count(JobStart) == 1
+    assert [type(event) for event in seen].count(TaskEnd) == 5
+    stages = [event.stage for event in seen if isinstance(event, StageCompleted)]
+    assert [(stage.num_tasks, stage.is_map_stage) for stage in stages] == [(3, True), (2, False)]
+    assert isinstance(seen[-1], JobEnd)
+
+
+def test_a_union_of_rdds_is_one_rdd() -> None:
+    async def scenario(sc: SparkContext) -> list[int]:
+        with pytest.raises(ConfigurationError, match="at least one RDD"):
+            sc.union([])
+        return await sc.union([sc.parallelize([1]), sc.range(2, 4), sc.parallelize([9])]).collect()
+
+    assert run_inline(scenario) == [1, 2, 3, 9]
+
+
+def test_a_shuffle_that_nobody_refers_to_any_more_is_forgotten_with_its_files() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        counts = sc.parallelize("aab").map(lambda letter: (letter, 1)).reduce_by_key(lambda a, b: a + b)
+        assert sorted(await counts.collect()) == [("a", 2), ("b", 1)]
+        assert sc.driver.session is not None
+        files = sc.driver.session.path / "shuffle"
+        assert list(files.iterdir())
+        del counts
+        await settle()
+        assert list(files.iterdir()) == []
+        assert not sc.driver.work.of_shuffle
+
+    run_inline(scenario)
