@@ -69,7 +69,10 @@ def combine(pairs: Iterator[tuple[str, int]], function: Callable[[int, int], int
     """Add up by key with the user's function."""
     combined: dict[str, int] = {}
     for key, value in pairs:
-        combined[key] = function(combined[key], value) if key in combined else value
+        try:
+            combined[key] = function(combined[key], value)
+        except KeyError:
+            combined[key] = value
     return combined
 
 
