@@ -269,7 +269,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner, and whoever waits for the handshake."""
-        error = self.error or exc
+        error = self.error = self.error or exc
         self.pending = []
         if not self.ready.done():
             self.ready.set_exception(

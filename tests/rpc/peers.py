@@ -107,8 +107,11 @@ class Peers:
         self.envs: list[RpcEnv] = []
         self.probe = Probe()
 
-    def env(self, name: str, host: str = "127.0.0.1", secret: bytes = SECRET, **settings: object) -> RpcEnv:
-        conf = SparkConf({f"minispark.{key}": value for key, value in {**self.settings, **settings}.items()})
+    def env(
+        self, name: str, host: str = "127.0.0.1", secret: bytes = SECRET, settings: dict[str, object] | None = None
+    ) -> RpcEnv:
+        values = {**self.settings, **(settings or {})}
+        conf = SparkConf({f"minispark.{key}": value for key, value in values.items()})
         world = VirtualWorld(seed=len(self.envs), network=self.network, host=host)
         env = RpcEnv(name, world, conf, secret=secret)
         self.envs.append(env)

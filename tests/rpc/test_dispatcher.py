@@ -182,17 +182,16 @@ def test_a_fatal_error_reaches_the_loop_and_the_messages_behind_it_are_delivered
         if message == Question("fatal"):
             raise KeyboardInterrupt
 
-    env_and_asks = []
+    probe = Probe(fatal)
 
-    async def first_half() -> None:
+    async def first_half() -> tuple[RpcEnv, "asyncio.Future[Note]"]:
         env = RpcEnv("fatal", SystemWorld(), SparkConf())
-        probe = Probe(fatal)
         ref = env.setup_endpoint("probe", probe)
-        env_and_asks.extend([env, probe, ref.ask(Question("fatal")), ref.send(Note("behind"))])
-        await asyncio.sleep(1)
+        ask = ref.ask(Question("fatal"))
+        ref.send(Note("behind"))
+        return env, ask
 
-    async def second_half() -> None:
-        env, probe, ask, _ = env_and_asks
+    async def second_half(env: RpcEnv, ask: "asyncio.Future[Note]") -> None:
         await settle()
         assert probe.messages == [Question("fatal"), Note("behind")]
         with pytest.raises(RpcError, match="KeyboardInterrupt"):
@@ -202,9 +201,8 @@ def test_a_fatal_error_reaches_the_loop_and_the_messages_behind_it_are_delivered
     loop = asyncio.new_event_loop()
     task = loop.create_task(first_half())
     with pytest.raises(KeyboardInterrupt):
-        loop.run_until_complete(task)
-    task.cancel()
-    loop.run_until_complete(second_half())
+        loop.run_forever()
+    loop.run_until_complete(second_half(*task.result()))
     loop.close()
 
 

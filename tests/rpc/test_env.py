@@ -8,6 +8,7 @@ from minispark.conf import SparkConf
 from minispark.errors import RpcEndpointNotFound, RpcEnvStopped, RpcError, RpcTimeout
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
+from minispark.rpc.ref import RpcEndpointRef
 from minispark.testing.virtual_loop import VirtualWorld
 from tests.rpc.peers import SECRET, Note, Peers, Probe, Question, Silence, settle, with_env, with_peers
 
@@ -23,7 +24,7 @@ def test_a_port_in_use_gives_way_to_the_next() -> None:
 
 def test_when_no_port_in_reach_is_free_the_error_names_it() -> None:
     async def scenario(peers: Peers) -> None:
-        third = peers.env("third", **{"port.maxRetries": 0})
+        third = peers.env("third", settings={"port.maxRetries": 0})
         with pytest.raises(RpcError, match=r"cannot listen on minispark://127\.0\.0\.1:7077: .*in use"):
             await third.listen("127.0.0.1", 7077)
 
@@ -150,12 +151,14 @@ def test_closing_stops_the_endpoints_fails_open_asks_and_cancels_the_scope() -> 
 
 def test_what_endpoints_say_in_on_stop_still_goes_out() -> None:
     class Polite(Probe):
+        goodbye: RpcEndpointRef
+
         def on_stop(self) -> None:
             self.goodbye.send(Note("goodbye"))
 
     async def scenario(peers: Peers) -> None:
         polite = Polite()
-        polite.goodbye = peers.ref  # type: ignore[attr-defined]
+        polite.goodbye = peers.ref
         peers.client.setup_endpoint("polite", polite)
         await peers.ref.ask(Question("connect"))
         await peers.client.close()

@@ -4,7 +4,6 @@ import pytest
 
 from minispark.errors import RpcError
 from minispark.rpc.logic.address import RpcAddress
-from minispark.rpc.logic.outbox import OutboxState
 from minispark.rpc.outbox import DialledLine
 from tests.rpc.peers import Note, Peers, Question, settle, with_peers
 
@@ -14,11 +13,11 @@ def test_the_first_message_makes_the_connection_and_the_others_use_it() -> None:
         assert not peers.client.network.outboxes
         peers.ref.send(Note("first"))
         line = peers.client.network.outboxes[peers.address]
-        assert line.outbox.state is OutboxState.CONNECTING
+        assert line.outbox.state.value == "connecting"
         await peers.ref.ask(Question("second"))
         peers.client.bind("probe", peers.address).send(Note("third"))
         await settle()
-        assert line.outbox.state is OutboxState.UP
+        assert line.outbox.state.value == "up"
         assert len(peers.server.network.connections) == 1
         line.outbox.check()
 

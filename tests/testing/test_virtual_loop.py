@@ -47,7 +47,8 @@ def test_a_wait_that_nothing_can_end_is_a_deadlock_that_names_the_waiting_task()
 
 def test_settling_runs_what_is_ready_and_does_not_move_the_clock() -> None:
     async def main() -> None:
-        loop, seen = asyncio.get_running_loop(), []
+        loop = asyncio.get_running_loop()
+        seen: list[str] = []
         loop.call_soon(lambda: loop.call_soon(seen.append, "soon"))
         loop.call_later(1, seen.append, "later")
         await settle()
@@ -58,7 +59,8 @@ def test_settling_runs_what_is_ready_and_does_not_move_the_clock() -> None:
 
 def test_the_virtual_world_has_the_loops_time_and_the_seeds_chance() -> None:
     async def main() -> None:
-        world, fired = VirtualWorld(7), []
+        world = VirtualWorld(7)
+        fired: list[str] = []
         assert world.secret_bytes(8) == VirtualWorld(7).secret_bytes(8) != VirtualWorld(8).secret_bytes(8)
         world.call_later(5, fired.append, "timer")
         start = world.wall()

@@ -1,0 +1,97 @@
+"""The real world."""
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from minispark.rpc.logic.address import RpcAddress
+from minispark.rpc.world import SystemWorld
+
+
+def test_equal_seeds_draw_equal_chance_and_secrets_are_never_equal() -> None:
+    first, second = SystemWorld(7), SystemWorld(7)
+
+    assert first.rng.random() == second.rng.random()
+    assert first.secret_bytes(32) != second.secret_bytes(32)
+
+
+def test_time_goes_on_and_timers_fire() -> None:
+    async def main() -> None:
+        world, fired = SystemWorld(), asyncio.Event()
+        before = world.monotonic(), world.wall()
+        world.call_later(0.001, fired.set)
+        await fired.wait()
+        await world.sleep(0)
+        assert world.monotonic() > before[0]
+        assert world.wall() > before[1]
+
+    asyncio.run(main())
+
+
+def test_blocking_work_runs_beside_the_loop() -> None:
+    async def main() -> None:
+        assert await SystemWorld().run_blocking(divmod, 7, 2) == (3, 1)
+
+    asyncio.run(main())
+
+
+def test_a_socket_pair_is_connected() -> None:
+    near, far = SystemWorld().socket_pair(socket.SOCK_STREAM)
+    with near, far:
+        near.sendall(b"x")
+        assert far.recv(1) == b"x"
+
+
+@pytest.mark.cluster
+def test_a_process_is_started_in_a_session_of_its_own() -> None:
+    child = SystemWorld().spawn_process(["/bin/sleep", "1000"], environment={})
+    assert os.getsid(child.pid) == child.pid != os.getsid(0)
+    child.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert child.poll() == -signal.SIGKILL
+
+
+@pytest.mark.cluster
+def test_a_unix_socket_is_for_its_user_alone_and_is_removed_when_closed(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "socket"
+        listener = await SystemWorld().listen(asyncio.Protocol, RpcAddress(str(path), 0))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with pytest.raises(OSError, match="in use"):
+            await SystemWorld().listen(asyncio.Protocol, RpcAddress(str(path), 0))
+        listener.close()
+        assert not path.exists()
+
+    asyncio.run(main())
+
+
+@pytest.mark.cluster
+def test_the_unix_socket_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    class Leaver(asyncio.Protocol):
+        lost: asyncio.Event
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.close()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.lost.set()
+
+    async def main() -> None:
+        ends = [Leaver(), Leaver()]
+        for end in ends:
+            end.lost = asyncio.Event()
+        listener = await SystemWorld().listen(lambda: ends[0], RpcAddress(str(path), 0))
+        await SystemWorld().connect(lambda: ends[1], RpcAddress(str(path), 0))
+        await asyncio.gather(*(end.lost.wait() for end in ends))
+        listener.close()
+
+    asyncio.run(main())
