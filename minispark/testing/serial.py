@@ -7,9 +7,10 @@ partition, map outputs, results), so that nothing works here that would fail the
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from minispark.conf import SparkConf
+from minispark.errors import PicklingError
 from minispark.executor.task_context import TaskContextImpl
 from minispark.ids import BinaryId, ExecutorId, JobId, RddId, ShuffleId, StageId, TaskId
 from minispark.messages.task import BlockManagerId, MapStatus, TaskDescription
@@ -114,6 +115,9 @@ class SerialJobRunner:
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run a coroutine on the running loop."""
         return asyncio.get_running_loop().create_task(coroutine, name=name)
+
+    def __reduce__(self) -> NoReturn:
+        raise PicklingError("a job runner is used inside a function that runs in tasks; it exists in the driver only")
 
     async def run_job(
         self, rdd: Any, function: Callable[..., Any], partitions: Sequence[int] | None = None

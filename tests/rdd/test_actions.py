@@ -66,7 +66,7 @@ def test_actions_on_every_engine(engine: Engine) -> None:
 
 def test_an_rdd_without_partitions_or_records_is_empty(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
-        found = []
+        found: list[Any] = []
         for rdd in (empty(sc), parallelize(sc, [], 3)):
             found.append((await rdd.collect(), await rdd.count(), await rdd.take(3), await rdd.is_empty()))
             found.append(

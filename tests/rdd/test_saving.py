@@ -1,0 +1,75 @@
+"""Text files that come into being whole, or not at all."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minispark.errors import ConfigurationError, OutputExists
+from minispark.rdd.ports import JobRunner
+from minispark.rdd.saving import lines
+from minispark.rdd.sources import empty, parallelize, range_rdd, text_file
+from tests.rdd.conftest import Engine
+
+
+def contents(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in directory.iterdir()}
+
+
+def test_a_file_per_partition_and_success_at_last(engine: Engine, tmp_path: Path) -> None:
+    async def job(sc: JobRunner) -> Any:
+        await range_rdd(sc, 5, num_slices=2).save_as_text_file(tmp_path / "new" / "out")
+        return await text_file(sc, tmp_path / "new" / "out").collect()
+
+    assert engine(job) == ["0", "1", "2", "3", "4"]
+    assert contents(tmp_path / "new/out") == {"part-00000": "0\n1\n", "part-00001": "2\n3\n4\n", "_SUCCESS": ""}
+
+
+def test_nothing_is_saved_as_empty_files(engine: Engine, tmp_path: Path) -> None:
+    async def job(sc: JobRunner) -> None:
+        await empty(sc).save_as_text_file(tmp_path / "none")
+        await parallelize(sc, [], 1).save_as_text_file(str(tmp_path / "empty"))
+
+    engine(job)
+
+    assert contents(tmp_path / "none") == {"_SUCCESS": ""}
+    assert contents(tmp_path / "empty") == {"_SUCCESS": "", "part-00000": ""}
+
+
+def test_gzip(engine: Engine, tmp_path: Path) -> None:
+    async def job(sc: JobRunner) -> Any:
+        await parallelize(sc, ["é"], 1).save_as_text_file(tmp_path / "out", compression="gzip")
+        return await text_file(sc, tmp_path / "out").collect()
+
+    assert engine(job) == ["é"]
+    assert gzip.decompress((tmp_path / "out/part-00000.gz").read_bytes()) == "é\n".encode()
+
+
+def test_a_failed_job_leaves_nothing_behind_and_can_be_repeated(engine: Engine, tmp_path: Path) -> None:
+    async def job(sc: JobRunner) -> None:
+        numbers = range_rdd(sc, 4, num_slices=2)
+        with pytest.raises(ZeroDivisionError):
+            await numbers.map(lambda n: 1 // (3 - n)).save_as_text_file(tmp_path / "out")
+        assert list(tmp_path.iterdir()) == []
+        await numbers.save_as_text_file(tmp_path / "out")
+
+    engine(job)
+
+    assert len(contents(tmp_path / "out")) == 3
+
+
+def test_what_exists_is_refused_before_any_task_runs(serial: Engine, tmp_path: Path) -> None:
+    async def job(sc: Any) -> Any:
+        with pytest.raises(OutputExists, match="exists already"):
+            await range_rdd(sc, 4).save_as_text_file(tmp_path)
+        with pytest.raises(ConfigurationError, match="compression = 'zip': 'gzip' or None is needed"):
+            await range_rdd(sc, 4).save_as_text_file(tmp_path / "x", compression="zip")  # type: ignore[arg-type]
+        return sc.jobs
+
+    assert serial(job) == []
+
+
+def test_a_line_is_a_records_text_and_bytes_are_themselves() -> None:
+    assert lines(["é", 1, None, ("a", 2)]) == "é\n1\nNone\n('a', 2)\n".encode()
+    assert lines(["é", b"\xff", 2]) == b"\xc3\xa9\n\xff\n2\n"

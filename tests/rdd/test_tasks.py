@@ -1,0 +1,38 @@
+"""The two kinds of work, as a runner does them."""
+
+import operator
+from typing import Any
+
+from minispark.rdd.actions import list_records
+from minispark.rdd.dependency import ShuffleDependency
+from minispark.rdd.node import Partition
+from minispark.rdd.sources import parallelize, range_rdd
+from minispark.rdd.tasks import ResultTask, ShuffleMapTask
+from minispark.testing.serial import MemoryShuffles, SerialJobRunner
+
+
+class Context:
+    """What these tasks need of a TaskContext."""
+
+    def __init__(self) -> None:
+        self.shuffle = MemoryShuffles()
+
+
+def test_a_result_task_applies_its_function_to_one_partition() -> None:
+    context: Any = Context()
+    task = ResultTask(range_rdd(SerialJobRunner(), 10, num_slices=2).node, list_records)
+
+    assert task.run(Partition(1), context) == [5, 6, 7, 8, 9]
+
+
+def test_a_map_task_writes_one_output_for_the_reducers() -> None:
+    context: Any = Context()
+    counts = parallelize(SerialJobRunner(), [(0, 1), (1, 1), (0, 1)], 1).reduce_by_key(operator.add, 2)
+    dependency = counts.node.dependencies[0]
+    assert isinstance(dependency, ShuffleDependency)
+    task = ShuffleMapTask(dependency.node, dependency)
+
+    status = task.run(dependency.node.partitions()[0], context)
+
+    assert status.map_index == 0
+    assert [list(context.shuffle.read(dependency, index)) for index in range(2)] == [[(0, 2)], [(1, 1)]]
