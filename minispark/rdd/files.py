@@ -146,7 +146,7 @@ class OutputDirectory(NamedTuple):
         own = os.path.join(self.temporary, attempt)
         os.mkdir(own)  # not its parents: if the job was given up meanwhile, nothing is to come back
         written = os.path.join(own, name)
-        file: Any = gzip.open(written, "wb") if is_compressed(name) else open(written, "wb")  # noqa: SIM115
+        file: Any = gzip.open(written, "wb") if is_compressed(name) else open(written, "wb")  # noqa: SIM115 - closed below
         with file:
             yield file
         os.replace(written, os.path.join(self.path, name))
