@@ -17,7 +17,7 @@ from minispark.rdd.node import Node, Origin, Partition
 from minispark.rdd.partitioner import check_num_partitions
 from minispark.rdd.ports import JobRunner, TaskContext
 from minispark.rdd.rdd import RDD
-from minispark.storage.batches import dump_batches, load_batches
+from minispark.storage.batches import dump_batches, load_batch
 
 __all__ = ["ParallelizeNode", "RangeNode", "TextFileNode", "empty", "parallelize", "range_rdd", "text_file"]
 
@@ -143,7 +143,9 @@ class ParallelizeNode(Node[T]):
 
     def compute(self, partition: Partition, context: TaskContext) -> Iterator[T]:
         """Yield the records of a slice."""
-        return load_batches(partition.batches) if isinstance(partition, SlicePartition) else iter(())
+        if not isinstance(partition, SlicePartition):
+            return iter(())
+        return counted(map(load_batch, partition.batches), context)
 
 
 class RangeNode(Node[int]):
@@ -161,7 +163,9 @@ class RangeNode(Node[int]):
     def compute(self, partition: Partition, context: TaskContext) -> Iterator[int]:
         """Yield the numbers of a slice."""
         total, index = len(self.numbers), partition.index
-        return iter(self.numbers[index * total // self.slices : (index + 1) * total // self.slices])
+        mine = self.numbers[index * total // self.slices : (index + 1) * total // self.slices]
+        context.metrics.records_read += len(mine)
+        return iter(mine)
 
 
 class FileSplit(Partition):
@@ -223,7 +227,19 @@ class TextFileNode(Node[str]):
             blocks = whole_file(partition.path, self.encoding, self.errors)
         else:
             blocks = (block.decode(self.encoding, self.errors) for block in line_blocks(partition))
-        return chain.from_iterable(map(split_lines, blocks))
+        return counted(map(split_lines, blocks), context)
+
+
+def counted(batches: Iterator[list[T]], context: TaskContext) -> Iterator[T]:
+    """Yield the records of batches, and count them in the task's metrics as the batches come."""
+
+    def count() -> Iterator[list[T]]:
+        metrics = context.metrics
+        for batch in batches:
+            metrics.records_read += len(batch)
+            yield batch
+
+    return chain.from_iterable(count())
 
 
 def split_lines(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from minispark.rdd.actions import list_records
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.node import Partition
+from minispark.rdd.ports import MutableTaskMetrics
 from minispark.rdd.sources import parallelize, range_rdd
 from minispark.rdd.tasks import ResultTask, ShuffleMapTask
 from minispark.testing.serial import MemoryShuffles, SerialJobRunner
@@ -16,6 +17,7 @@ class Context:
 
     def __init__(self) -> None:
         self.shuffle = MemoryShuffles()
+        self.metrics = MutableTaskMetrics()
 
 
 def test_a_result_task_applies_its_function_to_one_partition() -> None:
@@ -23,6 +25,7 @@ def test_a_result_task_applies_its_function_to_one_partition() -> None:
     task = ResultTask(range_rdd(SerialJobRunner(), 10, num_slices=2).node, list_records)
 
     assert task.run(Partition(1), context) == [5, 6, 7, 8, 9]
+    assert context.metrics.records_read == 5
 
 
 def test_a_map_task_writes_one_output_for_the_reducers() -> None:
@@ -35,4 +38,5 @@ def test_a_map_task_writes_one_output_for_the_reducers() -> None:
     status = task.run(dependency.node.partitions()[0], context)
 
     assert status.map_index == 0
+    assert context.metrics.records_read == 3
     assert [list(context.shuffle.read(dependency, index)) for index in range(2)] == [[(0, 2)], [(1, 1)]]
