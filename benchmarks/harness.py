@@ -113,6 +113,7 @@ async def compare(
     }
     if tuned:
         found["ratio_tuned"] = median(ratios["tuned"])
+        found["cpu_ratio_tuned"] = median(paired(series[0].cpu_s, series[2].cpu_s) or [0.0])
         found["ratio_tuned_spread"] = [min(ratios["tuned"]), max(ratios["tuned"])]
     return Result(
         benchmark, median(series[0].values), unit, better, median(series[1].values), median(ratios["by_hand"]),
