@@ -179,22 +179,26 @@ class TaskScheduler(RpcEndpoint):
         launches: list[TaskDescription] = []
         now = self.clock.wall()
         for task_set in self.pool.sorted():
-            if not task_set.has_pending():
-                continue
-            launched = True
-            while launched:
-                launched = False
-                for offer in offers:
-                    if offer.cores >= task_set.task_cpus:
-                        index = task_set.next_index(offer.executor_id, offer.host, now)
-                        if index is None:
-                            launched = False
-                            break
-                        launches.append(self.launch(task_set, index, offer, now))
-                        launched = True
-            if all(offer.cores < self.task_cpus for offer in offers):
+            while self.offer_round(task_set, offers, launches, now):
+                pass
+            offers = [offer for offer in offers if offer.cores]
+            if not offers:
                 break
         return launches
+
+    def offer_round(
+        self, task_set: TaskSet, offers: list[WorkerOffer], launches: list[TaskDescription], now: float
+    ) -> bool:
+        """Let each offer take one task of a set; tell whether another round may launch more."""
+        launched = False
+        for offer in offers:
+            if offer.cores >= task_set.task_cpus:
+                index = task_set.next_index(offer.executor_id, offer.host, now)
+                if index is None:
+                    return False
+                launches.append(self.launch(task_set, index, offer, now))
+                launched = True
+        return launched
 
     def launch(self, task_set: TaskSet, index: int, offer: WorkerOffer, now: float) -> TaskDescription:
         """Make the description of a new attempt."""

@@ -2,10 +2,13 @@
 
 from array import array
 from dataclasses import dataclass, field
+from operator import add, attrgetter
 
 from minispark.ids import BinaryId, JobId, RddId, ShuffleId, StageId
 from minispark.messages.listener import StageInfo
 from minispark.messages.task import TaskMetrics
+
+VALUES_OF = attrgetter(*TaskMetrics.__dataclass_fields__)
 
 __all__ = ["MapStage", "ResultStage", "Stage", "StageAttempt"]
 
@@ -23,8 +26,7 @@ class StageAttempt:
 
     def add(self, metrics: TaskMetrics) -> None:
         """Count a successful task's metrics in."""
-        for index, name in enumerate(TaskMetrics.__dataclass_fields__):
-            self.totals[index] += getattr(metrics, name)
+        self.totals = list(map(add, self.totals, VALUES_OF(metrics)))
 
 
 @dataclass(slots=True, eq=False)
