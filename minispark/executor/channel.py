@@ -88,7 +88,7 @@ class RunnerChannel:
         return messages.popleft()
 
     def wait(self, timeout_ms: int | None = None) -> None:
-        """Return when more of a message can be received, or after the timeout; loses nothing if it is interrupted."""
+        """Return when more can be received or after the timeout; it may be interrupted and loses nothing."""
         self.poller.poll(timeout_ms)
 
     def close(self) -> None:

@@ -39,6 +39,7 @@ class KillBracket:
         self.incarnation = incarnation
         self.task_id = NO_ATTEMPT
         self.armed = False
+        self.handling = False
         self.kill: KillAttempt | None = None
 
     def begin(self, task_id: TaskId) -> None:
@@ -93,13 +94,19 @@ class KillBracket:
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Take what the control socket holds, answer it, and raise if it is time; the handler of `KILL_SIGNAL`."""
+        if self.handling:  # the outer call takes the packet, or the executor signals again
+            return
+        self.handling = True
         due = None
-        while (packet := self.next_packet()) is not None:
-            kill = decode(packet)
-            if isinstance(kill, KillAttempt) and kill.incarnation == self.incarnation:
-                due = self.kill = kill
-                self.answer(kill)
-        self.raise_if_due(due)
+        try:
+            while (packet := self.next_packet()) is not None:
+                kill = decode(packet)
+                if isinstance(kill, KillAttempt) and kill.incarnation == self.incarnation:
+                    due = self.kill = kill
+                    self.answer(kill)
+        finally:
+            self.handling = False
+        self.raise_if_due(due)  # last, so that no answer is lost
 
     def next_packet(self) -> bytes | None:
         """Return the next packet, None if there is none now."""

@@ -44,6 +44,7 @@ __all__ = ["DEFAULT_FACTORY", "ProcessPool"]
 logger = logging.getLogger(__name__)
 
 STARTED_AFTER_S: Final = 0.01
+FIRST_INSISTENCE_S: Final = 0.005
 RETRY_S: Final = 1.0
 LAST_WORDS_S: Final = 0.2
 ZYGOTE_END_S: Final = 5.0
@@ -228,13 +229,14 @@ class ProcessPool:
         if self.stopping or self.fail_start(reason):
             return
         logger.warning("%s; its runners are replaced", reason)
+        retry_s = 0.0 if self.zygote_is_ready else RETRY_S
+        self.zygote_is_ready = False
         for place in self.places:
             if place.link is not None and place.link.pid is not None:
                 with contextlib.suppress(OSError):  # the runners died with their parent; what they started did not
                     os.killpg(place.link.pid, signal.SIGKILL)
             self.bury(place, RunnerLost(None, signal.SIGKILL, f"{reason}, and its runners with it"))
-        self.world.call_later(0.0 if self.zygote_is_ready else RETRY_S, self.restart_zygote)
-        self.zygote_is_ready = False
+        self.world.call_later(retry_s, self.restart_zygote)
 
     def restart_zygote(self) -> None:
         """Start the next zygote, or try again later."""
@@ -373,6 +375,20 @@ class ProcessPool:
         if place.link is not None:
             place.link.send_kill(task_id, interrupt, reason)
             self.signal(place.link.incarnation, KILL_SIGNAL)
+            if place.slot.unanswered == 1:
+                again = FIRST_INSISTENCE_S
+                place.timers.append(
+                    self.world.call_later(again, self.insist, place, place.link.incarnation, task_id, 2 * again)
+                )
+
+    def insist(self, place: Place, incarnation: int, task_id: TaskId, delay_s: float) -> None:
+        """Signal again until the kill is answered, ever more rarely.
+
+        A signal that comes between Python's last look for signals and a system call that waits goes unnoticed there.
+        """
+        if place.slot.is_unanswered(incarnation, task_id):
+            self.signal(incarnation, KILL_SIGNAL)
+            place.timers.append(self.world.call_later(delay_s, self.insist, place, incarnation, task_id, 2 * delay_s))
 
     def repeat_kill(self, place: Place, incarnation: int, task_id: TaskId) -> None:
         """Kill again at half of the grace: the first may have struck in a finaliser, where Python swallows it."""

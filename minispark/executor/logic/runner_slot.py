@@ -156,6 +156,10 @@ class RunnerSlot:
             self.unanswered += 1
         return self.kill
 
+    def is_unanswered(self, incarnation: int, task_id: TaskId) -> bool:
+        """Tell whether that runner still owes an answer to a kill of that attempt."""
+        return incarnation == self.incarnation and task_id == self.task_id and self.unanswered > 0
+
     def answered(self, incarnation: int, task_id: TaskId) -> Report | None:
         """The runner says that it took note of a kill."""
         if incarnation != self.incarnation or task_id != self.task_id or not self.unanswered:
