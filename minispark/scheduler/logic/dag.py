@@ -240,7 +240,8 @@ class DagState:
                 self.effects.append(ResubmitLater(RESUBMIT_DELAY_S))
             self.failed[stage.stage_id] = stage
             self.failed[map_stage.stage_id] = map_stage
-        if failure.location is not None and not failure.only_this_output:
+        # One damaged file says nothing of the others; a second attempt that fails says that it was not the only one.
+        if failure.location is not None and not (failure.only_this_output and len(stage.failed_attempts) == 1):
             self.executor_failed(failure.location.executor_id, ended.epoch, files_lost=True)
 
     def resubmit_failed_stages(self) -> None:
