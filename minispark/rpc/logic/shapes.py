@@ -175,14 +175,20 @@ def plan_literal(values: tuple[Any, ...]) -> Plan:
     return Plan(expected, wires, None, read)
 
 
-def read_items(values: Any, item: Plan, attachments: Sequence[Any], bind: BindRef | None) -> list[Any]:
-    """Read the items of a list, naming the one that is malformed."""
+def read_items(
+    values: Any,
+    item: Plan,
+    attachments: Sequence[Any],
+    bind: BindRef | None,
+    names: Sequence[Any] | None = None,
+) -> list[Any]:
+    """Read the items of a list; one that is malformed is named by its index, or by its name."""
     if values.__class__ is not list:
         raise Malformed("a list", values)
     if item.read is None:
         if not item.wires.issuperset(map(type, values)):
             index = next(index for index, value in enumerate(values) if type(value) not in item.wires)
-            raise Malformed(item.expected, values[index]).within(f"[{index}]")
+            raise Malformed(item.expected, values[index]).within(f"[{names[index]!r}]" if names else f"[{index}]")
         return values
     read = item.read
     result: list[Any] = []
@@ -190,7 +196,8 @@ def read_items(values: Any, item: Plan, attachments: Sequence[Any], bind: BindRe
         for value in values:
             result.append(read(value, attachments, bind))
     except Malformed as problem:
-        raise problem.within(f"[{len(result)}]") from None
+        index = len(result)
+        raise problem.within(f"[{names[index]!r}]" if names else f"[{index}]") from None
     return result
 
 
@@ -219,7 +226,10 @@ def plan_record(items: list[Plan], expected: str) -> Plan:
     def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
         if value.__class__ is not list or len(value) != len(items):
             raise Malformed(expected, value)
-        return tuple(read_items([each], item, attachments, bind)[0] for item, each in zip(items, value, strict=True))
+        return tuple(
+            read_items([each], item, attachments, bind, [index])[0]
+            for index, (item, each) in enumerate(zip(items, value, strict=True))
+        )
 
     return Plan(expected, frozenset({list}), write, read)
 
@@ -239,8 +249,9 @@ def plan_dict(key: Plan, item: Plan, expected: str) -> Plan:
     def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
         if value.__class__ is not dict:
             raise Malformed(expected, value)
-        keys = read_items(list(value), key, attachments, bind)
-        return dict(zip(keys, read_items(list(value.values()), item, attachments, bind), strict=True))
+        names = list(value)
+        keys = read_items(names, key, attachments, bind, names)
+        return dict(zip(keys, read_items(list(value.values()), item, attachments, bind, names), strict=True))
 
     return Plan(expected, frozenset({dict}), write if key_write or item_write else None, read)
 
