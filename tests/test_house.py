@@ -32,7 +32,9 @@ NO_TEST_OF_THEIR_OWN = {
     "testing/builders.py": "fills in what tests leave out; wrong values fail those tests",
 }
 # Folders of tests that mirror something else, or that test several rooms together.
-OTHER_TESTS = ("sim", "cluster", "docs", "examples", "benchmarks", "tools", "test_house.py")
+OTHER_TESTS = (
+    "sim", "cluster", "docs", "examples", "benchmarks", "tools", "test_house.py", "test_recovery.py",
+)  # fmt: skip
 PROJECT_FILES = ("*.py", "*.md", "*.toml", "*.yml", "*.yaml", "*.sh", "Makefile", ".ci/*", ".gitignore")
 
 
