@@ -1,0 +1,23 @@
+from minispark.ids import BinaryId, JobId, RddId, StageId
+from minispark.messages.task import TaskMetrics
+from minispark.scheduler.logic.stage import MapStage, ResultStage, StageAttempt
+
+
+def test_a_stage_describes_its_latest_attempt() -> None:
+    stage = MapStage(StageId(3), RddId(1), "map at app.py:7", "app.py:7", 4, BinaryId(0), [], (), JobId(0))
+    assert (stage.info().num_tasks, stage.info().attempt, stage.info().is_map_stage) == (4, 0, True)
+    stage.attempt = StageAttempt(2, 1, 5.0)
+    stage.attempt.add(TaskMetrics(run_time_ns=3, spilled_bytes=1))
+    stage.attempt.add(TaskMetrics(run_time_ns=4))
+    info = stage.info()
+    assert (info.attempt, info.num_tasks, info.submitted_s) == (2, 1, 5.0)
+    assert (info.metrics.run_time_ns, info.metrics.spilled_bytes) == (7, 1)
+
+
+def test_a_result_stage_knows_what_is_missing() -> None:
+    stage = ResultStage(StageId(0), RddId(0), "count", "app.py:1", 3, BinaryId(0), [], (), JobId(0))
+    stage.partitions.extend([2, 0])
+    stage.position_of = {2: 0, 0: 1}
+    stage.finished = bytearray(2)
+    stage.finished[stage.position(2)] = 1
+    assert stage.missing() == [0]

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from minispark.conf import SparkConf
+from minispark.context import SparkContext
+from minispark.driver import Driver
+from minispark.errors import ConfigurationError, MiniSparkError
+from minispark.executor.inline_pool import InlinePool
+from minispark.executor.process_pool import ProcessPool
+from minispark.executor.thread_pool import ThreadPool
+from minispark.ids import ExecutorId
+from minispark.messages.task import BlockManagerId
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
+from tests.contexts import inline_conf, run_inline
+
+HERE = BlockManagerId(ExecutorId("driver"), "localhost", 0, "nowhere")
+
+
+@pytest.mark.parametrize(("name", "pool"), [("process", ProcessPool), ("thread", ThreadPool), ("inline", InlinePool)])
+def test_the_setting_chooses_the_pool(name: str, pool: type) -> None:
+    driver = Driver(SparkConf({"minispark.executor.pool": name, "minispark.master": "local[3]"}), SystemLikeWorld())
+    made = driver.make_pool(HERE)
+    assert isinstance(made, pool)
+    assert made.slots == 3
+
+
+class SystemLikeWorld(VirtualWorld):
+    """A virtual world that can be asked for the time outside of a loop."""
+
+    def wall(self) -> float:
+        return 0.0
+
+
+def test_an_unknown_pool_is_refused_when_it_is_set() -> None:
+    with pytest.raises(ConfigurationError, match="one of process, thread, inline"):
+        SparkConf().set("minispark.executor.pool", "fibers")
+
+
+def test_a_folder_for_sessions_that_does_not_exist_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        conf = inline_conf(local_dir=tmp_path / "missing")
+        with pytest.raises(MiniSparkError, match=r"missing.*minispark\.local\.dir"):
+            await SparkContext("local[1]", conf=conf, world=VirtualWorld()).start()
+
+    run_virtual(scenario())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_removes_the_session_directory(tmp_path: Path) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await sc.parallelize("ab").map(lambda letter: (letter, 1)).group_by_key().count()
+        assert len(list(tmp_path.iterdir())) == 1
+
+    run_inline(scenario, local_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ten_jobs_leave_the_tables_as_one_does() -> None:
+    async def scenario(sc: SparkContext) -> tuple[int, int]:
+        sizes = []
+        for _ in range(10):
+            await sc.parallelize(range(8), 4).map(lambda n: (n % 3, n)).reduce_by_key(max).collect()
+            await settle()
+            sizes.append((len(sc.driver.binaries), len(sc.driver.work.partitions)))
+        assert len(set(sizes)) == 1
+        return sizes[0]
+
+    assert run_inline(scenario) == (0, 0)
