@@ -1,0 +1,71 @@
+"""Tests of the parts of a zygote at work; the whole is tested with real runners in `tests/cluster`."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from minispark.errors import ConfigurationError
+from minispark.executor.nursery import explain, open_fds, own_children, preload, remove, reseed
+
+
+def test_modules_are_preloaded_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "quiet_preload.py").write_text("loaded = True")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    preload(("quiet_preload",))
+
+    assert sys.modules.pop("quiet_preload").loaded
+
+
+def test_a_module_that_starts_a_thread_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minispark.executor.nursery.thread_count", lambda: 2)
+
+    with pytest.raises(ConfigurationError, match=r"executor\.preload: importing json starts a thread"):
+        preload(("json",))
+
+
+def test_only_a_session_directory_is_removed(tmp_path: Path) -> None:
+    session, other = tmp_path / "session", tmp_path / "other"
+    for directory in (session, other):
+        directory.mkdir()
+    (session / "lock").touch()
+
+    for name in (str(session), str(other), ""):
+        remove(name)
+
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_descriptors_that_are_open_are_listed() -> None:
+    read, write = os.pipe()
+    assert {read, write} < open_fds()
+
+    os.close(read)
+    os.close(write)
+    assert not {read, write} & open_fds()
+
+
+def test_a_reseeded_process_draws_other_numbers() -> None:
+    state = random.getstate()
+    reseed()
+
+    assert random.getstate() != state
+
+
+@pytest.mark.cluster
+def test_children_are_known_by_their_ids() -> None:
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+
+    assert pid in own_children()
+
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    assert pid not in own_children()
+
+
+def test_settings_explain_themselves() -> None:
+    assert explain(ConfigurationError("this is wrong")) == "this is wrong"
+    assert explain(OSError("disk")) == "OSError: disk"
