@@ -17,7 +17,9 @@ from minispark.rpc.logic import codec
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.frames import Frame, FrameReader, encode_frame
 from minispark.rpc.logic.handshake import HANDSHAKE_MAX_SIZE, Agreement, Answerer, Dialler, Hello, Refused, Role
-from minispark.rpc.logic.outbox import check_room
+from minispark.rpc.logic.outbox import check_room, check_size
+from minispark.rpc.logic.seal import BlakeSeal
+from minispark.rpc.logic.shapes import MAX_ATTACHMENTS
 from minispark.rpc.message import Attachment
 
 __all__ = ["Connection", "ConnectionOwner"]
@@ -25,6 +27,7 @@ __all__ = ["Connection", "ConnectionOwner"]
 log = logging.getLogger(__name__)
 
 WRITE_ALONE = 64 * 1024  # a buffer above this is written without being joined to others
+FRAME_OVERHEAD = 6 + 4 * MAX_ATTACHMENTS + BlakeSeal.size  # of the largest frame over its message
 numbers = itertools.count(1)
 
 
@@ -145,7 +148,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.dialled is None:
             self.role = agreement.peer.role
         self.reader.seal = agreement.receiving
-        self.reader.max_size = self.owner.max_size + HANDSHAKE_MAX_SIZE  # room for tables and seals
+        self.reader.max_size = self.owner.max_size + FRAME_OVERHEAD
         self.owner.opened(self)
         if not self.ready.done():
             self.ready.set_result(None)
@@ -156,15 +159,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand on the frames that are complete."""
+        already, self.flush_scheduled = self.flush_scheduled, True  # what is written meanwhile goes out below
         try:
             for frame in self.reader.advance(nbytes):
                 self.on_frame(frame)
+            self.after_read()
         except ProtocolError as error:
             self.break_off(error)
-            return
-        self.after_read()
-        if self.pending:
+        finally:
             self.flush()
+            self.flush_scheduled = already
 
     def eof_received(self) -> bool:
         """Close when the peer does."""
@@ -183,25 +187,18 @@ class Connection(asyncio.BufferedProtocol):
         seal = self.agreement.sending if self.agreement else None
         if attachments or seal is not None:
             size = len(body) + sum(map(len, attachments))
-            self.check_size(size)
+            check_size(size, self.owner.max_size)
             self.pending += encode_frame(body, attachments, seal)
         else:
             size = len(body)
-            self.check_size(size)
+            check_size(size, self.owner.max_size)
             self.pending += encode_frame(body)
         if self.backlog + self.pending_size > self.owner.outbox_limit and not self.has_room():
             return
         self.pending_size += size
         if not self.flush_scheduled:
             self.flush_scheduled = True
-            self.owner.loop.call_soon(self.flush)
-
-    def check_size(self, size: int) -> None:
-        """Refuse a message that the peer would not take."""
-        if size > self.owner.max_size:
-            raise ProtocolError(
-                f"a message of {size} bytes is over minispark.rpc.message.maxSize = {self.owner.max_size}"
-            )
+            self.owner.loop.call_soon(self.flush_turn)
 
     def has_room(self) -> bool:
         """Tell whether the peer has read enough to be sent more; if not, it is given up."""
@@ -213,9 +210,14 @@ class Connection(asyncio.BufferedProtocol):
             return False
         return True
 
+    def flush_turn(self) -> None:
+        """Write what was queued in this turn of the loop."""
+        self.flush_scheduled = False
+        if self.pending:
+            self.flush()
+
     def flush(self) -> None:
         """Write what was queued."""
-        self.flush_scheduled = False
         pending, self.pending, self.pending_size = self.pending, [], 0
         if not pending or self.transport.is_closing():
             return
@@ -298,8 +300,11 @@ def is_private(transport: asyncio.BaseTransport) -> bool:
     """Tell whether nobody on a network can read or change what is sent: TLS, loopback or a Unix socket."""
     if transport.get_extra_info("ssl_object") is not None:
         return True
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family == socket.AF_UNIX:
+        return True
     ends = [transport.get_extra_info("peername"), transport.get_extra_info("sockname")]
-    return all(is_loopback(end[0]) for end in ends if isinstance(end, tuple))
+    return all(isinstance(end, tuple) and is_loopback(end[0]) for end in ends)
 
 
 def is_loopback(host: str) -> bool:

@@ -92,20 +92,17 @@ class Network:
         raise RpcError(f"cannot listen on {tried}")
 
     def accept(self) -> Connection:
-        """Return the protocol of a connection that a peer makes; it has a time to prove the secret."""
-        connection = Connection(self, None, "control")
-        self.handshakes += 1
-        if self.stopped or self.handshakes > MAX_HANDSHAKES:
-            connection.error = RpcError("too many connections wait for their handshake")
-        self.connections[connection] = None
-        return connection
+        """Return the protocol of a connection that a peer makes."""
+        return Connection(self, None, "control")
 
     def hello(self, connection: Connection, *, sealed: bool) -> Hello:
-        """Return this side's hello for a connection."""
-        if connection.error is not None:
-            connection.transport.abort()
+        """Return this side's hello for a connection; a peer that connected has a time to prove the secret."""
         if connection.dialled is None:
+            self.connections[connection] = None
+            self.handshakes += 1
             self.env.world.call_later(self.connect_timeout_s, self.expire, connection)
+            if self.stopped or self.handshakes > MAX_HANDSHAKES:
+                connection.break_off(RpcError(f"{self.handshakes} connections wait for their handshake already"))
         nonce = self.env.world.secret_bytes(32)
         return self.identity.hello(connection.role, connection.realm, self.env.address, sealed=sealed, nonce=nonce)
 
@@ -228,7 +225,7 @@ class Network:
                 f"cannot connect to {address} within {self.connect_timeout_s:g} s; "
                 "this timeout is controlled by minispark.rpc.connectTimeout"
             ) from None
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:  # a host or port that is none is a ValueError
             raise RpcError(f"cannot connect to {address}: {error}") from None
         finally:
             if connection.agreement is None:

@@ -285,6 +285,54 @@ def test_one_message_over_the_bound_of_the_outbox_still_goes_out() -> None:
     with_peers(scenario, rpc__outbox__maxSize="1m")
 
 
+def test_a_message_that_is_too_large_is_refused_before_the_connection_is_up_too() -> None:
+    async def scenario(peers: Peers) -> None:
+        peers.ref.send(Note("first"))
+        with pytest.raises(ProtocolError, match=r"over minispark\.rpc\.message\.maxSize = 65536"):
+            peers.ref.send(Parcel(b"x" * 70_000))
+        assert await peers.ref.ask(Question("after it")) == Note("AFTER IT")
+
+    with_peers(scenario, rpc__message__maxSize="64k")
+
+
+def test_the_largest_message_with_the_most_attachments_fits_a_frame() -> None:
+    async def scenario(peers: Peers) -> None:
+        parts = (b"x" * 4097,) * 4096
+        assert await peers.ref.ask(Parcel(b"", parts)) == Note("0")
+
+    size = 4096 * 4097 + 20_000
+    with_peers(scenario, host="10.0.0.1", rpc__message__maxSize=str(size))
+
+
+def test_more_than_so_many_connections_without_a_handshake_are_turned_away(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minispark.rpc.network.MAX_HANDSHAKES", 3)
+
+    async def scenario(peers: Peers) -> None:
+        for _ in range(5):
+            peers.network.connect(asyncio.BufferedProtocol, peers.address, "127.0.0.1")
+        await settle()
+        assert len(peers.server.network.connections) == peers.server.network.handshakes == 3
+        await asyncio.sleep(11)
+        assert await peers.ref.ask(Question("room again")) == Note("ROOM AGAIN")
+
+    with_peers(scenario)
+    assert "4 connections wait for their handshake already" in caplog.text
+
+
+def test_a_host_that_is_no_host_is_a_clear_error() -> None:
+    async def scenario(peers: Peers) -> None:
+        def fail(*_: object) -> None:
+            raise UnicodeError("label empty or too long")
+
+        peers.network.connect = fail  # type: ignore[method-assign, assignment]
+        with pytest.raises(RpcError, match=r"cannot connect to minispark://\.bad\.:7: label empty"):
+            await peers.client.bind("probe", RpcAddress(".bad.", 7)).ask(Question("?"))
+
+    with_peers(scenario)
+
+
 def test_messages_sent_while_connecting_arrive_in_order_after_it() -> None:
     async def scenario(peers: Peers) -> None:
         peers.network.delay_s = 0.1

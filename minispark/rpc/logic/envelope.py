@@ -74,15 +74,18 @@ def open_envelope(body: bytes | memoryview) -> Envelope:
         ProtocolError: it is not one.
     """
     wire = unpack(body)
-    if wire.__class__ is list:
-        classes = [each.__class__ for each in wire]
-        match wire:
-            case [0, endpoint, message] if classes[:2] == [int, str]:
-                return Envelope(ONE_WAY, endpoint, 0, message)
-            case [1, endpoint, message, ask_id] if classes[:2] == [int, str] and classes[3] is int:
-                return Envelope(ASK, endpoint, ask_id, message)
-            case [2, ask_id, message] if classes[:2] == [int, int]:
-                return Envelope(REPLY, "", ask_id, message)
-            case [3, ask_id, type_name, text] if classes == [int, int, str, str]:
-                return Envelope(FAILURE, "", ask_id, None, (type_name, text))
+    if wire.__class__ is list and len(wire) >= 3:
+        kind, second, third = wire[:3]
+        count = len(wire)
+        if kind.__class__ is not int:
+            pass
+        elif kind <= ASK and second.__class__ is str:
+            if kind == ONE_WAY and count == 3:
+                return Envelope(ONE_WAY, second, 0, third)
+            if kind == ASK and count == 4 and wire[3].__class__ is int:
+                return Envelope(ASK, second, wire[3], third)
+        elif kind == REPLY and count == 3 and second.__class__ is int:
+            return Envelope(REPLY, "", second, third)
+        elif kind == FAILURE and count == 4 and [each.__class__ for each in wire] == [int, int, str, str]:
+            return Envelope(FAILURE, "", second, None, (third, wire[3]))
     raise ProtocolError("a frame's body is not an envelope: kind, endpoint or id, message")

@@ -6,10 +6,10 @@ makes a new outbox. Source: Spark's `Outbox`.
 
 import enum
 
-from minispark.errors import OutboxOverflow, RpcError
+from minispark.errors import OutboxOverflow, ProtocolError, RpcError
 from minispark.rpc.logic.envelope import Packed
 
-__all__ = ["Outbox", "OutboxState", "check_room", "packed_size"]
+__all__ = ["Outbox", "OutboxState", "check_room", "check_size", "packed_size"]
 
 
 class OutboxState(enum.Enum):
@@ -76,6 +76,12 @@ class Outbox:
         """Assert the invariants."""
         assert not self.queue or self.state is OutboxState.CONNECTING
         assert self.size_bytes == sum(map(packed_size, self.queue))
+
+
+def check_size(size_bytes: int, max_bytes: int) -> None:
+    """Raise ProtocolError if a message is larger than the peer would take."""
+    if size_bytes > max_bytes:
+        raise ProtocolError(f"a message of {size_bytes} bytes is over minispark.rpc.message.maxSize = {max_bytes}")
 
 
 def check_room(peer: str, waiting_bytes: int, limit_bytes: int) -> None:
