@@ -1,6 +1,8 @@
 """The wire of every message: golden bytes, and any message there and back."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +53,10 @@ def test_any_message_comes_back_equal(data: st.DataObject) -> None:
 
     assert decode(body, attachments, bind_fake) == made
     assert all(len(attachment) > 4096 for attachment in attachments)
+
+
+@pytest.mark.cluster
+def test_a_runner_process_gets_codec_and_frames_without_asyncio() -> None:
+    code = "import sys, minispark.rpc.codec, minispark.rpc.logic.frames; sys.exit('asyncio' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
