@@ -37,7 +37,7 @@ class RunnerChannel:
     """Sends and receives messages, one thread at a time.
 
     Args:
-        link: the runner's end of the socket pair; blocking.
+        link: the runner's end of the socket pair; writing blocks.
         max_size: the largest frame either way, in bytes.
     """
 
@@ -66,19 +66,19 @@ class RunnerChannel:
         for buffer in encode_frame(body, attachments):
             self.link.sendall(buffer)
 
-    def receive(self, flags: int = 0) -> Any:
-        """Return the next message, waiting for it unless `flags` has MSG_DONTWAIT.
+    def receive(self) -> Any:
+        """Return the next message if it is all here.
 
         What was received of an unfinished message is kept, whatever this raises.
 
         Raises:
-            BlockingIOError: with MSG_DONTWAIT, it is not all here.
+            BlockingIOError: it is not all here; `wait`.
             EOFError: the executor is gone.
         """
         messages = self.messages
         reader = self.reader
         while not messages:
-            count = self.link.recv_into(reader.get_buffer(), 0, flags)
+            count = self.link.recv_into(reader.get_buffer(), 0, socket.MSG_DONTWAIT)
             if not count:
                 raise EOFError
             body = only_frame(reader, count)
@@ -88,8 +88,16 @@ class RunnerChannel:
         return messages.popleft()
 
     def wait(self, timeout_ms: int | None = None) -> None:
-        """Return when more can be received or after the timeout; it may be interrupted and loses nothing."""
-        self.poller.poll(timeout_ms)
+        """Return when there is more to receive, or on a watched descriptor, or after the timeout; loses nothing.
+
+        A blocking `recv` would be woken in vain whenever the executor reads: the kernel takes it for a writer.
+        """
+        if not self.messages:
+            self.poller.poll(timeout_ms)
+
+    def watch(self, fd: int) -> None:
+        """Have `wait` return also when this descriptor can be read."""
+        self.poller.register(fd, select.POLLIN)
 
     def close(self) -> None:
         """Leave the conversation."""

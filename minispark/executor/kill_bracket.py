@@ -29,8 +29,8 @@ class KillBracket:
     """The user-code bracket of a runner process.
 
     Args:
-        control: the runner's end of its control socket; non-blocking, one packet a message. Only the signal handler
-            uses it, both ways, so an answer never mixes with the frames of the conversation.
+        control: the runner's end of its control socket; non-blocking, one packet a message. The answers go back over
+            it, so that the handler never writes into the middle of a frame of the conversation.
         incarnation: the runner's number; words for other runners are dropped.
     """
 
@@ -93,20 +93,24 @@ class KillBracket:
             raise TaskKilled(kill.reason)
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Take what the control socket holds, answer it, and raise if it is time; the handler of `KILL_SIGNAL`."""
-        if self.handling:  # the outer call takes the packet, or the executor signals again
-            return
+        """Take the kills that are there and raise if it is time; the handler of `KILL_SIGNAL`."""
+        self.raise_if_due(self.take_kills())  # last, so that no answer is lost
+
+    def take_kills(self) -> KillAttempt | None:
+        """Take what the control socket holds, answer it, and return the last of it; only the main thread may."""
+        if self.handling:  # an interrupted call takes the packet, or the executor signals again
+            return None
         self.handling = True
-        due = None
+        last = None
         try:
             while (packet := self.next_packet()) is not None:
                 kill = decode(packet)
                 if isinstance(kill, KillAttempt) and kill.incarnation == self.incarnation:
-                    due = self.kill = kill
+                    last = self.kill = kill
                     self.answer(kill)
         finally:
             self.handling = False
-        self.raise_if_due(due)  # last, so that no answer is lost
+        return last
 
     def next_packet(self) -> bytes | None:
         """Return the next packet, None if there is none now."""

@@ -155,6 +155,7 @@ class Runner:
         self.channel = RunnerChannel(socket.socket(fileno=link), conf.rpc_message_max_size)
         self.control = socket.socket(fileno=control)
         self.control.setblocking(False)  # the signal handler empties it
+        self.channel.watch(control)
         self.bracket = KillBracket(self.control, incarnation)
         self.page = SharedPage(page)
         self.lock = threading.Lock()
@@ -178,9 +179,18 @@ class Runner:
         self.channel.send(RunnerReady(self.incarnation, os.getpid()))
         while True:
             with self.lock:
-                message = self.channel.receive()
+                message = self.next_message()
             if message.__class__ is RunTask and message.incarnation == self.incarnation:
                 self.run_task(message.task)
+
+    def next_message(self) -> Any:
+        """Wait for the next message; kills are answered meanwhile, whether or not their signal is noticed."""
+        while True:
+            self.channel.wait()
+            try:
+                return self.channel.receive()
+            except BlockingIOError:
+                self.bracket.take_kills()
 
     def run_task(self, task: TaskDescription) -> None:
         """Run one attempt and report it."""
@@ -213,6 +223,7 @@ class Runner:
             ask_id = self.send_ask(request)
             while (answer := self.take_answer(ask_id)) is None:
                 span.wait(self.channel.wait)
+                self.bracket.take_kills()
         return checked(answer)
 
     def ask_for_class(self, qualified_name: str) -> bytes:
@@ -247,7 +258,7 @@ class Runner:
         """Return the answer to that request if it is here; drop those to requests that were given up."""
         try:
             while True:
-                message = self.channel.receive(socket.MSG_DONTWAIT)
+                message = self.channel.receive()
                 if message.__class__ is RunnerAnswer and message.ask_id == ask_id:
                     return message.answer
         except BlockingIOError:

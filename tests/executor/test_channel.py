@@ -39,7 +39,7 @@ def test_a_message_that_is_not_all_here_is_kept(ends: tuple[RunnerChannel, Runne
     while message is None:
         second.wait(1000)
         try:
-            message = second.receive(socket.MSG_DONTWAIT)
+            message = second.receive()
         except BlockingIOError:
             continue
 
@@ -47,9 +47,20 @@ def test_a_message_that_is_not_all_here_is_kept(ends: tuple[RunnerChannel, Runne
     assert message.answer.data == data
 
 
-def test_nothing_to_receive_blocks_only_when_asked_to(ends: tuple[RunnerChannel, RunnerChannel]) -> None:
+def test_receiving_never_blocks(ends: tuple[RunnerChannel, RunnerChannel]) -> None:
     with pytest.raises(BlockingIOError):
-        ends[1].receive(socket.MSG_DONTWAIT)
+        ends[1].receive()
+
+
+def test_waiting_ends_when_a_watched_descriptor_can_be_read(ends: tuple[RunnerChannel, RunnerChannel]) -> None:
+    read, write = os.pipe()
+    ends[1].watch(read)
+    os.write(write, b"x")
+
+    ends[1].wait()
+
+    os.close(read)
+    os.close(write)
 
 
 def test_the_end_of_the_executor_is_an_error(ends: tuple[RunnerChannel, RunnerChannel]) -> None:
