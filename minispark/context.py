@@ -263,7 +263,7 @@ class SparkContext:
         try:
             lineage = describe(node, self.driver.work.of_dependency)
             job_id, waiter = self.driver.jobs.open(len(distinct))
-            site = call_site()
+            site = call_site(node.call_site)
             job = JobSubmitted(
                 job_id,
                 lineage,

@@ -9,19 +9,17 @@ import os
 import socket
 import sys
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import Any, Final, TypeVar
 
 from minispark.conf import SparkConf
 from minispark.cores import available_cores
 from minispark.errors import MiniSparkError
 from minispark.executor.executor import EXECUTOR, Executor
-from minispark.executor.inline_pool import InlinePool
-from minispark.executor.process_pool import ProcessPool
 from minispark.executor.runners import RunnerPool
 from minispark.executor.session import SessionDirectory, local_directory, sweep
-from minispark.executor.thread_pool import ThreadPool
 from minispark.ids import ShuffleId
-from minispark.messages.scheduler import AllJobsCancelled, ShuffleForgotten
+from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ShuffleForgotten
 from minispark.messages.task import BlockManagerId, DirectResult, IndirectResult
 from minispark.rdd import closures
 from minispark.rpc.env import RpcEnv
@@ -43,6 +41,12 @@ from minispark.storage.broadcast import BinaryServer, BinaryTable
 from minispark.ui.progress import ProgressLine
 
 __all__ = ["Driver"]
+
+POOLS: Final = {
+    "process": ("minispark.executor.process_pool", "ProcessPool"),
+    "thread": ("minispark.executor.thread_pool", "ThreadPool"),
+    "inline": ("minispark.executor.inline_pool", "InlinePool"),
+}
 
 T = TypeVar("T")
 
@@ -100,6 +104,7 @@ class Driver:
             MiniSparkError: the executor cannot be started; the text says why, and nothing is left behind.
         """
         self.env = RpcEnv("driver", self.world, self.conf)
+        self.env.dispatcher.on_unsettled = self.component_failed
         try:
             scheduler = self.start_schedulers(self.env)
             await self.start_executor(self.env, scheduler)
@@ -157,13 +162,10 @@ class Driver:
 
     def make_pool(self, location: BlockManagerId) -> RunnerPool:
         """Make the pool that `minispark.executor.pool` names."""
-        match self.conf.executor_pool:
-            case "thread":
-                return ThreadPool(self.cores, self.conf, location, self.world)
-            case "inline":
-                return InlinePool(self.cores, self.conf, location, self.world)
-            case _:
-                return ProcessPool(self.cores, self.conf, location, self.world)
+        # Loaded by mode: what runs tasks in this process is half of the package, and most drivers never need it.
+        module, name = POOLS[self.conf.executor_pool]
+        pool: RunnerPool = getattr(import_module(module), name)(self.cores, self.conf, location, self.world)
+        return pool
 
     # -- service -----------------------------------------------------------------------------------------------------
 
@@ -175,6 +177,11 @@ class Driver:
         """Start a task that ends with the driver."""
         assert self.env is not None
         return self.env.scope.spawn(coroutine, name=name)
+
+    def component_failed(self, name: str, error: BaseException) -> None:
+        """Give all jobs up when an endpoint fails that they depend on: none of them shall wait for ever."""
+        if hasattr(self, "dag_scheduler") and self.stopping is None:
+            self.dag_scheduler.send(ComponentFailed(name, f"{type(error).__name__}: {error}"))
 
     def shuffle_forgotten(self, shuffle_id: ShuffleId) -> None:
         """Have the outputs of a shuffle forgotten; the garbage collector calls this, on any thread."""

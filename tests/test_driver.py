@@ -5,7 +5,7 @@ import pytest
 from minispark.conf import SparkConf
 from minispark.context import SparkContext
 from minispark.driver import Driver
-from minispark.errors import ConfigurationError, MiniSparkError
+from minispark.errors import ConfigurationError, JobFailed, MiniSparkError
 from minispark.executor.inline_pool import InlinePool
 from minispark.executor.process_pool import ProcessPool
 from minispark.executor.thread_pool import ThreadPool
@@ -67,3 +67,19 @@ def test_ten_jobs_leave_the_tables_as_one_does() -> None:
         return sizes[0]
 
     assert run_inline(scenario) == (0, 0)
+
+
+def test_a_failing_component_gives_all_jobs_up_instead_of_letting_them_wait(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        def fail(offers: object) -> list[object]:
+            raise RuntimeError("a bug")
+
+        offer = sc.driver.scheduler.resource_offers
+        sc.driver.scheduler.resource_offers = fail  # type: ignore[method-assign,assignment]
+        with pytest.raises(JobFailed, match="LocalSchedulerBackendEndpoint failed: RuntimeError: a bug"):
+            await sc.parallelize([1, 2], 2).count()
+        sc.driver.scheduler.resource_offers = offer  # type: ignore[method-assign]
+        assert await sc.parallelize([1, 2], 2).count() == 2
+
+    run_inline(scenario)
+    assert "a bug" in caplog.text

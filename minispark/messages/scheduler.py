@@ -12,6 +12,7 @@ from minispark.rpc.message import Message, message
 
 __all__ = [
     "AllJobsCancelled",
+    "ComponentFailed",
     "ExecutorAdded",
     "ExecutorRemoved",
     "JobCancelled",
@@ -96,6 +97,14 @@ class ShuffleForgotten(Message):
     """Context → DAGScheduler: no RDD refers to this shuffle any more."""
 
     shuffle_id: ShuffleId
+
+
+@message(181)
+class ComponentFailed(Message):
+    """Driver → DAGScheduler: an endpoint that jobs depend on failed in a way it does not know how to settle."""
+
+    name: str
+    error: str
 
 
 @message(175)
@@ -224,6 +233,7 @@ ToDagScheduler = (
     | ExecutorAdded
     | ExecutorRemoved
     | ShuffleForgotten
+    | ComponentFailed
 )
 ToTaskScheduler = SubmitTaskSet | KillTaskSet | PartitionCompleted | ResultFetched | ExecutorAdded | ExecutorRemoved
 ToBackend = ReviveOffers

@@ -33,12 +33,14 @@ class Dispatcher:
 
     Attributes:
         observer: if set, is shown every message before its endpoint gets it (traces, tests).
+        on_unsettled: if set, is told of errors that endpoints did not settle: the endpoint's name and the error.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
         self.loop = loop
         self.now = now
         self.observer: Observer | None = None
+        self.on_unsettled: Callable[[str, BaseException], object] | None = None
         self.inboxes: dict[str, Inbox] = {}
         self.ready: deque[Inbox] = deque()
         self.scheduled = False
@@ -157,5 +159,7 @@ class Dispatcher:
                 self.loop.call_soon(self.run_turn, context=self.context)
 
     def report(self, name: str, error: BaseException) -> None:
-        """Log an error that an endpoint did not settle itself."""
+        """Log an error that an endpoint did not settle itself, and tell whoever wants to know."""
         log.error("endpoint %s: %s: %s", name, type(error).__name__, error, exc_info=error)
+        if self.on_unsettled is not None:
+            self.on_unsettled(name, error)

@@ -9,6 +9,7 @@ from minispark.ids import JobId, ShuffleId
 from minispark.messages.listener import EventSink, TaskEnd, TaskInfo, TaskStart
 from minispark.messages.scheduler import (
     AllJobsCancelled,
+    ComponentFailed,
     ExecutorAdded,
     ExecutorRemoved,
     JobCancelled,
@@ -125,6 +126,8 @@ class DAGScheduler(RpcEndpoint):
                 state.executor_added(message.executor_id)
             case ExecutorRemoved():
                 state.executor_removed(message.executor_id, files_lost=True)
+            case ComponentFailed():
+                self.give_all_up(f"the endpoint {message.name} failed: {message.error}")
             case ShuffleForgotten():
                 state.forget_shuffle(message.shuffle_id)
             case _:
@@ -162,9 +165,12 @@ class DAGScheduler(RpcEndpoint):
     def on_error(self, error: BaseException) -> None:
         """Give all jobs up: after an error of its own the machine cannot be trusted with them."""
         logger.error("the DAG scheduler failed; all jobs are given up", exc_info=error)
-        message = f"the DAG scheduler failed: {type(error).__name__}: {error}"
-        self.jobs.all_failed(JobFailure("aborted", message))
         self.state.effects.clear()
+        self.give_all_up(f"the DAG scheduler failed: {type(error).__name__}: {error}")
+
+    def give_all_up(self, message: str) -> None:
+        """End all jobs, also one whose submission is what failed."""
+        self.jobs.all_failed(JobFailure("aborted", message))
         self.state.cancel_all(message)
         for effect in self.state.take_effects():
             self.perform(effect)

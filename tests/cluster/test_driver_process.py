@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -57,7 +58,23 @@ class Script:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def end(self) -> tuple[str, str]:
-        return self.process.communicate(timeout=30)
+        assert self.process.stdout is not None
+        return ("", "") if self.process.stdout.closed else self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Script]]:
+    """Start scripts that do not outlive the test, whatever it finds."""
+    scripts = []
+
+    def start_script(mode: str) -> Script:
+        scripts.append(Script(tmp_path, mode))
+        return scripts[-1]
+
+    yield start_script
+    for script in scripts:
+        script.process.kill()
+        script.end()
 
 
 def assert_gone(children: list[psutil.Process], sessions: Path, within_s: float) -> None:
@@ -70,15 +87,15 @@ def assert_gone(children: list[psutil.Process], sessions: Path, within_s: float)
     assert list(sessions.iterdir()) == []
 
 
-def test_a_script_that_succeeds_prints_its_own_output_only_and_leaves_nothing(tmp_path: Path) -> None:
-    script = Script(tmp_path, "sum")
+def test_a_script_that_succeeds_prints_its_own_output_only_and_leaves_nothing(start: Callable[[str], Script]) -> None:
+    script = start("sum")
     output, errors = script.end()
     assert (script.process.returncode, output, errors) == (0, "285\n", "")
     assert list(script.sessions.iterdir()) == []
 
 
-def test_ctrl_c_cancels_the_job_and_prints_nothing_but_pythons_own_interrupt(tmp_path: Path) -> None:
-    script = Script(tmp_path, "wait")
+def test_ctrl_c_cancels_the_job_and_prints_nothing_but_pythons_own_interrupt(start: Callable[[str], Script]) -> None:
+    script = start("wait")
     children = script.wait_until_running()
     assert len(children) == 3  # the zygote and two runners
     # As the terminal does it: to the whole foreground process group.
@@ -91,16 +108,16 @@ def test_ctrl_c_cancels_the_job_and_prints_nothing_but_pythons_own_interrupt(tmp
     assert_gone(children, script.sessions, 2)
 
 
-def test_after_a_sigkill_of_the_driver_everything_is_gone_within_two_seconds(tmp_path: Path) -> None:
-    script = Script(tmp_path, "wait")
+def test_after_a_sigkill_of_the_driver_everything_is_gone_within_two_seconds(start: Callable[[str], Script]) -> None:
+    script = start("wait")
     children = script.wait_until_running()
     script.process.kill()
     script.end()
     assert_gone(children, script.sessions, 2)
 
 
-def test_a_sigterm_ends_the_driver_as_any_program_and_nothing_stays(tmp_path: Path) -> None:
-    script = Script(tmp_path, "wait")
+def test_a_sigterm_ends_the_driver_as_any_program_and_nothing_stays(start: Callable[[str], Script]) -> None:
+    script = start("wait")
     children = script.wait_until_running()
     script.process.terminate()
     script.end()
