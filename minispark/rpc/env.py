@@ -7,23 +7,29 @@ loop; everything of it runs on that loop. Without `listen` nothing listens: that
 import asyncio
 import ssl
 from collections.abc import Iterable
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from minispark.conf import SparkConf
 from minispark.errors import RpcEnvStopped, RpcError, RpcTimeout
 from minispark.rpc.asks import AskTable
 from minispark.rpc.dispatcher import Dispatcher
 from minispark.rpc.endpoint import RpcEndpoint
-from minispark.rpc.file_server import FileServer
 from minispark.rpc.local import LocalRef, OneWay, through_the_codec
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.timeouts import ASK_KEYS, LOOKUP_KEYS, timeout_of
 from minispark.rpc.message import Message
-from minispark.rpc.network import Network
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.remote import RemoteRef, not_found
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.verifier import VERIFIER, CheckExistence, EndpointVerifier
 from minispark.rpc.world import World
+
+if TYPE_CHECKING:
+    from minispark.rpc.bulk import Bulk
+    from minispark.rpc.file_server import FileServer
+    from minispark.rpc.network import Network
 
 __all__ = ["RpcEnv"]
 
@@ -47,8 +53,6 @@ class RpcEnv:
         scope: where background tasks of this env's endpoints are spawned; closed with the env.
         address: where the env listens, as peers know it; None without a server.
         dispatcher: local delivery; its `observer` may be set to trace every message.
-        bulk: services and channels for data of any size.
-        files: the file server.
     """
 
     def __init__(
@@ -76,10 +80,27 @@ class RpcEnv:
         self.asks = AskTable(self.loop, world, timeout_of(conf, *ASK_KEYS))
         self.scope = TaskScope(name)
         self.one_way = OneWay(self)
-        self.network = Network(self, server_tls, client_tls)
-        self.bulk = self.network.bulk
-        self.files = FileServer(self)
+        self.server_tls, self.client_tls = server_tls, client_tls
         self.closing: asyncio.Task[None] | None = None
+
+    # What follows is loaded and made at first use: local mode never talks to another process.
+
+    @cached_property
+    def network(self) -> "Network":
+        """Servers, connections and what travels over them."""
+        made: Network = import_module("minispark.rpc.network").Network(self, self.server_tls, self.client_tls)
+        return made
+
+    @cached_property
+    def files(self) -> "FileServer":
+        """The file server."""
+        made: FileServer = import_module("minispark.rpc.file_server").FileServer(self)
+        return made
+
+    @property
+    def bulk(self) -> "Bulk":
+        """Services and channels for data of any size."""
+        return self.network.bulk
 
     def setup_endpoint(self, name: str, endpoint: RpcEndpoint) -> RpcEndpointRef:
         """Register an endpoint; its `on_start` runs before its first message.
@@ -189,6 +210,7 @@ class RpcEnv:
     async def shut_down(self) -> None:
         """Close everything, once."""
         await self.dispatcher.stop_all()
-        await self.network.close()
+        if "network" in vars(self):
+            await self.network.close()
         await self.scope.close(CLOSE_DEADLINE_S)
         self.asks.fail_all(f"the RpcEnv {self.name!r} is stopped", RpcEnvStopped)
