@@ -16,9 +16,9 @@ from typing import Any, Final
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.executor.interpreter import restored_environment
-from minispark.executor.kill_bracket import KILL_SIGNAL
-from minispark.executor.logic.runner_slot import Finished, Lost, Ready, Report, Resumed, RunnerSlot, SlotState
+from minispark.executor.logic.runner_slot import Finished, Lost, Ready, Report, Resumed, SlotState
 from minispark.executor.runner_link import RunnerLink
+from minispark.executor.runner_place import RunnerPlace
 from minispark.executor.runners import RunnerEvents
 from minispark.executor.zygote_client import ZygoteClient, ending
 from minispark.ids import TaskId
@@ -44,37 +44,11 @@ __all__ = ["DEFAULT_FACTORY", "ProcessPool"]
 logger = logging.getLogger(__name__)
 
 STARTED_AFTER_S: Final = 0.01
-FIRST_INSISTENCE_S: Final = 0.005
 RETRY_S: Final = 1.0
 LAST_WORDS_S: Final = 0.2
 ZYGOTE_END_S: Final = 5.0
 DEFAULT_FACTORY: Final = "minispark.executor.task_runner:TaskRunner"
 STOPPED: Final = "the executor stops"
-
-
-class Place:
-    """One slot and the link to its runner.
-
-    Attributes:
-        slot: what is decided about it.
-        task: the attempt that has the slot.
-        seen: the attempt that ran at the last tick.
-        started: whether the executor was told that it runs.
-        asks: the requests of the attempt that wait for an answer.
-        timers: of its kill.
-    """
-
-    __slots__ = ("asks", "index", "link", "seen", "slot", "started", "task", "timers")
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.slot = RunnerSlot()
-        self.link: RunnerLink | None = None
-        self.task: TaskDescription | None = None
-        self.seen: TaskId | None = None
-        self.started = False
-        self.asks: set[int] = set()
-        self.timers: list[asyncio.TimerHandle] = []
 
 
 class ProcessPool:
@@ -104,8 +78,8 @@ class ProcessPool:
         self.location = location
         self.world = world
         self.runner_factory = runner_factory
-        self.places = [Place(index) for index in range(slots)]
-        self.place_of: dict[int, Place] = {}
+        self.places = [RunnerPlace(index, world, self.send_signal) for index in range(slots)]
+        self.place_of: dict[int, RunnerPlace] = {}
         self.buffer = bytearray(BUFFER_SIZE)
         self.last_incarnation = 0
         self.ticking = False
@@ -149,17 +123,7 @@ class ProcessPool:
 
     def kill(self, slot: int, task_id: TaskId, interrupt: bool, reason: str) -> None:
         """End an attempt; see `RunnerPool.kill`."""
-        place = self.places[slot]
-        if not place.slot.told(task_id, interrupt, reason):
-            return
-        self.send_kill(place, task_id, interrupt, reason)
-        if interrupt:
-            grace = self.conf.executor_kill_grace
-            incarnation = place.slot.incarnation
-            place.timers += [
-                self.world.call_later(grace / 2, self.repeat_kill, place, incarnation, task_id),
-                self.world.call_later(grace, self.grace_over, place, incarnation, task_id),
-            ]
+        self.places[slot].kill(task_id, interrupt, reason, self.conf.executor_kill_grace)
 
     def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:
         """Answer a runner's question; dropped if the asker is gone."""
@@ -255,7 +219,7 @@ class ProcessPool:
 
     # -- runners -----------------------------------------------------------------------------------------------------
 
-    def fill(self, place: Place) -> None:
+    def fill(self, place: RunnerPlace) -> None:
         """Ask for a runner for an empty slot; without a zygote, the next one is asked."""
         if self.stopping or not self.zygote_is_ready or place.slot.state is not SlotState.EMPTY:
             return
@@ -277,7 +241,7 @@ class ProcessPool:
         self.place_of[incarnation] = place
         self.zygote.fork(incarnation, link.take_fds())
 
-    def on_message(self, place: Place, incarnation: int, message: Any) -> None:
+    def on_message(self, place: RunnerPlace, incarnation: int, message: Any) -> None:
         """Take what a runner says; see `messages.runner.FromRunner`."""
         slot = place.slot
         if message.__class__ is TaskFinished:  # first, because it is the most frequent by far
@@ -294,13 +258,13 @@ class ProcessPool:
             if self.starting is not None and not self.starting.done():
                 self.starting.set_result(None)
 
-    def on_end(self, place: Place, incarnation: int, reason: str) -> None:
+    def on_end(self, place: RunnerPlace, incarnation: int, reason: str) -> None:
         """See that a runner that talks no more ends; one that is ending by itself has a moment to say why."""
         if place.slot.doom(incarnation):
             logger.debug("runner %d: %s", incarnation, reason)
-            self.world.call_later(LAST_WORDS_S, self.signal, incarnation, signal.SIGKILL)
+            self.world.call_later(LAST_WORDS_S, self.send_signal, incarnation, signal.SIGKILL)
 
-    def bury(self, place: Place, loss: RunnerLost) -> None:
+    def bury(self, place: RunnerPlace, loss: RunnerLost) -> None:
         """Take note that a slot's runner is gone, after all that it said, and replace it."""
         link, slot = place.link, place.slot
         if link is None:
@@ -309,9 +273,7 @@ class ProcessPool:
         link.drain()
         report = slot.exited(link.incarnation, loss, link.page.begun == slot.task_id)
         del self.place_of[link.incarnation]
-        link.close()
-        place.link = None
-        place.asks.clear()
+        place.close()
         if self.stopping:
             self.report(place, report or slot.give_up(STOPPED))
             return
@@ -322,7 +284,7 @@ class ProcessPool:
             logger.warning("a runner died before it was ready: %s; the next is tried in %g s", loss.text, RETRY_S)
             self.world.call_later(RETRY_S, self.fill, place)
 
-    def report(self, place: Place, report: Report | None) -> None:
+    def report(self, place: RunnerPlace, report: Report | None) -> None:
         """Tell the executor what became of a slot."""
         match report:
             case Finished(task_id, outcome):
@@ -338,79 +300,35 @@ class ProcessPool:
             case Ready():
                 self.events.runner_ready(place.index)
 
-    def clear(self, place: Place) -> None:
-        """Forget what belonged to the attempt that ended."""
-        place.task = place.seen = None
-        place.started = False
-        if place.asks:
-            place.asks.clear()
-        if place.timers:
-            for timer in place.timers:
-                timer.cancel()
-            place.timers.clear()
-        if self.stopping and self.quiet is not None and not self.quiet.done() and not self.busy():
-            self.quiet.set_result(None)
+    def clear(self, place: RunnerPlace) -> None:
+        """Forget what belonged to the attempt that ended; when it was the last, a stop goes on."""
+        place.clear()
+        if self.stopping and not self.busy():
+            self.be_quiet()
 
     def tick(self) -> None:
         """Report the attempts that have run since the last tick, and look again while there are younger ones."""
         younger = False
         for place in self.places:
-            task_id = place.slot.task_id
-            if task_id is None or place.started:
-                continue
-            if place.seen == task_id and place.link is not None and place.link.page.task_id == task_id:
-                place.started = True
-                self.events.task_started(place.index, task_id)
-            else:
-                place.seen = task_id
-                younger = True
+            longer = place.runs_longer()
+            if longer:
+                assert place.slot.task_id is not None
+                self.events.task_started(place.index, place.slot.task_id)
+            younger = younger or longer is None
         self.ticking = younger
         if younger:
             self.world.call_later(STARTED_AFTER_S, self.tick)
 
-    # -- kills -------------------------------------------------------------------------------------------------------
-
-    def send_kill(self, place: Place, task_id: TaskId, interrupt: bool, reason: str) -> None:
-        """Put a kill where the runner's signal handler finds it, and have it looked at."""
-        if place.link is not None:
-            place.link.send_kill(task_id, interrupt, reason)
-            self.signal(place.link.incarnation, KILL_SIGNAL)
-            if place.slot.unanswered == 1:
-                again = FIRST_INSISTENCE_S
-                place.timers.append(
-                    self.world.call_later(again, self.insist, place, place.link.incarnation, task_id, 2 * again)
-                )
-
-    def insist(self, place: Place, incarnation: int, task_id: TaskId, delay_s: float) -> None:
-        """Signal again until the kill is answered, ever more rarely.
-
-        A signal that comes between Python's last look for signals and a system call that waits goes unnoticed there.
-        """
-        if place.slot.is_unanswered(incarnation, task_id):
-            self.signal(incarnation, KILL_SIGNAL)
-            place.timers.append(self.world.call_later(delay_s, self.insist, place, incarnation, task_id, 2 * delay_s))
-
-    def repeat_kill(self, place: Place, incarnation: int, task_id: TaskId) -> None:
-        """Kill again at half of the grace: the first may have struck in a finaliser, where Python swallows it."""
-        kill = place.slot.repeated(incarnation, task_id)
-        if kill is not None:
-            self.send_kill(place, task_id, kill.interrupt, kill.reason)
-
-    def grace_over(self, place: Place, incarnation: int, task_id: TaskId) -> None:
-        """End a runner whose attempt did not unwind."""
-        if place.slot.grace_over(incarnation, task_id):
-            self.signal(incarnation, signal.SIGKILL)
-
-    def signal(self, incarnation: int, number: int) -> None:
+    def send_signal(self, incarnation: int, number: int) -> None:
         """Have the zygote send a signal: only it knows for certain whose a process id still is."""
         if self.zygote is not None:
             self.zygote.signal(incarnation, number)
 
     # -- stop --------------------------------------------------------------------------------------------------------
 
-    def busy(self) -> list[Place]:
+    def busy(self) -> list[RunnerPlace]:
         """Return the places whose attempt has not been reported."""
-        return [place for place in self.places if place.slot.task_id is not None or place.slot.owed is not None]
+        return [place for place in self.places if place.busy]
 
     async def wait_until_quiet(self, deadline_s: float) -> None:
         """Kill all attempts; return when they are reported, or at the deadline."""
@@ -424,7 +342,7 @@ class ProcessPool:
             if place.slot.state is SlotState.EMPTY or place.slot.task_id is None:
                 self.report(place, place.slot.give_up(STOPPED))
             else:
-                self.kill(place.index, place.slot.task_id, True, STOPPED)
+                place.kill(place.slot.task_id, True, STOPPED, self.conf.executor_kill_grace)
         try:
             await self.quiet
         finally:
@@ -435,12 +353,11 @@ class ProcessPool:
         if self.quiet is not None and not self.quiet.done():
             self.quiet.set_result(None)
 
-    def abandon(self, place: Place) -> None:
+    def abandon(self, place: RunnerPlace) -> None:
         """Close a slot for good; an attempt that is still in it is reported killed."""
         if place.link is not None:
             self.place_of.pop(place.link.incarnation, None)
-            place.link.close()
-            place.link = None
+        place.close()
         self.report(place, place.slot.give_up(STOPPED))
 
 

@@ -6,10 +6,11 @@ import re
 import signal
 
 import pytest
+import uvloop
 
 from minispark.errors import MiniSparkError
 from minispark.messages.task import RunnerLost, TaskKilled
-from tests.executor.pool_harness import Recorder, value_of, with_pool
+from tests.executor.pool_harness import Recorder, running_pool, value_of, with_pool
 
 pytestmark = pytest.mark.cluster
 
@@ -197,6 +198,19 @@ def test_what_tasks_print_appears(capfd: pytest.CaptureFixture[str]) -> None:
     with_pool(scenario)
 
     assert capfd.readouterr() == ("no newline", "")
+
+
+def test_the_pool_works_on_uvloop() -> None:
+    async def run() -> None:
+        async with running_pool(2) as recorder:
+            data = os.urandom(5_000_000)
+            assert await recorder.do("echo", data) == data
+            killed = await recorder.begin_long("spin")
+            recorder.kill(killed)
+            assert isinstance(await recorder.end_of(killed), TaskKilled)
+            assert isinstance(await recorder.end_of(await recorder.begin("leave", b"1")), RunnerLost)
+
+    uvloop.run(run())
 
 
 def test_asks_are_answered_in_any_thread() -> None:
