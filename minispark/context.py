@@ -7,26 +7,25 @@ a task does, is decided elsewhere.
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from minispark.conf import SparkConf
-from minispark.driver import Driver
-from minispark.errors import ConfigurationError, ContextError, JobCancelled, JobFailed, PicklingError, ResultTooLarge
-from minispark.executor.task_context import current
+from minispark.cores import available_cores
+from minispark.errors import ConfigurationError, ContextError, PicklingError
+from minispark.executor.current_task import current
 from minispark.ids import JobId, RddId, ShuffleId
-from minispark.messages import scheduler as messages
-from minispark.messages.listener import SparkListener
-from minispark.messages.scheduler import JobSubmitted, pack_integers
-from minispark.rdd import sources
 from minispark.rdd.call_site import call_site
-from minispark.rdd.lineage import describe, prepare
-from minispark.rdd.ports import TaskContext
-from minispark.rdd.rdd import RDD
 from minispark.rpc.world import SystemWorld, World
 from minispark.scheduler import properties
-from minispark.scheduler.job_errors import exception_for
-from minispark.scheduler.job_waiter import JobGivenUp, JobWaiter
-from minispark.scheduler.logic.job import JobFailure
+from minispark.scheduler.logic.master_url import parse_master
+
+if TYPE_CHECKING:
+    from minispark.driver import Driver
+    from minispark.local_mode import LocalMode
+    from minispark.messages.listener import SparkListener
+    from minispark.rdd import sources
+    from minispark.rdd.ports import TaskContext
+    from minispark.rdd.rdd import RDD
 
 __all__ = ["SparkContext"]
 
@@ -34,6 +33,26 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 active: "SparkContext | None" = None
+
+
+# Importing minispark costs little: what a running context needs is loaded by its start, the driver's half while the
+# runner processes start on the other cores (docs/decisions/0003).
+
+
+def load_local_mode() -> "type[LocalMode]":
+    """Load what starts runners."""
+    from minispark.local_mode import LocalMode
+
+    return LocalMode
+
+
+def load_driver() -> "type[Driver]":
+    """Load schedulers and RDDs."""
+    global sources
+    from minispark.driver import Driver
+    from minispark.rdd import sources
+
+    return Driver
 
 
 class SparkContext:
@@ -59,6 +78,8 @@ class SparkContext:
         14
     """
 
+    driver: "Driver"
+
     def __init__(
         self,
         master: str | None = None,
@@ -73,7 +94,7 @@ class SparkContext:
         if app_name is not None:
             self.conf.set_app_name(app_name)
         self.world: World = SystemWorld() if world is None else world
-        self.driver = Driver(self.conf, self.world)
+        self.local_master = parse_master(self.conf.master, available_cores())
         self.call_site = call_site()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.num_rdds = 0
@@ -101,12 +122,23 @@ class SparkContext:
         active = self
         self.loop = asyncio.get_running_loop()
         try:
+            self.driver = await self.make_driver()
             await self.driver.start()
         except BaseException:
             self.is_stopped = True
             active = None
             raise
         return self
+
+    async def make_driver(self) -> "Driver":
+        """Begin to start the runners and load, meanwhile, what a driver is made of."""
+        local = load_local_mode()(self.conf, self.world, self.local_master.cores)
+        try:
+            local.launch()
+            return load_driver()(self.conf, self.world, local, self.local_master.max_failures)
+        except BaseException:
+            await local.close(0.0)
+            raise
 
     async def stop(self) -> None:
         """Cancel all jobs, end all runners, remove all files; idempotent, and finished even if cancelled."""
@@ -117,7 +149,8 @@ class SparkContext:
         if self.loop is not asyncio.get_running_loop():
             self.refuse_foreign_loop()
         try:
-            await self.driver.stop()
+            if hasattr(self, "driver"):
+                await self.driver.stop()
         finally:
             if active is self:
                 active = None
@@ -161,7 +194,7 @@ class SparkContext:
     @property
     def default_parallelism(self) -> int:
         """Partitions of parallelize and of shuffles when not said otherwise: the setting, else the cores."""
-        return self.conf.default_parallelism or self.driver.cores
+        return self.conf.default_parallelism or self.local_master.cores
 
     @property
     def default_min_partitions(self) -> int:
@@ -174,7 +207,7 @@ class SparkContext:
 
     # -- RDDs --------------------------------------------------------------------------------------------------------
 
-    def parallelize(self, data: Iterable[T], num_slices: int | None = None) -> RDD[T]:
+    def parallelize(self, data: Iterable[T], num_slices: int | None = None) -> "RDD[T]":
         """Make an RDD of a collection; what changes in it later is not seen.
 
         Args:
@@ -188,12 +221,12 @@ class SparkContext:
         self.check_usable()
         return sources.parallelize(self, data, num_slices)
 
-    def range(self, start: int, end: int | None = None, step: int = 1, num_slices: int | None = None) -> RDD[int]:
+    def range(self, start: int, end: int | None = None, step: int = 1, num_slices: int | None = None) -> "RDD[int]":
         """Make an RDD of the integers from start (0 if only one bound is given) up to, without, end."""
         self.check_usable()
         return sources.range_rdd(self, start, end, step, num_slices)
 
-    def text_file(self, path: str, min_partitions: int | None = None) -> RDD[str]:
+    def text_file(self, path: str, min_partitions: int | None = None) -> "RDD[str]":
         """Make an RDD of the lines of text files.
 
         Args:
@@ -203,7 +236,7 @@ class SparkContext:
         self.check_usable()
         return sources.text_file(self, path, min_partitions)
 
-    def union(self, rdds: Sequence[RDD[T]]) -> RDD[T]:
+    def union(self, rdds: "Sequence[RDD[T]]") -> "RDD[T]":
         """Concatenate RDDs.
 
         Raises:
@@ -214,7 +247,7 @@ class SparkContext:
         first, *others = rdds
         return first.union(*others)
 
-    def empty_rdd(self) -> RDD[Any]:
+    def empty_rdd(self) -> "RDD[Any]":
         """Make an RDD without partitions."""
         self.check_usable()
         return sources.empty(self)
@@ -233,8 +266,8 @@ class SparkContext:
 
     async def run_job(
         self,
-        rdd: RDD[T],
-        function: Callable[[TaskContext, Iterator[T]], U],
+        rdd: "RDD[T]",
+        function: "Callable[[TaskContext, Iterator[T]], U]",
         partitions: Sequence[int] | None = None,
     ) -> list[U]:
         """Run a function over partitions and return its values in their order. Every action comes down to this.
@@ -254,64 +287,7 @@ class SparkContext:
             JobCancelled: somebody else cancelled the job.
         """
         self.check_usable()
-        node = rdd.node
-        await prepare(node)
-        wanted = list(range(len(node.partitions()))) if partitions is None else list(partitions)
-        self.check_partitions(rdd, wanted)
-        distinct = list(dict.fromkeys(wanted))
-        binary_id = self.driver.work.add_job(node, function)
-        try:
-            lineage = describe(node, self.driver.work.of_dependency)
-            job_id, waiter = self.driver.jobs.open(len(distinct))
-            site = call_site(node.call_site)
-            job = JobSubmitted(
-                job_id,
-                lineage,
-                pack_integers(distinct),
-                binary_id,
-                f"{node.name} at {site}",
-                site,
-                properties.current_properties(),
-            )
-            values: list[U] = await self.finish_job(job, waiter)
-        finally:
-            self.driver.work.remove(binary_id)
-        if len(distinct) == len(wanted):
-            return values
-        value_of = dict(zip(distinct, values, strict=True))
-        return [value_of[partition] for partition in wanted]
-
-    async def finish_job(self, job: JobSubmitted, waiter: JobWaiter) -> list[Any]:
-        """Submit a job, wait for its end and decode its results."""
-        self.driver.dag_scheduler.send(job)
-        try:
-            await waiter.done
-        except asyncio.CancelledError:
-            self.driver.dag_scheduler.send(messages.JobCancelled(job.job_id, "cancelled by its caller"))
-            raise
-        except JobGivenUp as given_up:
-            raise self.error_of(given_up.failure) from None
-        finally:
-            self.driver.jobs.close(job.job_id)
-        return await waiter.decode(self.world)
-
-    def error_of(self, failure: JobFailure) -> BaseException:
-        """Return what the caller of a failed job gets."""
-        if failure.kind == "cancelled":
-            return JobCancelled(failure.message)
-        if failure.kind == "result too large":
-            return ResultTooLarge(failure.message)
-        if failure.kind == "aborted" or failure.task_failure is None:
-            return JobFailed(failure.message)
-        return exception_for(
-            failure.task_failure,
-            stage_id=failure.stage_id,
-            partition=failure.partition,
-            attempt=failure.attempt_number + 1,
-            max_failures=self.driver.max_failures,
-            executor_id=failure.executor_id,
-            call_site=failure.call_site,
-        )
+        return await self.driver.jobs.run(rdd.node, function, partitions)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run a coroutine that the context owns until it ends; whoever spawned it may cancel it."""
@@ -320,15 +296,15 @@ class SparkContext:
 
     def cancel_job(self, job_id: JobId, reason: str = "cancelled") -> None:
         """Cancel one job; its caller gets JobCancelled."""
-        self.driver.dag_scheduler.send(messages.JobCancelled(job_id, reason))
+        self.driver.jobs.cancel(job_id, reason)
 
     def cancel_job_group(self, group: str, reason: str = "its group was cancelled") -> None:
         """Cancel all jobs of a group; their callers get JobCancelled."""
-        self.driver.dag_scheduler.send(messages.JobGroupCancelled(group, reason))
+        self.driver.jobs.cancel_group(group, reason)
 
     def cancel_all_jobs(self, reason: str = "all jobs were cancelled") -> None:
         """Cancel all jobs; their callers get JobCancelled."""
-        self.driver.dag_scheduler.send(messages.AllJobsCancelled(reason))
+        self.driver.jobs.cancel_all(reason)
 
     # -- what jobs inherit -------------------------------------------------------------------------------------------
 
@@ -346,11 +322,11 @@ class SparkContext:
         """Return a property that jobs started here get."""
         return properties.get_local_property(key)
 
-    def add_listener(self, listener: SparkListener) -> None:
+    def add_listener(self, listener: "SparkListener") -> None:
         """Have a listener see the events from now on."""
         self.driver.events.add(listener)
 
-    def remove_listener(self, listener: SparkListener) -> None:
+    def remove_listener(self, listener: "SparkListener") -> None:
         """Let a listener go."""
         self.driver.events.remove(listener)
 
@@ -375,11 +351,3 @@ class SparkContext:
             f"this SparkContext (made at {self.call_site}) belongs to another event loop; use it on the loop that "
             "started it, or make one for this loop after stopping it"
         )
-
-    @staticmethod
-    def check_partitions(rdd: RDD[Any], wanted: Sequence[int]) -> None:
-        """Raise if a job asks for a partition that is not there."""
-        count = len(rdd.node.partitions())
-        for partition in wanted:
-            if not 0 <= partition < count:
-                raise ConfigurationError(f"partition {partition} does not exist: {rdd!r} has {count} partitions")

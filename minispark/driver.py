@@ -1,35 +1,31 @@
-"""The driver's components, put together: env, schedulers, tables and, in local mode, the executor.
+"""The driver's components, put together: env, schedulers, tables, backend.
 
-Made by SparkContext. It only composes, starts and stops: what the parts do is theirs.
+Made by SparkContext when it starts. It only composes, starts and stops: what the parts do is theirs.
 """
 
 import asyncio
 import logging
 import os
-import socket
 import sys
 from collections.abc import Coroutine
-from importlib import import_module
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from minispark.conf import SparkConf
-from minispark.cores import available_cores
 from minispark.errors import MiniSparkError
 from minispark.executor.executor import EXECUTOR, Executor
-from minispark.executor.runners import RunnerPool
-from minispark.executor.session import SessionDirectory, local_directory, sweep
 from minispark.ids import ShuffleId
+from minispark.local_mode import LOCAL_EXECUTOR_ID, LocalMode
 from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ShuffleForgotten
-from minispark.messages.task import BlockManagerId, DirectResult, IndirectResult
+from minispark.messages.task import DirectResult, IndirectResult
 from minispark.rdd import closures
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
 from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.job_waiter import JobTable
+from minispark.scheduler.jobs import Jobs
 from minispark.scheduler.listener_bus import ListenerBus
-from minispark.scheduler.local import LOCAL_EXECUTOR_ID, LocalEndpoint, LocalSchedulerBackend
-from minispark.scheduler.logic.master_url import parse_master
+from minispark.scheduler.local import LocalEndpoint, LocalSchedulerBackend
 from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.files import remove_shuffle_files
@@ -42,12 +38,6 @@ from minispark.ui.progress import ProgressLine
 
 __all__ = ["Driver"]
 
-POOLS: Final = {
-    "process": ("minispark.executor.process_pool", "ProcessPool"),
-    "thread": ("minispark.executor.thread_pool", "ThreadPool"),
-    "inline": ("minispark.executor.inline_pool", "InlinePool"),
-}
-
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
@@ -59,14 +49,11 @@ class Driver:
     Args:
         conf: the application's settings.
         world: clock, chance, processes.
-
-    Raises:
-        ConfigurationError: the master URL is wrong.
+        local: runs the tasks.
+        max_failures: failures of one task before its job is given up.
 
     Attributes:
-        cores: tasks at once.
-        max_failures: failures of one task before its job is given up.
-        jobs: the jobs that somebody waits for.
+        jobs: runs and cancels jobs.
         work: the binaries of jobs and shuffles.
         events: the listener bus.
         dag_scheduler: takes jobs.
@@ -74,24 +61,23 @@ class Driver:
 
     dag_scheduler: RpcEndpointRef
     dag: DAGScheduler
+    jobs: Jobs
     scheduler: TaskScheduler
 
-    def __init__(self, conf: SparkConf, world: World) -> None:
-        master = parse_master(conf.master, available_cores())
+    def __init__(self, conf: SparkConf, world: World, local: LocalMode, max_failures: int) -> None:
         self.conf = conf
         self.world = world
-        self.cores = master.cores
-        self.max_failures = master.max_failures
+        self.local = local
+        self.max_failures = max_failures
         self.application_id = f"local-{os.getpid()}-{int(world.wall() * 1000)}"
         self.binaries = BinaryTable()
         self.work = StageWork(self.binaries, self.shuffle_forgotten)
-        self.jobs = JobTable()
+        self.job_table = JobTable()
         self.events = ListenerBus()
         if conf.ui_progress:
             self.events.add(ProgressLine(sys.stderr, world.monotonic))
         self.map_outputs = MapOutputs()
         self.env: RpcEnv | None = None
-        self.session: SessionDirectory | None = None
         self.backend: LocalSchedulerBackend | None = None
         self.stopping: asyncio.Task[None] | None = None
 
@@ -114,9 +100,12 @@ class Driver:
 
     def start_schedulers(self, env: RpcEnv) -> TaskScheduler:
         """Register what a driver has in every mode."""
-        dag = DAGScheduler(self.conf, self.world, self.map_outputs, self.jobs, self.events, self.remove_shuffle_files)
+        dag = DAGScheduler(
+            self.conf, self.world, self.map_outputs, self.job_table, self.events, self.remove_shuffle_files
+        )
         self.dag_scheduler = env.setup_endpoint("DAGScheduler", dag)
         self.dag = dag
+        self.jobs = Jobs(self.dag_scheduler, self.job_table, self.work, self.world, self.max_failures)
         scheduler = TaskScheduler(
             self.conf,
             self.max_failures,
@@ -136,36 +125,26 @@ class Driver:
 
     async def start_executor(self, env: RpcEnv, scheduler: TaskScheduler) -> None:
         """Start local mode's executor and its backend."""
-        parent = local_directory(self.conf)
-        await self.world.run_blocking(sweep, parent)
-        self.session = SessionDirectory.create(parent, self.world.secret_bytes)
-        host = socket.gethostname()
-        location = BlockManagerId(LOCAL_EXECUTOR_ID, host, 0, str(self.session.path))
+        local = self.local
         backend_name = "LocalSchedulerBackendEndpoint"
         executor = Executor(
             LOCAL_EXECUTOR_ID,
-            self.make_pool(location),
+            local.pool,
             env.bind(backend_name, None),
             env.endpoint_ref("BinaryServer"),
             env.endpoint_ref("MapOutputTracker"),
             conf=self.conf,
-            location=location,
+            location=local.location,
             world=self.world,
             scope=env.scope,
         )
         executor_ref = env.setup_endpoint(EXECUTOR, executor)
-        self.backend = LocalSchedulerBackend(self.cores, executor_ref, self.conf.executor_stop_deadline)
-        endpoint = LocalEndpoint(scheduler, executor_ref, host, self.cores)
+        self.backend = LocalSchedulerBackend(local.cores, executor_ref, self.conf.executor_stop_deadline)
+        endpoint = LocalEndpoint(scheduler, executor_ref, LOCAL_EXECUTOR_ID, local.location.host, local.cores)
         self.backend.attach(env.setup_endpoint(backend_name, endpoint))
         scheduler.attach(self.backend)
         await executor.start()
-
-    def make_pool(self, location: BlockManagerId) -> RunnerPool:
-        """Make the pool that `minispark.executor.pool` names."""
-        # Loaded by mode: what runs tasks in this process is half of the package, and most drivers never need it.
-        module, name = POOLS[self.conf.executor_pool]
-        pool: RunnerPool = getattr(import_module(module), name)(self.cores, self.conf, location, self.world)
-        return pool
+        await local.sweep()
 
     # -- service -----------------------------------------------------------------------------------------------------
 
@@ -222,11 +201,10 @@ class Driver:
         finally:
             self.events.flush()
             await env.close()
-            if self.session is not None:
-                await self.world.run_blocking(self.session.remove)
+            await self.local.close(0.0)
 
     def assert_empty(self) -> None:
         """Assert, after a stop, that nothing of any job is left in a table."""
         self.dag.state.assert_empty()
         self.scheduler.assert_empty()
-        assert not self.jobs.waiters, f"left over: {list(self.jobs.waiters)}"
+        assert not self.job_table.waiters, f"left over: {list(self.job_table.waiters)}"

@@ -1,4 +1,4 @@
-"""Settings of every test run, made before minispark is imported: frozen messages, and local delivery through bytes."""
+"""Settings of every test run, made before minispark is imported: frozen messages, local delivery through bytes."""
 
 import os
 

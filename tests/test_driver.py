@@ -2,39 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from minispark.conf import SparkConf
 from minispark.context import SparkContext
-from minispark.driver import Driver
-from minispark.errors import ConfigurationError, JobFailed, MiniSparkError
-from minispark.executor.inline_pool import InlinePool
-from minispark.executor.process_pool import ProcessPool
-from minispark.executor.thread_pool import ThreadPool
-from minispark.ids import ExecutorId
-from minispark.messages.task import BlockManagerId
+from minispark.errors import JobFailed, MiniSparkError
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
 from tests.contexts import inline_conf, run_inline
-
-HERE = BlockManagerId(ExecutorId("driver"), "localhost", 0, "nowhere")
-
-
-@pytest.mark.parametrize(("name", "pool"), [("process", ProcessPool), ("thread", ThreadPool), ("inline", InlinePool)])
-def test_the_setting_chooses_the_pool(name: str, pool: type) -> None:
-    driver = Driver(SparkConf({"minispark.executor.pool": name, "minispark.master": "local[3]"}), SystemLikeWorld())
-    made = driver.make_pool(HERE)
-    assert isinstance(made, pool)
-    assert made.slots == 3
-
-
-class SystemLikeWorld(VirtualWorld):
-    """A virtual world that can be asked for the time outside of a loop."""
-
-    def wall(self) -> float:
-        return 0.0
-
-
-def test_an_unknown_pool_is_refused_when_it_is_set() -> None:
-    with pytest.raises(ConfigurationError, match="one of process, thread, inline"):
-        SparkConf().set("minispark.executor.pool", "fibers")
 
 
 def test_a_folder_for_sessions_that_does_not_exist_is_named_and_nothing_is_left(tmp_path: Path) -> None:

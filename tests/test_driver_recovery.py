@@ -20,8 +20,7 @@ def word_counts(sc: SparkContext) -> RDD[tuple[str, int]]:
 
 
 def data_files(sc: SparkContext) -> list[Path]:
-    assert sc.driver.session is not None
-    return sorted((sc.driver.session.path / "shuffle").glob("*.data"))
+    return sorted((sc.driver.local.session.path / "shuffle").glob("*.data"))
 
 
 def delete(file: Path) -> None:
@@ -98,8 +97,7 @@ def test_an_output_that_is_lost_again_and_again_gives_the_job_up() -> None:
     async def scenario(sc: SparkContext) -> None:
         counts = word_counts(sc)
         await counts.count()
-        assert sc.driver.session is not None
-        folder = sc.driver.session.path / "shuffle"
+        folder = sc.driver.local.session.path / "shuffle"
         sc.add_listener(Saboteur(folder))
         for file in data_files(sc):
             delete(file)

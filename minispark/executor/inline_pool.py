@@ -111,6 +111,9 @@ class InlinePool:
         """How many tasks run at once."""
         return len(self.runners)
 
+    def launch(self) -> None:
+        """Do nothing: no other process has to start."""
+
     async def start(self, events: RunnerEvents) -> None:
         """Say that all runners are ready."""
         self.events = events

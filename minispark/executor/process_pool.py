@@ -103,10 +103,16 @@ class ProcessPool:
             MiniSparkError: they cannot be started; the text says why.
         """
         self.events = events
+        if self.starting is None:
+            self.launch()
+        assert self.starting is not None
+        await self.starting
+
+    def launch(self) -> None:
+        """Start the zygote, which goes on by itself while the caller does other things; see `RunnerPool`."""
         self.loop = asyncio.get_running_loop()
         self.starting = self.loop.create_future()
         self.start_zygote()
-        await self.starting
 
     def run(self, slot: int, task: TaskDescription) -> None:
         """Run an attempt on a slot that is ready; dropped once the pool stops."""

@@ -41,6 +41,13 @@ class RunnerPool(Protocol):
     def slots(self) -> int:
         """How many tasks run at once."""
 
+    def launch(self) -> None:
+        """Begin to start the runners, if that takes other processes; `start` must follow before the loop runs on.
+
+        Raises:
+            MiniSparkError: they cannot be started; the text says why.
+        """
+
     async def start(self, events: RunnerEvents) -> None:
         """Start all runners; returns when the first can take a task.
 

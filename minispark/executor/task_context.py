@@ -1,7 +1,7 @@
 """TaskContextImpl: what a running attempt knows and may do; made by `task_runner`, one per attempt.
 
-User code gets it as an argument or from `current()`. It lives in the runner, beside the user's code; must not talk to
-anybody itself. Source: Spark's TaskContextImpl.
+User code gets it as an argument or from `current_task.current()`. It lives in the runner, beside the user's code;
+must not talk to anybody itself. Source: Spark's TaskContextImpl.
 """
 
 import threading
@@ -13,29 +13,10 @@ from minispark.errors import FetchFailedError, TaskKilled, TaskListenerError
 from minispark.messages.task import TaskDescription
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess, TaskContext
 
-__all__ = ["TaskContextImpl", "current", "set_current"]
+__all__ = ["TaskContextImpl"]
 
 CompletionListener: TypeAlias = Callable[[TaskContext], object]
 FailureListener: TypeAlias = Callable[[TaskContext, BaseException], object]
-
-
-class OfThisThread(threading.local):
-    """The attempt that runs on each thread."""
-
-    context: "TaskContextImpl | None" = None
-
-
-of_this_thread = OfThisThread()
-
-
-def current() -> "TaskContextImpl | None":
-    """Return the context of the task that runs on this thread; None outside of tasks, as in the driver."""
-    return of_this_thread.context
-
-
-def set_current(context: "TaskContextImpl | None") -> None:
-    """Say whose task runs on this thread from now on; for `task_runner`."""
-    of_this_thread.context = context
 
 
 class KillState(Protocol):

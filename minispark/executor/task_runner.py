@@ -9,10 +9,11 @@ from typing import Final, Protocol
 
 from minispark.conf import SparkConf
 from minispark.errors import CommitDeniedError, FetchFailedError, TaskKilled
+from minispark.executor.current_task import set_current
 from minispark.executor.failures import describe
 from minispark.executor.metrics import SYSTEM, Clocks, TaskClock
 from minispark.executor.results import ResultLimits, serialise
-from minispark.executor.task_context import TaskContextImpl, set_current
+from minispark.executor.task_context import TaskContextImpl
 from minispark.ids import BinaryId, ShuffleId
 from minispark.messages import task as values
 from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerRequest

@@ -115,6 +115,9 @@ class ThreadPool:
         """How many tasks run at once."""
         return len(self.runners)
 
+    def launch(self) -> None:
+        """Do nothing: no other process has to start."""
+
     async def start(self, events: RunnerEvents) -> None:
         """Start the threads and say that they are ready."""
         self.events = events

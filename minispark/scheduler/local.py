@@ -14,9 +14,7 @@ from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.scheduler.backend import TaskOffers, WorkerOffer
 
-__all__ = ["LOCAL_EXECUTOR_ID", "LocalEndpoint", "LocalSchedulerBackend"]
-
-LOCAL_EXECUTOR_ID = ExecutorId("driver")
+__all__ = ["LocalEndpoint", "LocalSchedulerBackend"]
 
 
 class LocalEndpoint(RpcEndpoint):
@@ -25,13 +23,17 @@ class LocalEndpoint(RpcEndpoint):
     Args:
         scheduler: takes offers and status updates.
         executor: runs the tasks.
+        executor_id: its name.
         host: the name of this host.
         cores: how many tasks may run at once.
     """
 
-    def __init__(self, scheduler: TaskOffers, executor: RpcEndpointRef, host: str, cores: int) -> None:
+    def __init__(
+        self, scheduler: TaskOffers, executor: RpcEndpointRef, executor_id: ExecutorId, host: str, cores: int
+    ) -> None:
         self.scheduler = scheduler
         self.executor = executor
+        self.executor_id = executor_id
         self.host = host
         self.free_cores = cores
         self.cores_of: dict[TaskId, int] = {}
@@ -60,7 +62,7 @@ class LocalEndpoint(RpcEndpoint):
         """Offer all free cores and launch what the scheduler gives."""
         if self.free_cores <= 0:
             return
-        tasks = self.scheduler.resource_offers([WorkerOffer(LOCAL_EXECUTOR_ID, self.host, self.free_cores)])
+        tasks = self.scheduler.resource_offers([WorkerOffer(self.executor_id, self.host, self.free_cores)])
         if not tasks:
             return
         for task in tasks:

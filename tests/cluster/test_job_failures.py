@@ -194,8 +194,7 @@ def test_a_large_result_comes_through_a_file_that_is_gone_afterwards() -> None:
         assert len(rows) == 5000
         value = await sc.parallelize([3], 1).map(lambda n: bytes(3_000_000)).first()
         assert len(value) == 3_000_000
-        assert sc.driver.session is not None
-        assert list((sc.driver.session.path / "blocks").iterdir()) == []
+        assert list((sc.driver.local.session.path / "blocks").iterdir()) == []
 
     with_context(scenario)
 

@@ -6,7 +6,7 @@ import pytest
 
 from minispark.errors import FetchFailedError, TaskKilled, TaskListenerError
 from minispark.executor.cooperative import CooperativeBracket
-from minispark.executor.task_context import TaskContextImpl, current, set_current
+from minispark.executor.task_context import TaskContextImpl
 from minispark.ids import TaskId
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess, TaskContext
 from tests.executor.attempts import task
@@ -262,19 +262,3 @@ def test_the_first_fetch_failure_is_kept() -> None:
     context.fetch_failed(second)
 
     assert context.fetch_failure is first
-
-
-@task_context
-def test_user_code_finds_the_context_of_its_thread() -> None:
-    context, seen = make_context(), list[object]()
-    set_current(context)
-    try:
-        thread = threading.Thread(target=lambda: seen.append(current()))
-        thread.start()
-        thread.join()
-
-        assert current() is context
-        assert seen == [None]
-    finally:
-        set_current(None)
-    assert current() is None

@@ -6,8 +6,8 @@ import pytest
 
 from minispark.errors import CommitDeniedError, FetchFailedError, TaskKilled
 from minispark.executor.cooperative import CooperativeBracket
+from minispark.executor.current_task import current
 from minispark.executor.metrics import STOPPED
-from minispark.executor.task_context import current
 from minispark.executor.task_runner import MAX_WORKS, TaskRunner
 from minispark.ids import JobId, ShuffleId, TaskId
 from minispark.messages import task as values

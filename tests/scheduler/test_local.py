@@ -2,11 +2,11 @@ from minispark.ids import ExecutorId, TaskId
 from minispark.messages.cluster import KillTask, LaunchTasks, StatusUpdate, StopExecutor
 from minispark.messages.scheduler import ReviveOffers
 from minispark.messages.task import TaskDescription, TaskState
-from minispark.scheduler.local import LOCAL_EXECUTOR_ID, LocalEndpoint, LocalSchedulerBackend
+from minispark.scheduler.local import LocalEndpoint, LocalSchedulerBackend
 from minispark.testing.builders import result_success, task_set
 from minispark.testing.fakes import RecordingContext, RecordingRef
 from minispark.testing.virtual_loop import run_virtual
-from tests.scheduler.scheduler_harness import SchedulerHarness
+from tests.scheduler.scheduler_harness import DRIVER, SchedulerHarness
 
 
 class Local:
@@ -15,7 +15,7 @@ class Local:
     def __init__(self, cores: int) -> None:
         self.harness = SchedulerHarness()
         self.executor = RecordingRef("Executor")
-        self.endpoint = LocalEndpoint(self.harness.scheduler, self.executor, "localhost", cores)
+        self.endpoint = LocalEndpoint(self.harness.scheduler, self.executor, DRIVER, "localhost", cores)
 
     def tell(self, message: ReviveOffers | StatusUpdate) -> None:
         self.endpoint.receive(message, RecordingContext(is_ask=False))
@@ -25,7 +25,7 @@ class Local:
 
 
 def finished(task: TaskDescription) -> StatusUpdate:
-    return StatusUpdate(LOCAL_EXECUTOR_ID, task.task_id, TaskState.FINISHED, result_success())
+    return StatusUpdate(DRIVER, task.task_id, TaskState.FINISHED, result_success())
 
 
 def test_no_more_tasks_are_launched_than_cores_are_free() -> None:
@@ -46,7 +46,7 @@ def test_the_end_of_a_task_launches_the_next_one_and_running_does_not() -> None:
         local.harness.tell(task_set(range(2)))
         local.tell(ReviveOffers())
         (first,) = local.launched()
-        local.tell(StatusUpdate(LOCAL_EXECUTOR_ID, first.task_id, TaskState.RUNNING, None))
+        local.tell(StatusUpdate(DRIVER, first.task_id, TaskState.RUNNING, None))
         assert len(local.launched()) == 1
         local.tell(finished(first))
         assert [task.index for task in local.launched()] == [0, 1]

@@ -1,0 +1,67 @@
+"""Local mode's executor side: a session directory and a pool of runners. Made by SparkContext, used by the driver.
+
+It is apart from `driver`, and small, because it comes first: the runner processes start while the driver's modules
+are loaded (docs/decisions/0003).
+"""
+
+import os
+import socket
+from importlib import import_module
+from typing import Final
+
+from minispark.conf import SparkConf
+from minispark.executor.runners import RunnerPool
+from minispark.executor.session import SessionDirectory, local_directory, sweep
+from minispark.ids import ExecutorId
+from minispark.messages.task import BlockManagerId
+from minispark.rpc.world import World
+
+__all__ = ["LOCAL_EXECUTOR_ID", "LocalMode"]
+
+LOCAL_EXECUTOR_ID: Final = ExecutorId("driver")
+
+POOLS: Final = {
+    "process": ("minispark.executor.process_pool", "ProcessPool"),
+    "thread": ("minispark.executor.thread_pool", "ThreadPool"),
+    "inline": ("minispark.executor.inline_pool", "InlinePool"),
+}
+
+
+class LocalMode:
+    """What runs the tasks of an application without a cluster.
+
+    Args:
+        conf: the application's settings.
+        world: starts processes and threads.
+        cores: tasks at once.
+
+    Raises:
+        MiniSparkError: the session directory cannot be made; the text names the setting.
+    """
+
+    def __init__(self, conf: SparkConf, world: World, cores: int) -> None:
+        self.world = world
+        self.cores = cores
+        self.parent = local_directory(conf)
+        self.session = SessionDirectory.create(self.parent, world.secret_bytes)
+        self.location = BlockManagerId(LOCAL_EXECUTOR_ID, socket.gethostname(), 0, os.fspath(self.session.path))
+        # Loaded by mode: what runs tasks in this process is half of the package, and most drivers never need it.
+        module, name = POOLS[conf.executor_pool]
+        self.pool: RunnerPool = getattr(import_module(module), name)(cores, conf, self.location, world)
+
+    def launch(self) -> None:
+        """Begin to start the runners.
+
+        Raises:
+            MiniSparkError: they cannot be started; the text says why.
+        """
+        self.pool.launch()
+
+    async def sweep(self) -> None:
+        """Remove what killed drivers left."""
+        await self.world.run_blocking(sweep, self.parent)
+
+    async def close(self, deadline_s: float) -> None:
+        """End the runners, if they have not been ended, and remove the session directory."""
+        await self.pool.stop(deadline_s)
+        await self.world.run_blocking(self.session.remove)

@@ -1,0 +1,133 @@
+"""Jobs from their caller's side: described, pickled, submitted, awaited, decoded; failed ones turned into exceptions.
+
+SparkContext hands actions to it. All of it runs in the caller's own asyncio task, because user code runs here:
+finding partitions and pickling functions.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from minispark.errors import ConfigurationError, JobCancelled, JobFailed, ResultTooLarge
+from minispark.ids import JobId
+from minispark.messages import scheduler as messages
+from minispark.messages.scheduler import JobSubmitted, pack_integers
+from minispark.rdd.call_site import call_site
+from minispark.rdd.lineage import describe, prepare
+from minispark.rdd.node import Node
+from minispark.rdd.ports import TaskContext
+from minispark.rpc.ref import RpcEndpointRef
+from minispark.rpc.world import World
+from minispark.scheduler.job_errors import exception_for
+from minispark.scheduler.job_waiter import JobGivenUp, JobTable, JobWaiter
+from minispark.scheduler.logic.job import JobFailure
+from minispark.scheduler.properties import current_properties
+from minispark.scheduler.stage_work import StageWork
+
+__all__ = ["Jobs"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Jobs:
+    """Runs and cancels jobs.
+
+    Args:
+        dag_scheduler: takes them.
+        work: the binaries of jobs and shuffles.
+        world: the clock of decoding.
+        max_failures: failures of one task before its job is given up, for messages.
+
+    Attributes:
+        table: the jobs that somebody waits for; the DAGScheduler's `JobListener`.
+    """
+
+    def __init__(
+        self, dag_scheduler: RpcEndpointRef, table: JobTable, work: StageWork, world: World, max_failures: int
+    ) -> None:
+        self.dag_scheduler = dag_scheduler
+        self.table = table
+        self.work = work
+        self.world = world
+        self.max_failures = max_failures
+
+    async def run(
+        self,
+        node: Node[T],
+        function: Callable[[TaskContext, Iterator[T]], U],
+        partitions: Sequence[int] | None,
+    ) -> list[U]:
+        """Run a function over partitions and return its values in their order; see `SparkContext.run_job`."""
+        await prepare(node)
+        count = len(node.partitions())
+        wanted = range(count) if partitions is None else partitions
+        distinct = list(dict.fromkeys(wanted))
+        if distinct and not (min(distinct) >= 0 and max(distinct) < count):
+            missing = next(partition for partition in distinct if not 0 <= partition < count)
+            raise ConfigurationError(f"partition {missing} does not exist: {node!r} has {count} partitions")
+        binary_id = self.work.add_job(node, function)
+        try:
+            lineage = describe(node, self.work.of_dependency)
+            job_id, waiter = self.table.open(len(distinct))
+            site = call_site(node.call_site)
+            job = JobSubmitted(
+                job_id,
+                lineage,
+                pack_integers(distinct),
+                binary_id,
+                f"{node.name} at {site}",
+                site,
+                current_properties(),
+            )
+            values: list[U] = await self.finish(job, waiter)
+        finally:
+            self.work.remove(binary_id)
+        if len(distinct) == len(wanted):
+            return values
+        value_of = dict(zip(distinct, values, strict=True))
+        return [value_of[partition] for partition in wanted]
+
+    async def finish(self, job: JobSubmitted, waiter: JobWaiter) -> list[Any]:
+        """Submit a job, wait for its end and decode its results."""
+        self.dag_scheduler.send(job)
+        try:
+            await waiter.done
+        except asyncio.CancelledError:
+            self.cancel(job.job_id, "cancelled by its caller")
+            raise
+        except JobGivenUp as given_up:
+            raise self.error_of(given_up.failure) from None
+        finally:
+            self.table.close(job.job_id)
+        return await waiter.decode(self.world)
+
+    def error_of(self, failure: JobFailure) -> BaseException:
+        """Return what the caller of a failed job gets."""
+        if failure.kind == "cancelled":
+            return JobCancelled(failure.message)
+        if failure.kind == "result too large":
+            return ResultTooLarge(failure.message)
+        if failure.kind == "aborted" or failure.task_failure is None:
+            return JobFailed(failure.message)
+        return exception_for(
+            failure.task_failure,
+            stage_id=failure.stage_id,
+            partition=failure.partition,
+            attempt=failure.attempt_number + 1,
+            max_failures=self.max_failures,
+            executor_id=failure.executor_id,
+            call_site=failure.call_site,
+        )
+
+    def cancel(self, job_id: JobId, reason: str) -> None:
+        """Cancel one job; its caller gets JobCancelled."""
+        self.dag_scheduler.send(messages.JobCancelled(job_id, reason))
+
+    def cancel_group(self, group: str, reason: str) -> None:
+        """Cancel all jobs of a group; their callers get JobCancelled."""
+        self.dag_scheduler.send(messages.JobGroupCancelled(group, reason))
+
+    def cancel_all(self, reason: str) -> None:
+        """Cancel all jobs; their callers get JobCancelled."""
+        self.dag_scheduler.send(messages.AllJobsCancelled(reason))

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from minispark.conf import SparkConf
+from minispark.errors import ConfigurationError
+from minispark.executor.inline_pool import InlinePool
+from minispark.executor.process_pool import ProcessPool
+from minispark.executor.thread_pool import ThreadPool
+from minispark.local_mode import LocalMode
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual
+
+
+@pytest.mark.parametrize(("name", "pool"), [("process", ProcessPool), ("thread", ThreadPool), ("inline", InlinePool)])
+def test_the_setting_chooses_the_pool(name: str, pool: type, tmp_path: Path) -> None:
+    conf = SparkConf({"minispark.executor.pool": name, "minispark.local.dir": tmp_path})
+    local = LocalMode(conf, VirtualWorld(), 3)
+    assert isinstance(local.pool, pool)
+    assert local.pool.slots == 3
+    local.session.remove()
+
+
+def test_an_unknown_pool_is_refused_when_it_is_set() -> None:
+    with pytest.raises(ConfigurationError, match="one of process, thread, inline"):
+        SparkConf().set("minispark.executor.pool", "fibers")
+
+
+def test_a_close_removes_the_session_directory_also_of_runners_that_never_started(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        conf = SparkConf({"minispark.executor.pool": "inline", "minispark.local.dir": tmp_path})
+        local = LocalMode(conf, VirtualWorld(), 1)
+        assert [path.name for path in tmp_path.iterdir()] == [Path(local.location.directory).name]
+        local.launch()
+        await local.close(0.0)
+
+    run_virtual(scenario())
+    assert list(tmp_path.iterdir()) == []
