@@ -19,6 +19,7 @@ from minispark.messages.task import TaskDescription
 __all__ = ["IDLE_TTL_S", "Arrived", "Holding", "Preparation", "Request"]
 
 IDLE_TTL_S: Final = 600.0
+MAX_HOLDINGS: Final = 512  # small ones too: each job has a binary of its own, which none uses again
 
 Request = FetchBinary | GetMapOutputStatuses
 Key = tuple[type[Request], int]
@@ -198,7 +199,10 @@ class Preparation:
         return holding.content
 
     def evict(self) -> None:
-        """Drop what no attempt uses beyond the bound."""
+        """Drop what no attempt uses beyond the bounds; half of too many, so that the next ones cost no look."""
+        if len(self.holdings) > MAX_HOLDINGS:
+            oldest = sorted(self.holdings, key=lambda key: self.holdings[key].used_at)
+            self.drop(oldest[: len(oldest) // 2], -1)
         if self.size_bytes > self.max_bytes:
             self.drop(sorted(self.holdings, key=lambda key: self.holdings[key].used_at), self.max_bytes)
 

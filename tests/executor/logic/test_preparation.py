@@ -1,6 +1,6 @@
 import pytest
 
-from minispark.executor.logic.preparation import IDLE_TTL_S, Preparation
+from minispark.executor.logic.preparation import IDLE_TTL_S, MAX_HOLDINGS, Preparation
 from minispark.ids import BinaryId, ShuffleId, TaskId
 from minispark.messages.cluster import FetchBinary
 from minispark.messages.runner import Binary, MapOutputs
@@ -126,6 +126,18 @@ def test_beyond_the_bound_the_one_used_longest_ago_is_dropped() -> None:
 
     assert preparation.binary(BinaryId(3)) is None
     assert None not in [preparation.binary(BinaryId(number)) for number in (1, 2, 4)]
+    preparation.check()
+
+
+def test_of_many_small_jobs_only_the_latest_binaries_are_kept() -> None:
+    preparation = Preparation(max_bytes=1 << 30)
+    for number in range(2 * MAX_HOLDINGS):
+        (request,) = preparation.launch(task(number, binary_id=number), float(number))
+        preparation.arrived(request, Binary(b"x"), float(number))
+        preparation.end(TaskId(number), float(number))
+        assert len(preparation.holdings) <= MAX_HOLDINGS
+
+    assert preparation.binary(BinaryId(2 * MAX_HOLDINGS - 2)) is not None
     preparation.check()
 
 
