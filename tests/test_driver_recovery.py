@@ -10,7 +10,8 @@ from minispark.context import SparkContext
 from minispark.errors import JobFailed
 from minispark.messages.listener import ListenerEvent, StageCompleted
 from minispark.rdd.rdd import RDD
-from tests.contexts import run_inline
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual
+from tests.contexts import inline_conf, run_inline
 
 WORDS = ["to", "be", "or", "not", "to", "be", "that", "is", "the", "question"] * 50
 
@@ -118,3 +119,23 @@ class Saboteur:
         if isinstance(event, StageCompleted) and event.stage.is_map_stage:
             for file in self.folder.glob("*.data"):
                 file.unlink()
+
+
+@pytest.mark.parametrize("event", ["task_finished", "fetched"])
+def test_an_error_in_an_event_of_the_executor_fails_the_jobs_instead_of_being_waited_out(event: str) -> None:
+    def broken(*args: object) -> None:
+        raise LookupError("a bug")
+
+    async def scenario(sc: SparkContext) -> None:
+        assert sc.driver.env is not None
+        executor = sc.driver.env.dispatcher.find("Executor").endpoint
+        part, method = ("slots", "finished") if event == "task_finished" else ("preparation", "arrived")
+        setattr(getattr(executor, part), method, broken)
+        with pytest.raises(JobFailed, match=f"{event}.*LookupError: a bug"):
+            await sc.parallelize([1]).count()
+
+    async def run() -> None:
+        async with SparkContext("local[2]", conf=inline_conf(), world=VirtualWorld()) as sc:
+            await scenario(sc)
+
+    run_virtual(run())

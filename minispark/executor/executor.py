@@ -7,8 +7,8 @@ nothing of how runners run (`runners.RunnerPool`) and never unpickles anything. 
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final, assert_never, cast
+from functools import partial, wraps
+from typing import Any, Final, TypeVar, assert_never, cast
 
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
@@ -60,6 +60,22 @@ EXECUTOR: Final = "Executor"
 STOPPED: Final = "the executor was stopped"
 
 Affinity = Callable[[TaskDescription], int | None]
+Event = TypeVar("Event", bound=Callable[..., None])
+
+
+def settled(event: Event) -> Event:
+    """Have an error in an event of the pool treated like one in a message: the loop would only log it, and the
+    attempt's job would wait for ever.
+    """
+
+    @wraps(event)
+    def guarded(executor: "Executor", *args: Any) -> None:
+        try:
+            event(executor, *args)
+        except Exception as error:  # noqa: BLE001 — like the boundary of a message
+            executor.scope.settle(error, f"{EXECUTOR}.{event.__name__}", executor)
+
+    return cast(Event, guarded)
 
 
 def nowhere(task: TaskDescription) -> int | None:
@@ -171,6 +187,7 @@ class Executor(RpcEndpoint):
 
         target.ask(message).add_done_callback(done)
 
+    @settled
     def fetched(self, request: Request, content: Binary | MapOutputs) -> None:
         """Take an answer of the driver, and start the attempts that now have all they need."""
         arrived = self.preparation.arrived(request, content, self.world.monotonic())
@@ -181,6 +198,7 @@ class Executor(RpcEndpoint):
         for again in arrived.requests:
             self.fetch(again)
 
+    @settled
     def not_fetched(self, request: Request, error: BaseException) -> None:
         """Fail the attempts that waited for something that does not come."""
         for task in self.preparation.failed(request):
@@ -225,6 +243,7 @@ class Executor(RpcEndpoint):
         """Tell the backend how an attempt ended."""
         self.backend.send(StatusUpdate(self.executor_id, task_id, state_of(outcome), outcome))
 
+    @settled
     def expire(self) -> None:
         """Let go of what no attempt has used for long; look again later while something is held."""
         self.expiry = None
@@ -232,25 +251,30 @@ class Executor(RpcEndpoint):
         if self.preparation.holdings:
             self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
 
+    @settled
     def runner_ready(self, slot: int) -> None:
         """Use a runner that waits; see `RunnerEvents`."""
         self.run_next(slot, self.slots.ready(slot))
 
+    @settled
     def task_started(self, slot: int, task_id: TaskId) -> None:
         """Tell the backend that a long attempt runs; of short ones it only hears that they ended."""
         self.backend.send(StatusUpdate(self.executor_id, task_id, TaskState.RUNNING, None))
 
+    @settled
     def task_finished(self, slot: int, task_id: TaskId, outcome: TaskOutcome) -> None:
         """Give the slot to the next attempt and report this one."""
         self.run_next(slot, self.slots.finished(slot, task_id))
         self.end(task_id, outcome)
 
+    @settled
     def runner_lost(self, slot: int, task_id: TaskId | None, loss: RunnerLost) -> None:
         """Report the attempt that its runner took with it."""
         kill_reason = self.slots.lost(slot, task_id)
         if task_id is not None:
             self.end(task_id, loss if kill_reason is None else TaskKilled(kill_reason))
 
+    @settled
     def runner_asked(self, slot: int, task_id: TaskId, ask_id: int, request: RunnerRequest) -> None:
         """Answer a runner from what was prepared; ask the driver for what was not."""
         answer: Binary | MapOutputs | None = None

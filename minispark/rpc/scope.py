@@ -6,7 +6,7 @@ at the root would cancel the web service's own task). The RpcEnv owns the root s
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from minispark.errors import RpcEnvStopped
@@ -26,10 +26,13 @@ class TaskScope:
 
     Args:
         name: shown in logs.
+        report: told of errors that an owner did not settle: the task's name and the error; by default they are only
+            logged, as are those of tasks without an owner.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, report: Callable[[str, BaseException], object] | None = None) -> None:
         self.name = name
+        self.report = self.log_error if report is None else report
         self.closed = False
         self.children: dict[asyncio.Task[Any], RpcEndpoint | None] = {}
 
@@ -62,12 +65,27 @@ class TaskScope:
         error = task.exception()
         if error is None:
             return
+        if owner is None:
+            self.log_error(task.get_name(), error)
+        else:
+            self.settle(error, task.get_name(), owner)
+
+    def settle(self, error: BaseException, name: str, owner: RpcEndpoint) -> None:
+        """Hand an error to the endpoint it befell outside of its messages; one that it does not settle is reported.
+
+        Args:
+            error: what a task or a callback of the loop raised.
+            name: of the task or the callback, for people.
+            owner: the endpoint.
+        """
         try:
-            if owner is None:
-                raise error
             owner.on_error(error)
-        except Exception as unsettled:
-            log.error("%s: task %s failed: %s", self.name, task.get_name(), unsettled, exc_info=unsettled)
+        except Exception as unsettled:  # noqa: BLE001 — like the boundary of a message
+            self.report(name, unsettled)
+
+    def log_error(self, name: str, error: BaseException) -> None:
+        """Log the error of a task."""
+        log.error("%s: task %s failed: %s", self.name, name, error, exc_info=error)
 
     async def close(self, deadline_s: float = CLOSE_DEADLINE_S) -> None:
         """Cancel all children, the youngest first, and wait for them; may be called from any task of the loop.

@@ -43,6 +43,24 @@ def test_an_error_that_nobody_owns_or_settles_is_logged(caplog: pytest.LogCaptur
     assert "test: task careless failed: broken" in caplog.text
 
 
+def test_an_error_that_its_owner_does_not_settle_is_reported() -> None:
+    class Careless(Probe):
+        def on_error(self, error: BaseException) -> None:
+            raise error
+
+    reports: list[tuple[str, str]] = []
+
+    async def main() -> None:
+        scope = TaskScope("test", lambda name, error: reports.append((name, str(error))))
+        scope.spawn(fail(), name="careless", owner=Careless())
+        scope.spawn(fail(), name="careful", owner=Probe())
+        scope.settle(ValueError("late"), "a timer", Careless())
+        await asyncio.sleep(1)
+
+    run_virtual(main())
+    assert reports == [("a timer", "late"), ("careless", "broken")]
+
+
 def test_closing_cancels_the_children_the_youngest_first() -> None:
     ended: list[str] = []
 
