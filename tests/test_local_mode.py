@@ -1,3 +1,5 @@
+import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from minispark.executor.inline_pool import InlinePool
 from minispark.executor.process_pool import ProcessPool
 from minispark.executor.thread_pool import ThreadPool
 from minispark.local_mode import LocalMode
+from minispark.rpc.world import SystemWorld
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual
 
 
@@ -35,3 +38,18 @@ def test_a_close_removes_the_session_directory_also_of_runners_that_never_starte
 
     run_virtual(scenario())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.cluster
+def test_runners_that_were_launched_and_not_started_end_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        local = LocalMode(SparkConf({"minispark.local.dir": tmp_path}), SystemWorld(), 1)
+        local.launch()
+        await local.close(0.0)
+
+    asyncio.run(scenario())
+    gc.collect()  # a future whose exception nobody has seen complains when it goes
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.text == ""

@@ -221,6 +221,7 @@ class ProcessPool:
         if self.starting is None or self.starting.done():
             return False
         self.starting.set_exception(MiniSparkError(f"the runner processes cannot be started: {reason}"))
+        self.starting.exception()  # seen, even if whoever launched the pool gave up before it started it
         return True
 
     # -- runners -----------------------------------------------------------------------------------------------------
