@@ -1,19 +1,20 @@
 """The RDD's methods that run jobs and return values; coroutines.
 
 Each is a function for the tasks, which sends back little, and a merge in the driver. The merges run on the caller's
-event loop, which may be a web service's: what grows with the data is done in slices.
+event loop, which may be a web service's: what grows with the data is left to `merging`.
 """
 
 import copy
 import heapq
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from minispark.rdd.face import Face, check_callable, check_size
+from minispark.rdd.merging import added_up, as_dict, joined
 from minispark.rdd.ports import TaskContext
 from minispark.rdd.transformations import count_records
 
@@ -25,7 +26,6 @@ U = TypeVar("U")
 K = TypeVar("K")
 V = TypeVar("V")
 
-SLICE: Final = 50_000  # records put into the caller's list before the loop gets its turn: less than a millisecond
 NOTHING: Final[Any] = object()
 
 
@@ -128,7 +128,7 @@ class Actions(Face[T_co]):
 
     async def collect_as_map(self: "Face[tuple[K, V]]") -> dict[K, V]:
         """Return a dict of the pairs; of equal keys the last one stays."""
-        return dict(await joined(await self.run(list_records, None)))
+        return await as_dict(await self.run(list_records, None))
 
     async def foreach(self, function: Callable[[T_co], object]) -> None:
         """Call a function with each record, in the tasks, for its effect."""
@@ -157,7 +157,9 @@ async def take(face: Face[T], num: int) -> list[T]:
             width = min(max(int(1.5 * num * done / len(taken)) - done, 1), done * scale_up)
         partitions = range(done, min(done + width, total))
         parts = await face.run(partial(first_records, num - len(taken)), partitions)
-        taken.extend(islice(chain.from_iterable(parts), num - len(taken)))
+        found = await joined(parts)
+        del found[num - len(taken) :]
+        taken = taken + found if taken else found
         done = partitions.stop
     return taken
 
@@ -168,37 +170,6 @@ def merge_found(face: Face[Any], what: str, parts: Sequence[list[T]], function: 
     if not found:
         raise ValueError(f"RDD {face.node!r} is empty: {what} needs at least one record")
     return reduce(function, found)
-
-
-class LoopTurn(Awaitable[None]):
-    """Gives the event loop a turn."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
-async def joined(parts: Iterable[list[T]]) -> list[T]:
-    """Return the records of all parts in one list, giving the loop a turn now and then."""
-    records: list[T] = []
-    due = SLICE
-    for part in parts:
-        for start in range(0, len(part), SLICE):
-            records += part[start : start + SLICE] if len(part) > SLICE else part
-            if len(records) > due:
-                due = len(records) + SLICE
-                await LoopTurn()
-    return records
-
-
-async def added_up(parts: Iterable[list[tuple[T, int]]]) -> dict[T, int]:
-    """Return the sums of counts, giving the loop a turn now and then."""
-    counts: dict[T, int] = {}
-    for part in parts:
-        for start in range(0, len(part), SLICE // 10):
-            for value, number in part[start : start + SLICE // 10]:
-                counts[value] = counts.get(value, 0) + number
-            await LoopTurn()
-    return counts
 
 
 # What tasks run: plain functions, so that they are pickled by name. Lists travel in batches, so long values are.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from minispark.errors import ConfigurationError
 from minispark.rdd import closures
 from minispark.rdd.face import Face
+from minispark.rdd.merging import LoopTurn
 from minispark.rdd.ports import TaskContext
 from minispark.storage.batches import dump_batches, load_batch
 
@@ -64,6 +65,7 @@ class StreamMethods(Face[T_co]):
                 for batch in batches:
                     for record in load_batch(batch):
                         yield record
+                    await LoopTurn()  # a reader that only computes would hold up the loop for a whole partition
         finally:
             for task in waiting:
                 task.cancel()

@@ -1,7 +1,7 @@
 """The caller's side of a job: results gathered as bytes, decoded in slices, failures turned into exceptions.
 
 `run_job` of the context makes a `JobWaiter`, the DAGScheduler feeds it. Decoding is done by the caller's own task and
-gives way to the loop every 2 ms, because the loop may be a web service's.
+gives way to the loop every millisecond, because the loop may be a web service's.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from minispark.storage.batches import load_batch
 
 __all__ = ["JobGivenUp", "JobTable", "JobWaiter"]
 
-SLICE_S = 0.002
+SLICE_S = 0.001
 """How long decoding holds the loop."""
 
 

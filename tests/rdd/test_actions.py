@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minispark.errors import ConfigurationError
-from minispark.rdd.actions import joined
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.sources import empty, parallelize, range_rdd
 from minispark.testing.serial import SerialJobRunner
-from minispark.testing.virtual_loop import run_virtual
 from tests.rdd.conftest import Engine, on_serial
 
 RECORDS = st.lists(st.integers(-50, 50), max_size=40)
@@ -133,9 +131,3 @@ def test_foreach_calls_its_function_in_the_tasks(engine: Engine, tmp_path: Any) 
     engine(job)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3", "sum1", "sum5"]
-
-
-def test_long_results_are_joined_with_turns_for_the_loop() -> None:
-    parts = [list(range(120_000)), [], [1], list(range(60_000))]
-
-    assert run_virtual(joined(parts)) == [record for part in parts for record in part]
