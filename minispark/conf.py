@@ -170,7 +170,15 @@ class SparkConf:
         "Attempts of a stage in all before its jobs are given up.",
         positive,
     )
-    scheduler_mode = Setting("scheduler.mode", "fifo", one_of("fifo"), "How jobs share the slots.")
+    scheduler_mode = Setting(
+        "scheduler.mode", "fifo", one_of("fifo", "fair"), "How jobs share the slots: the older first, or by pools."
+    )
+    scheduler_allocation_file = Setting(
+        "scheduler.allocation.file",
+        "",
+        TEXT,
+        "Pools for the fair mode, XML or TOML; empty: fairscheduler.xml or .toml in the working directory, if any.",
+    )
     job_interrupt_on_cancel = Setting(
         "job.interruptOnCancel", True, FLAG, "Whether cancelling a job interrupts its running tasks."
     )

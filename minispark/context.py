@@ -314,6 +314,31 @@ class SparkContext:
         properties.set_local_property(properties.DESCRIPTION, description)
         properties.set_local_property(properties.INTERRUPT_ON_CANCEL, str(interrupt_on_cancel).lower())
 
+    def set_pool(self, name: str | None) -> None:
+        """Put the jobs started from here on (in this asyncio task and those it starts) into a pool; None: default.
+
+        Pools count where `minispark.scheduler.mode` is fair; one that is not configured has the defaults.
+        """
+        properties.set_local_property(properties.POOL, name)
+
+    def configure_pool(
+        self, name: str, *, mode: str = "fifo", min_share: int = 0, weight: int = 1, parent: str = ""
+    ) -> None:
+        """Add a pool to those of the allocation file, or change one.
+
+        Args:
+            name: what `set_pool` takes.
+            mode: how jobs within it share, "fifo" or "fair".
+            min_share: slots it gets before pools that have theirs get more.
+            weight: its part of the rest, beside those of its siblings.
+            parent: the pool that holds it; by default none does.
+
+        Raises:
+            ConfigurationError: the mode of the application is not fair, or a value is wrong.
+        """
+        self.check_usable()
+        self.driver.configure_pool(name, mode, min_share, weight, parent)
+
     def set_local_property(self, key: str, value: str | None) -> None:
         """Set a property of the jobs started from here on (in this asyncio task and those it starts)."""
         properties.set_local_property(key, value)

@@ -8,10 +8,11 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from minispark.conf import SparkConf
-from minispark.errors import MiniSparkError
+from minispark.errors import ConfigurationError, MiniSparkError
 from minispark.executor.executor import EXECUTOR, Executor
 from minispark.ids import ShuffleId
 from minispark.local_mode import LOCAL_EXECUTOR_ID, LocalMode
@@ -21,11 +22,13 @@ from minispark.rdd import closures
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
+from minispark.scheduler.allocation_file import find_pools
 from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.job_waiter import JobTable
 from minispark.scheduler.jobs import Jobs
 from minispark.scheduler.listener_bus import ListenerBus
 from minispark.scheduler.local import LocalEndpoint, LocalSchedulerBackend
+from minispark.scheduler.logic.pool import Mode, PoolSpec, PoolTree
 from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.files import remove_shuffle_files
@@ -55,6 +58,7 @@ class Driver:
     Attributes:
         jobs: runs and cancels jobs.
         work: the binaries of jobs and shuffles.
+        pools: how jobs share the slots.
         events: the listener bus.
         dag_scheduler: takes jobs.
     """
@@ -77,6 +81,7 @@ class Driver:
         if conf.ui_progress:
             self.events.add(ProgressLine(sys.stderr, world.monotonic))
         self.map_outputs = MapOutputs()
+        self.pools = self.make_pools()
         self.env: RpcEnv | None = None
         self.backend: LocalSchedulerBackend | None = None
         self.stopping: asyncio.Task[None] | None = None
@@ -115,6 +120,7 @@ class Driver:
             self.work,
             self.read_result,
             self.events,
+            self.pools,
         )
         dag.attach(env.setup_endpoint("TaskScheduler", scheduler))
         self.scheduler = scheduler
@@ -122,6 +128,30 @@ class Driver:
         env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
         env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))
         return scheduler
+
+    def make_pools(self) -> PoolTree:
+        """Make the pools that are configured.
+
+        Raises:
+            ConfigurationError: the allocation file is missing or malformed.
+        """
+        if self.conf.scheduler_mode == "fifo":
+            return PoolTree(Mode.FIFO)
+        return PoolTree(Mode.FAIR, find_pools(self.conf.scheduler_allocation_file, Path.cwd()))
+
+    def configure_pool(self, name: str, mode: str, min_share: int, weight: int, parent: str) -> None:
+        """Add a pool, or change one; see `SparkContext.configure_pool`."""
+        if self.conf.scheduler_mode != "fair":
+            raise ConfigurationError(f"pool {name!r} would have no effect: set minispark.scheduler.mode=fair")
+        if min_share < 0 or weight < 1 or mode.lower() not in ("fifo", "fair"):
+            raise ConfigurationError(
+                f"pool {name!r} needs a mode of fifo or fair, a min_share of at least 0 and a weight of at least 1, "
+                f"not {mode!r}, {min_share} and {weight}"
+            )
+        try:
+            self.pools.configure(PoolSpec(name, Mode(mode.lower()), min_share, weight, parent))
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
 
     async def start_executor(self, env: RpcEnv, scheduler: TaskScheduler) -> None:
         """Start local mode's executor and its backend."""

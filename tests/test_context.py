@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -217,3 +218,38 @@ def test_a_shuffle_that_nobody_refers_to_any_more_is_forgotten_with_its_files() 
         assert not sc.driver.work.of_shuffle
 
     run_inline(scenario)
+
+
+def test_with_fair_pools_a_small_job_does_not_wait_for_a_large_one() -> None:
+    ended: list[str] = []
+
+    async def job(sc: SparkContext, pool: str, tasks: int) -> None:
+        sc.set_pool(pool)
+        await sc.parallelize(range(tasks), tasks).count()
+        ended.append(pool)
+
+    async def scenario(sc: SparkContext) -> None:
+        sc.configure_pool("small", weight=2)
+        async with asyncio.TaskGroup() as jobs:
+            jobs.create_task(job(sc, "large", 100))
+            jobs.create_task(job(sc, "small", 4))
+
+    run_inline(scenario, scheduler_mode="fair")
+    assert ended == ["small", "large"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "text"),
+    [
+        ("fifo", {}, "minispark.scheduler.mode=fair"),
+        ("fair", {"weight": 0}, "weight of at least 1"),
+        ("fair", {"mode": "none"}, "mode of fifo or fair"),
+        ("fair", {"parent": "nowhere"}, "which does not exist"),
+    ],
+)
+def test_a_pool_that_cannot_be_is_refused(mode: str, values: dict[str, Any], text: str) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        with pytest.raises(ConfigurationError, match=text):
+            sc.configure_pool("p", **values)
+
+    run_inline(scenario, scheduler_mode=mode)

@@ -12,6 +12,7 @@ __all__ = [
     "DESCRIPTION",
     "GROUP",
     "INTERRUPT_ON_CANCEL",
+    "POOL",
     "current_properties",
     "get_local_property",
     "local_properties",
@@ -21,6 +22,7 @@ __all__ = [
 GROUP = "minispark.jobGroup.id"
 DESCRIPTION = "minispark.job.description"
 INTERRUPT_ON_CANCEL = "minispark.job.interruptOnCancel"
+POOL = "minispark.scheduler.pool"
 
 # The mapping is replaced, never changed: tasks that inherited it keep what they inherited.
 properties: ContextVar[Mapping[str, str]] = ContextVar("minispark local properties")

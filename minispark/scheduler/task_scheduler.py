@@ -42,7 +42,7 @@ from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
 from minispark.scheduler.backend import SchedulerBackend, WorkerOffer
-from minispark.scheduler.logic.pool import Pool
+from minispark.scheduler.logic.pool import PoolTree
 from minispark.scheduler.logic.task_set import Abort, RunningTask, TaskSet
 
 __all__ = ["ResultReader", "TaskPayloads", "TaskScheduler"]
@@ -72,6 +72,7 @@ class TaskScheduler(RpcEndpoint):
         payloads: the partitions' data.
         read_result: fetches indirect results.
         events: whether anybody wants to know of starts.
+        pools: in which order task sets are served.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class TaskScheduler(RpcEndpoint):
         payloads: TaskPayloads,
         read_result: ResultReader,
         events: EventSink,
+        pools: PoolTree,
     ) -> None:
         self.max_failures = max_failures
         self.max_result_bytes = conf.driver_max_result_size
@@ -94,7 +96,7 @@ class TaskScheduler(RpcEndpoint):
         self.payloads = payloads
         self.read_result = read_result
         self.events = events
-        self.pool = Pool()
+        self.pools = pools
         self.sets_of_stage: dict[StageId, dict[int, TaskSet]] = {}
         self.set_of_task: dict[TaskId, TaskSet] = {}
         self.fetching: dict[TaskId, Success] = {}
@@ -139,7 +141,7 @@ class TaskScheduler(RpcEndpoint):
                 task_cpus=self.task_cpus,
             )
             attempts[submitted.stage_attempt] = task_set
-            self.pool.add(task_set)
+            self.pools.add(task_set)
         self.revive_offers()
 
     def kill(self, killed: KillTaskSet) -> None:
@@ -163,7 +165,7 @@ class TaskScheduler(RpcEndpoint):
         if task_set.is_finished:
             attempts = self.sets_of_stage.get(task_set.stage_id, {})
             if attempts.pop(task_set.stage_attempt, None) is not None:
-                self.pool.remove(task_set)
+                self.pools.remove(task_set)
             if not attempts:
                 self.sets_of_stage.pop(task_set.stage_id, None)
 
@@ -178,7 +180,7 @@ class TaskScheduler(RpcEndpoint):
         """Return the attempts to launch on these cores; round robin over the offers, sets in the pool's order."""
         launches: list[TaskDescription] = []
         now = self.clock.wall()
-        for task_set in self.pool.sorted():
+        for task_set in self.pools.sorted():
             while self.offer_round(task_set, offers, launches, now):
                 pass
             offers = [offer for offer in offers if offer.cores]
@@ -207,6 +209,7 @@ class TaskScheduler(RpcEndpoint):
         offer.cores -= task_set.task_cpus
         task = task_set.launched(index, task_id, offer.executor_id, offer.host, now)
         self.set_of_task[task_id] = task_set
+        self.pools.task_started(task_set)
         if self.events.wants_tasks:
             self.dag_scheduler.send(
                 TaskStarted(
@@ -290,6 +293,7 @@ class TaskScheduler(RpcEndpoint):
     def succeeded(self, task_set: TaskSet, task_id: TaskId, success: Success) -> None:
         """Note a success, end the task's other attempts, tell the DAGScheduler."""
         del self.set_of_task[task_id]
+        self.pools.task_ended(task_set)
         task, is_first = task_set.succeeded(task_id)
         if is_first:
             for other in task_set.siblings(task):
@@ -301,6 +305,7 @@ class TaskScheduler(RpcEndpoint):
     def failed(self, task_set: TaskSet, task_id: TaskId, reason: TaskFailure) -> None:
         """Note a failure, tell the DAGScheduler, and give the set up if that was one too many."""
         del self.set_of_task[task_id]
+        self.pools.task_ended(task_set)
         task, abort = task_set.failed(task_id, reason)
         self.after_failure(task_set, task, reason, abort)
 
@@ -354,6 +359,7 @@ class TaskScheduler(RpcEndpoint):
             for task_set in list(attempts.values()):
                 for task, abort in task_set.executor_lost(removed.executor_id, reason):
                     del self.set_of_task[task.task_id]
+                    self.pools.task_ended(task_set)
                     self.fetching.pop(task.task_id, None)
                     self.after_failure(task_set, task, reason, abort)
 
@@ -361,8 +367,9 @@ class TaskScheduler(RpcEndpoint):
 
     def check(self) -> None:
         """Assert what always holds."""
+        self.pools.check()
         known = {id(task_set) for attempts in self.sets_of_stage.values() for task_set in attempts.values()}
-        assert known == {id(task_set) for task_set in self.pool.sorted()}, "pool and table differ"
+        assert known == {id(task_set) for task_set in self.pools.sorted()}, "pool and table differ"
         for attempts in self.sets_of_stage.values():
             assert sum(not task_set.is_zombie for task_set in attempts.values()) <= 1, "two live attempts of a stage"
             for task_set in attempts.values():
@@ -373,4 +380,4 @@ class TaskScheduler(RpcEndpoint):
         assert not self.sets_of_stage, f"left over: {list(self.sets_of_stage)}"
         assert not self.set_of_task, f"left over: {list(self.set_of_task)}"
         assert not self.fetching
-        assert not self.pool.sorted()
+        assert not self.pools.sorted()

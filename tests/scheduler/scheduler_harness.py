@@ -17,6 +17,7 @@ from minispark.messages.task import (
 from minispark.rpc.scope import TaskScope
 from minispark.scheduler.backend import WorkerOffer
 from minispark.scheduler.listener_bus import ListenerBus
+from minispark.scheduler.logic.pool import Mode, PoolTree
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.testing.fakes import RecordingContext, RecordingRef
 from minispark.testing.virtual_loop import VirtualWorld, settle
@@ -55,7 +56,7 @@ class NoPayloads:
 class SchedulerHarness:
     """Make it inside of a running loop."""
 
-    def __init__(self, conf: SparkConf | None = None, max_failures: int = 1) -> None:
+    def __init__(self, conf: SparkConf | None = None, max_failures: int = 1, pools: PoolTree | None = None) -> None:
         self.dag = RecordingRef("DAGScheduler")
         self.own = RecordingRef("TaskScheduler")
         self.backend = FakeBackend()
@@ -69,6 +70,7 @@ class SchedulerHarness:
             NoPayloads(),
             self.read_result,
             ListenerBus(),
+            pools or PoolTree(Mode.FIFO),
         )
         self.scheduler._ref = self.own
         self.scheduler.attach(self.backend)

@@ -1,35 +1,184 @@
-"""Pools: in which order task sets get the slots. Source: Spark's Pool and SchedulingAlgorithm."""
+"""Pools: in which order task sets get the slots. Source: Spark's Pool and SchedulingAlgorithm.
 
+With FIFO there is one pool: the older job goes first, then the earlier stage. With FAIR each job names its
+pool; pools share the slots by minimum share and weight; within a pool jobs go by its own mode. Pools may hold pools.
+"""
+
+import enum
 from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from minispark.scheduler.logic.task_set import TaskSet
 
-__all__ = ["Pool"]
+__all__ = ["DEFAULT_POOL", "POOL_PROPERTY", "Mode", "Pool", "PoolSpec", "PoolTree"]
+
+DEFAULT_POOL = "default"
+POOL_PROPERTY = "minispark.scheduler.pool"
+
+
+class Mode(enum.Enum):
+    """How the members of a pool share."""
+
+    FIFO = "fifo"
+    FAIR = "fair"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """What a pool is configured to be.
+
+    Attributes:
+        name: jobs name it in the property `minispark.scheduler.pool`; unique in the tree.
+        mode: how its members share.
+        min_share: slots it gets before pools that have theirs get more.
+        weight: its part of the rest, beside the weights of its siblings.
+        parent: the pool that holds it; empty for the root.
+    """
+
+    name: str
+    mode: Mode = Mode.FIFO
+    min_share: int = 0
+    weight: int = 1
+    parent: str = ""
 
 
 class Pool:
-    """A FIFO pool: the older job first, then the earlier stage.
+    """A node of the tree: pools, or task sets, that share slots.
 
-    Task sets are kept in their order, so that an offer costs what it launches. A fair pool takes its place behind the
-    same methods.
+    Args:
+        spec: name, mode, shares.
+        parent: the pool that holds it; None for the root.
     """
 
-    def __init__(self) -> None:
-        self.task_sets: list[TaskSet] = []
+    __slots__ = ("min_share", "mode", "name", "parent", "pools", "running", "task_sets", "weight")
+
+    def __init__(self, spec: PoolSpec, parent: "Pool | None" = None) -> None:
+        if not isinstance(spec.mode, Mode):
+            raise ValueError(f"{spec.mode!r} is not a scheduling mode of a pool: use FIFO or FAIR")
+        self.name = spec.name
+        self.mode = spec.mode
+        self.min_share = spec.min_share
+        self.weight = spec.weight
+        self.parent = parent
+        self.pools: dict[str, Pool] = {}
+        self.task_sets: list[TaskSet] = []  # always in FIFO order, so that a FIFO pool costs nothing to sort
+        self.running = 0  # tasks of all task sets below
+
+    def sorted(self) -> list[TaskSet]:
+        """Return the task sets below, the one to be served first in front."""
+        if not self.pools and self.mode is Mode.FIFO:
+            return self.task_sets
+        if self.mode is Mode.FIFO:
+            return [task_set for pool in self.pools.values() for task_set in pool.sorted()] + self.task_sets
+        members: list[tuple[tuple[bool, float, str], Pool | TaskSet]] = [
+            (fair_order(pool.running, pool.min_share, pool.weight, pool.name), pool) for pool in self.pools.values()
+        ]
+        members += [(fair_order(len(task_set.running), 0, 1, task_set.name), task_set) for task_set in self.task_sets]
+        members.sort(key=first)
+        ordered: list[TaskSet] = []
+        for _, member in members:
+            ordered += member.sorted() if isinstance(member, Pool) else (member,)
+        return ordered
+
+    def count(self, change: int) -> None:
+        """Note that a task started (+1) or ended (−1), here and in all pools around this one."""
+        pool: Pool | None = self
+        while pool is not None:
+            pool.running += change
+            pool = pool.parent
+
+
+class PoolTree:
+    """All pools of an application, and which one each task set is in.
+
+    Args:
+        mode: FIFO ignores what pool a job names.
+        specs: the configured pools; those around others come first.
+    """
+
+    def __init__(self, mode: Mode, specs: Iterable[PoolSpec] = ()) -> None:
+        self.root = Pool(PoolSpec("root", mode))
+        self.pools: dict[str, Pool] = {}
+        self.configured: set[str] = set()
+        self.pool_of: dict[TaskSet, Pool] = {}
+        if mode is Mode.FAIR:
+            for spec in (PoolSpec(DEFAULT_POOL), *specs):
+                self.configure(spec)
+
+    def configure(self, spec: PoolSpec) -> None:
+        """Add a pool, or change what a pool that exists is configured to be; its task sets stay.
+
+        Raises:
+            ValueError: the parent does not exist, or the pool would have to move.
+        """
+        parent = self.pools.get(spec.parent) if spec.parent else self.root
+        if parent is None:
+            raise ValueError(f"pool {spec.name!r} names the parent {spec.parent!r}, which does not exist")
+        pool = self.pools.get(spec.name)
+        if pool is None:
+            pool = self.pools[spec.name] = parent.pools[spec.name] = Pool(spec, parent)
+        elif pool.parent is not parent:
+            raise ValueError(f"pool {spec.name!r} exists already elsewhere in the tree")
+        pool.mode, pool.min_share, pool.weight = spec.mode, spec.min_share, spec.weight
+        self.configured.add(spec.name)
 
     def add(self, task_set: TaskSet) -> None:
-        """Take a task set in."""
-        insort(self.task_sets, task_set, key=priority)
+        """Take a task set into its pool; a pool that is not configured has the defaults and goes when it is empty."""
+        pool = self.root if self.root.mode is Mode.FIFO else self.named(task_set.properties.get(POOL_PROPERTY))
+        insort(pool.task_sets, task_set, key=fifo_order)
+        self.pool_of[task_set] = pool
+
+    def named(self, name: str | None) -> Pool:
+        """Return the pool of that name, made if there is none; without a name the default pool."""
+        name = name or DEFAULT_POOL
+        pool = self.pools.get(name)
+        if pool is None:
+            pool = self.pools[name] = self.root.pools[name] = Pool(PoolSpec(name), self.root)
+        return pool
 
     def remove(self, task_set: TaskSet) -> None:
         """Let a task set go."""
-        self.task_sets.remove(task_set)
+        pool = self.pool_of.pop(task_set)
+        pool.task_sets.remove(task_set)
+        if not pool.task_sets and pool is not self.root and pool.name not in self.configured:
+            del self.pools[pool.name]
+            del self.root.pools[pool.name]
 
     def sorted(self) -> list[TaskSet]:
-        """Return the task sets, the one to be served first in front."""
-        return self.task_sets
+        """Return all task sets, the one to be served first in front."""
+        return self.root.sorted()
+
+    def task_started(self, task_set: TaskSet) -> None:
+        """Count a task in."""
+        self.pool_of[task_set].count(1)
+
+    def task_ended(self, task_set: TaskSet) -> None:
+        """Count a task out."""
+        self.pool_of[task_set].count(-1)
+
+    def check(self) -> None:
+        """Assert that the counts are those of the task sets."""
+        for pool in (self.root, *self.pools.values()):
+            below = sum(len(task_set.running) for task_set in pool.sorted())
+            assert pool.running == below, f"pool {pool.name} counts {pool.running} tasks, {below} run"
 
 
-def priority(task_set: TaskSet) -> tuple[int, int]:
-    """Return the FIFO order of a task set."""
+def fifo_order(task_set: TaskSet) -> tuple[int, int]:
+    """Return the FIFO order of a task set: the older job first, then the earlier stage."""
     return task_set.job_id, task_set.stage_id
+
+
+def fair_order(running: int, min_share: int, weight: int, name: str) -> tuple[bool, float, str]:
+    """Return the order among fair siblings.
+
+    Who has less than its minimum share goes first, the emptiest share in front; then who runs least for its weight.
+    """
+    if running < min_share:
+        return False, running / max(min_share, 1), name
+    return True, running / weight, name
+
+
+def first(member: tuple[tuple[bool, float, str], object]) -> tuple[bool, float, str]:
+    """Return the order of a member."""
+    return member[0]
