@@ -131,6 +131,8 @@ def test_a_thousand_tasks_and_a_hundred_replacements_leak_no_descriptor() -> Non
                 await recorder.end_of(killed)
                 for _ in range(20):
                     await recorder.do("echo", b"x" * 10)
-            assert await settle(recorder) == before
+            async with asyncio.timeout(5):  # the zygote closes what it gave to the latest runner a moment later
+                while await settle(recorder) != before:
+                    pass
 
     asyncio.run(run())
