@@ -98,13 +98,14 @@ def preload(modules: tuple[str, ...]) -> None:
         ConfigurationError: one cannot be imported or started a thread; the text names it.
     """
     for name in modules:
+        threads = thread_count()
         try:
             importlib.import_module(name)
         except (Exception, SystemExit) as error:
             raise ConfigurationError(
                 f"minispark.executor.preload: {name} cannot be imported: {type(error).__name__}: {error}"
             ) from error
-        if thread_count() > 1:
+        if thread_count() > threads:
             raise ConfigurationError(
                 f"minispark.executor.preload: importing {name} starts a thread, and a process with threads cannot be "
                 "forked safely; import it inside the tasks instead"

@@ -21,7 +21,7 @@ def test_modules_are_preloaded_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_a_module_that_starts_a_thread_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minispark.executor.nursery.thread_count", lambda: 2)
+    monkeypatch.setattr("minispark.executor.nursery.thread_count", iter([1, 2]).__next__)
 
     with pytest.raises(ConfigurationError, match=r"executor\.preload: importing json starts a thread"):
         preload(("json",))
