@@ -6,8 +6,8 @@ Source: Spark's TaskSchedulerImpl and TaskResultGetter.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from minispark.clock import Clock
 from minispark.conf import SparkConf
@@ -49,7 +49,7 @@ __all__ = ["ResultReader", "TaskPayloads", "TaskScheduler"]
 
 logger = logging.getLogger(__name__)
 
-ResultReader = Callable[[IndirectResult], Awaitable[DirectResult | None]]
+ResultReader = Callable[[IndirectResult], Coroutine[Any, Any, DirectResult | None]]
 """Fetches a result that was left with an executor; None if it is lost."""
 
 
@@ -263,6 +263,8 @@ class TaskScheduler(RpcEndpoint):
             task_set.is_zombie = True
             self.abort(task_set, abort)
             self.failed(task_set, task_id, TaskResultLost("the results of the job are too large"))
+            if isinstance(success.result, IndirectResult) and success.result.path:  # reading removes the file
+                self.scope.spawn(self.read_result(success.result), name=f"drop result {task_id}")
         elif isinstance(success.result, IndirectResult):
             self.fetching[task_id] = success
             self.scope.spawn(self.fetch(task_id, success.result), name=f"fetch result {task_id}", owner=self)

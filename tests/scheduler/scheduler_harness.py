@@ -61,6 +61,7 @@ class SchedulerHarness:
         self.own = RecordingRef("TaskScheduler")
         self.backend = FakeBackend()
         self.stored: dict[str, DirectResult | OSError] = {}
+        self.read: list[str] = []
         self.scheduler = TaskScheduler(
             conf or SparkConf(),
             max_failures,
@@ -76,6 +77,7 @@ class SchedulerHarness:
         self.scheduler.attach(self.backend)
 
     async def read_result(self, result: IndirectResult) -> DirectResult | None:
+        self.read.append(result.block_id)
         found = self.stored.get(result.block_id)
         if isinstance(found, OSError):
             raise found

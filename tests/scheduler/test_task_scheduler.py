@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from minispark.conf import SparkConf
@@ -207,6 +209,18 @@ def test_results_beyond_the_bound_give_the_job_up_before_they_are_fetched() -> N
         (abort,) = harness.aborts()
         assert abort.kind == "result too large"
         assert len(harness.dag.of(TaskEnded)) == 2
+        harness.scheduler.assert_empty()
+
+    run_virtual(scenario())
+
+
+def test_the_file_of_a_result_that_is_too_much_is_read_away() -> None:
+    async def scenario() -> None:
+        harness = SchedulerHarness(SparkConf().set("minispark.driver.maxResultSize", "100"))
+        harness.tell(task_set([0]))
+        harness.end(harness.offer()[0], indirect(101))
+        await asyncio.sleep(1)
+        assert harness.read == ["taskresult_0"]
         harness.scheduler.assert_empty()
 
     run_virtual(scenario())
