@@ -28,10 +28,11 @@ from minispark.scheduler.job_waiter import JobTable
 from minispark.scheduler.jobs import Jobs
 from minispark.scheduler.listener_bus import ListenerBus
 from minispark.scheduler.local import LocalEndpoint, LocalSchedulerBackend
+from minispark.scheduler.logic.effects import RemoveMapOutput, RemoveShuffleFiles
 from minispark.scheduler.logic.pool import Mode, PoolSpec, PoolTree
 from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
-from minispark.shuffle.files import remove_shuffle_files
+from minispark.shuffle.files import remove_attempt_files, remove_shuffle_files
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from minispark.shuffle.tracker import MapOutputTracker
 from minispark.storage.block_manager_master import BlockManagerMaster
@@ -105,9 +106,7 @@ class Driver:
 
     def start_schedulers(self, env: RpcEnv) -> TaskScheduler:
         """Register what a driver has in every mode."""
-        dag = DAGScheduler(
-            self.conf, self.world, self.map_outputs, self.job_table, self.events, self.remove_shuffle_files
-        )
+        dag = DAGScheduler(self.conf, self.world, self.map_outputs, self.job_table, self.events, self.remove_files)
         self.dag_scheduler = env.setup_endpoint("DAGScheduler", dag)
         self.dag = dag
         self.jobs = Jobs(self.dag_scheduler, self.job_table, self.work, self.world, self.max_failures)
@@ -198,13 +197,15 @@ class Driver:
         if env is not None and self.stopping is None and not env.loop.is_closed():
             env.loop.call_soon_threadsafe(self.dag_scheduler.send, ShuffleForgotten(shuffle_id))
 
-    def remove_shuffle_files(self, directories: tuple[str, ...], shuffle_id: ShuffleId) -> None:
-        """Delete what a forgotten shuffle left, off the loop; a stop removes the directories anyway."""
-        if self.stopping is None:
-            self.spawn(
-                self.world.run_blocking(remove_shuffle_files, directories, shuffle_id),
-                name=f"remove shuffle {shuffle_id}",
-            )
+    def remove_files(self, what: RemoveShuffleFiles | RemoveMapOutput) -> None:
+        """Delete map outputs that nobody needs, off the loop; a stop removes the directories anyway."""
+        if self.stopping is not None:
+            return
+        if isinstance(what, RemoveMapOutput):
+            removal = self.world.run_blocking(remove_attempt_files, what.directory, what.map_id)
+        else:
+            removal = self.world.run_blocking(remove_shuffle_files, what.directories, what.shuffle_id)
+        self.spawn(removal, name=f"delete: {what}")
 
     # -- stop --------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from minispark.executor.logic.runner_slot import Finished, Lost, Ready, Report, 
 from minispark.executor.runner_link import RunnerLink
 from minispark.executor.runner_place import RunnerPlace
 from minispark.executor.runners import RunnerEvents
+from minispark.executor.session import remove_leavings
 from minispark.executor.zygote_client import ZygoteClient, ending
 from minispark.ids import TaskId
 from minispark.messages.runner import (
@@ -152,6 +153,12 @@ class ProcessPool:
         await asyncio.shield(self.zygote.gone)
         guard.cancel()
 
+    def kill_all(self) -> None:
+        """End all runners at once, without the loop: they go with their parent."""
+        self.stopping = True
+        if self.zygote is not None:
+            self.zygote.kill()
+
     def counters(self, slot: int) -> dict[str, int] | None:
         """Return how far the slot's attempt is, by counter (see `shared_page.COUNTERS`); None if nothing runs."""
         place = self.places[slot]
@@ -278,7 +285,10 @@ class ProcessPool:
             return
         slot.doom(link.incarnation)
         link.drain()
-        report = slot.exited(link.incarnation, loss, link.page.begun == slot.task_id)
+        begun = link.page.begun == slot.task_id
+        if begun and slot.task_id is not None and slot.outcome is None:
+            self.world.start_thread(remove_leavings, self.location.directory, slot.task_id, name="minispark-leavings")
+        report = slot.exited(link.incarnation, loss, begun)
         del self.place_of[link.incarnation]
         place.close()
         if self.stopping:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
+from minispark.ids import TaskId, task_result_block_id
+from minispark.shuffle.files import remove_attempt_files
 
-__all__ = ["SessionDirectory", "local_directory", "sweep"]
+__all__ = ["SessionDirectory", "local_directory", "remove_leavings", "sweep"]
 
 PREFIX = "minispark-"
 ATTEMPTS = 100
@@ -104,6 +106,13 @@ def locked(fd: int) -> bool:
             return True
     os.close(fd)
     return False
+
+
+def remove_leavings(directory: str, task_id: TaskId) -> None:
+    """Remove what an attempt left whose runner died: files of a map output, finished or not, and a result."""
+    remove_attempt_files(directory, task_id)
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(directory, "blocks", task_result_block_id(task_id)))
 
 
 def sweep(parent: Path) -> list[Path]:

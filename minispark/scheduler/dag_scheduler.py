@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from minispark.conf import SparkConf
-from minispark.ids import JobId, ShuffleId
+from minispark.ids import JobId
 from minispark.messages.listener import EventSink, TaskEnd, TaskInfo, TaskStart
 from minispark.messages.scheduler import (
     AllJobsCancelled,
@@ -35,6 +35,7 @@ from minispark.scheduler.logic.effects import (
     Effect,
     FailJob,
     Post,
+    RemoveMapOutput,
     RemoveShuffleFiles,
     ResubmitLater,
     SucceedJob,
@@ -72,7 +73,7 @@ class DAGScheduler(RpcEndpoint):
         map_outputs: the table of map outputs; this endpoint is the only one that writes it.
         jobs: told of results and ends.
         events: told everything else.
-        remove_files: deletes a shuffle's files in some session directories, off the loop.
+        remove_files: does what these effects say, off the loop.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class DAGScheduler(RpcEndpoint):
         map_outputs: MapOutputs,
         jobs: JobListener,
         events: EventSink,
-        remove_files: Callable[[tuple[str, ...], ShuffleId], object],
+        remove_files: Callable[[RemoveShuffleFiles | RemoveMapOutput], object],
     ) -> None:
         self.state = DagState(
             map_outputs,
@@ -150,8 +151,8 @@ class DAGScheduler(RpcEndpoint):
                 self.jobs.job_succeeded(effect.job_id)
             case FailJob():
                 self.jobs.job_failed(effect.job_id, effect.failure)
-            case RemoveShuffleFiles():
-                self.remove_files(effect.directories, effect.shuffle_id)
+            case RemoveShuffleFiles() | RemoveMapOutput():
+                self.remove_files(effect)
             case ResubmitLater():
                 self.world.call_later(effect.delay_s, self.send_resubmit)
             case _:

@@ -9,7 +9,7 @@ from minispark.ids import ShuffleId, TaskId
 from minispark.messages.task import BlockManagerId, MapStatus, TaskDescription
 from minispark.rdd.closures import dumps_value
 from minispark.rdd.dependency import ShuffleDependency
-from minispark.shuffle.files import MapOutputFile
+from minispark.shuffle.files import MapOutputFile, remove_attempt_files
 from minispark.shuffle.logic.map_outputs import MapOutputsView, unpack_map_outputs
 from minispark.shuffle.logic.sizes import encode_sizes
 from minispark.shuffle.reader import ReadingTask, read_partition
@@ -24,6 +24,9 @@ class AttemptContext(ReadingTask, Protocol):
     @property
     def task(self) -> TaskDescription:
         """What the attempt was launched with."""
+
+    def add_task_failure_listener(self, listener: Callable[[Any, BaseException], object]) -> None:
+        """Have a function run if the attempt fails or is killed."""
 
 
 class Shuffles:
@@ -67,9 +70,12 @@ class Shuffles:
             StorageError: the disk is full.
         """
         map_id = TaskId(self.context.task.task_id)
+        directory = self.location.directory
+        # A kill may strike while files are opened, or once they are committed.
+        self.context.add_task_failure_listener(lambda context, error: remove_attempt_files(directory, map_id))
         output = partial(
             MapOutputFile,
-            self.location.directory,
+            directory,
             dependency.shuffle_id,
             map_id,
             dependency.partitioner.num_partitions,

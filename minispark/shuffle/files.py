@@ -12,7 +12,6 @@ import fcntl
 import io
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -22,7 +21,14 @@ from minispark.errors import MiniSparkError, StorageError
 from minispark.ids import ShuffleId, TaskId
 from minispark.shuffle.pairs import read_frames
 
-__all__ = ["MapOutputDamaged", "MapOutputFile", "map_output_paths", "read_segment", "remove_shuffle_files"]
+__all__ = [
+    "MapOutputDamaged",
+    "MapOutputFile",
+    "map_output_paths",
+    "read_segment",
+    "remove_attempt_files",
+    "remove_shuffle_files",
+]
 
 MAGIC: Final = b"MSHF"
 VERSION: Final = 1
@@ -59,6 +65,23 @@ def remove_shuffle_files(directories: Iterable[str], shuffle_id: ShuffleId) -> i
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(entry.path)
                         removed += 1
+    return removed
+
+
+def remove_attempt_files(directory: str, map_id: TaskId) -> int:
+    """Remove what an attempt that did not succeed has written for a shuffle, committed or not; return how many files.
+
+    Args:
+        directory: the session directory; it may be gone.
+        map_id: the attempt's id, under which it wrote.
+    """
+    removed = 0
+    with contextlib.suppress(OSError), os.scandir(os.path.join(directory, "shuffle")) as entries:
+        for entry in entries:
+            if entry.name.partition(".")[0].endswith(f"_{map_id}"):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+                    removed += 1
     return removed
 
 
@@ -122,11 +145,10 @@ class MapOutputFile:
 
     def open_temporary(self, path: str) -> IO[bytes]:
         """Create a file beside a path, to be renamed to it."""
-        fd, temporary = tempfile.mkstemp(
-            prefix=f"{os.path.basename(path)}.", suffix=".tmp", dir=os.path.dirname(path)
-        )
+        # Noted before it is there, and opened in one step: a kill may strike between any two.
+        temporary = f"{path}.{os.urandom(6).hex()}.tmp"
         self.temporary.append(temporary)
-        return open(fd, "wb", buffering=BUFFER_BYTES)
+        return open(temporary, "xb", buffering=BUFFER_BYTES)
 
     @contextlib.contextmanager
     def reporting(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from minispark.context import SparkContext
+from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.rdd import RDD
 
 __all__ = ["Boom", "Ledger", "Stress", "factor"]
@@ -112,6 +113,24 @@ class Stress:
         if isinstance(outcome, BaseException) and not isinstance(outcome, Boom | asyncio.CancelledError):
             raise outcome
         self.outcomes[type(outcome).__name__] += 1
+
+    async def expect_no_files_but_the_shared(self) -> None:
+        """Wait until nothing is left of the jobs but the shuffle that is still referred to; assert that it comes."""
+        (shared,) = (
+            dependency.shuffle_id
+            for dependency in self.shared.node.dependencies
+            if isinstance(dependency, ShuffleDependency)
+        )
+        session = self.sc.driver.local.session.path
+        gc.collect()
+        for _ in range(200):
+            names = [path.name for path in session.glob("*/*")]
+            if all(name.startswith(f"shuffle_{shared}_") for name in names):
+                break
+            await asyncio.sleep(0.02)
+        else:
+            raise AssertionError(f"left over beside shuffle {shared}: {names}")
+        assert len(names) <= 8, names  # data and index of four maps
 
     async def run(self, jobs: int) -> None:
         """Run many jobs."""

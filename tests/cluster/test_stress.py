@@ -65,6 +65,7 @@ def test_random_jobs_with_failures_and_cancels_give_exact_answers_and_leave_noth
         async with SparkContext("local[2,3]", conf=conf_of(pool, tmp_path)) as sc:
             stress = Stress(sc, seed=1)
             await stress.run(factor(300, 20_000))
+            await stress.expect_no_files_but_the_shared()
         sc.driver.assert_empty()
         assert {"NoneType", "CancelledError"} <= stress.outcomes.keys()
         before.expect_unchanged(tmp_path)
@@ -82,8 +83,10 @@ def test_jobs_survive_runners_that_are_killed_at_random(tmp_path: Path) -> None:
         before = Ledger.now()
         async with SparkContext("local[2,20]", conf=conf_of("process", tmp_path)) as sc:
             killing = asyncio.ensure_future(kill_runners(random.Random(2)))
-            await Stress(sc, seed=2, at_once=6).run(factor(400, 20_000))
+            stress = Stress(sc, seed=2, at_once=6)
+            await stress.run(factor(400, 20_000))
             killing.cancel()
+            await stress.expect_no_files_but_the_shared()
         sc.driver.assert_empty()
         with contextlib.suppress(asyncio.CancelledError):
             await killing

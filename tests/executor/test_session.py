@@ -7,7 +7,8 @@ import pytest
 
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
-from minispark.executor.session import SessionDirectory, local_directory, sweep
+from minispark.executor.session import SessionDirectory, local_directory, remove_leavings, sweep
+from minispark.ids import TaskId
 
 
 def test_a_session_directory_is_the_users_own(tmp_path: Path) -> None:
@@ -18,6 +19,18 @@ def test_a_session_directory_is_the_users_own(tmp_path: Path) -> None:
     assert (session.path / "token").stat().st_mode & 0o777 == 0o600
     assert sorted(entry.name for entry in session.path.iterdir()) == ["blocks", "lock", "shuffle", "token"]
     session.remove()
+
+
+def test_what_a_lost_attempt_left_is_removed(tmp_path: Path) -> None:
+    session = SessionDirectory.create(tmp_path, os.urandom)
+    for name in ("shuffle/shuffle_0_7.data.01.tmp", "shuffle/shuffle_0_8.data", "blocks/taskresult_7"):
+        (session.path / name).touch()
+
+    remove_leavings(str(session.path), TaskId(7))
+
+    assert [path.name for path in session.path.glob("*/*")] == ["shuffle_0_8.data"]
+    session.remove()
+    remove_leavings(str(session.path), TaskId(7))
 
 
 def test_two_sessions_have_different_tokens(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from minispark.messages.scheduler import (
 from minispark.messages.task import DirectResult
 from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.listener_bus import ListenerBus
+from minispark.scheduler.logic.effects import RemoveMapOutput, RemoveShuffleFiles
 from minispark.scheduler.logic.job import JobFailure
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from minispark.testing.builders import (
@@ -60,13 +61,13 @@ class Harness:
     def __init__(self) -> None:
         self.jobs, self.events = Jobs(), ListenerBus()
         self.own, self.task_scheduler = RecordingRef("DAGScheduler"), RecordingRef("TaskScheduler")
-        self.removed: list[int] = []
+        self.removed: list[RemoveShuffleFiles | RemoveMapOutput] = []
         self.dag = DAGScheduler(SparkConf(), VirtualWorld(), MapOutputs(), self.jobs, self.events, self.remove)
         self.dag._ref = self.own
         self.dag.attach(self.task_scheduler)
 
-    def remove(self, directories: tuple[str, ...], shuffle_id: ShuffleId) -> None:
-        self.removed.append(shuffle_id)
+    def remove(self, what: RemoveShuffleFiles | RemoveMapOutput) -> None:
+        self.removed.append(what)
 
     def tell(self, message: ToDagScheduler) -> None:
         self.dag.receive(message, RecordingContext(is_ask=False))
@@ -178,7 +179,9 @@ def test_the_files_of_a_forgotten_shuffle_go_once_no_job_reads_it() -> None:
         harness.dag.state.forget_shuffle(ShuffleId(0))
         assert harness.removed == []
         harness.tell(task_ended(harness.last, 0, result_success()))
-        assert harness.removed == [0]
+        (removed,) = harness.removed
+        assert isinstance(removed, RemoveShuffleFiles)
+        assert removed.shuffle_id == 0
         harness.dag.state.assert_empty()
 
     run_virtual(scenario())

@@ -1,6 +1,6 @@
 """What the shuffle's tests share: a session directory, dependencies, and attempts that write and read."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,11 @@ class Attempt:
     metrics: MutableTaskMetrics = field(default_factory=MutableTaskMetrics)
     failures: list[FetchFailedError] = field(default_factory=list)
     killed_after: int = 1 << 30
+    failure_listeners: list[Callable[[Any, BaseException], object]] = field(default_factory=list)
+
+    def add_task_failure_listener(self, listener: Callable[[Any, BaseException], object]) -> None:
+        """Keep a listener."""
+        self.failure_listeners.append(listener)
 
     def kill_task_if_interrupted(self) -> None:
         """Raise if the attempt has looked often enough."""

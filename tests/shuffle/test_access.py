@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minispark.errors import TaskKilled
 from minispark.rdd.aggregator import Aggregator, ListAggregator, ReduceAggregator
 from tests.shuffle.outputs import SHUFFLE, Exchange, dependency, session
 
@@ -132,3 +133,14 @@ def test_every_shuffle_sums_like_a_dict(
     for key, value in (pair for records in maps for pair in records):
         expected[key] = expected.get(key, 0) + value
     assert flat(exchange.read_all()) == expected
+
+
+def test_what_an_attempt_has_written_is_removed_if_it_fails_after_all(tmp_path: Path) -> None:
+    exchange = Exchange(session(tmp_path / "s"), dependency(2))
+    exchange.write_all([("a", 1)], [("b", 2)])
+    written = sorted(path.name for path in (tmp_path / "s" / "shuffle").iterdir())
+
+    for listener in exchange.attempt.failure_listeners:  # the last attempt's
+        listener(None, TaskKilled("too late"))
+
+    assert sorted(path.name for path in (tmp_path / "s" / "shuffle").iterdir()) == written[:2]

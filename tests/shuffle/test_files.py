@@ -14,6 +14,7 @@ from minispark.shuffle.files import (
     MapOutputFile,
     map_output_paths,
     read_segment,
+    remove_attempt_files,
     remove_shuffle_files,
 )
 from minispark.shuffle.pairs import Compression
@@ -79,6 +80,17 @@ def test_without_commit_nothing_is_left(directory: Path) -> None:
         assert len(names(directory)) == 1
 
     assert names(directory) == []
+
+
+def test_an_attempts_files_are_removed_and_no_others(directory: Path) -> None:
+    folder = directory / "shuffle"
+    for name in ("shuffle_3_9.data", "shuffle_3_9.index.01ab.tmp", "shuffle_4_9.data", "shuffle_9_19.data", "lock"):
+        (folder / name).touch()
+
+    assert remove_attempt_files(str(directory), TaskId(9)) == 3
+
+    assert names(directory) == ["lock", "shuffle_9_19.data"]
+    assert remove_attempt_files(str(directory / "gone"), TaskId(9)) == 0
 
 
 @pytest.mark.scenario("SHF-004")

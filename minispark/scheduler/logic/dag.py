@@ -24,6 +24,7 @@ from minispark.scheduler.logic.effects import (
     Effect,
     FailJob,
     Post,
+    RemoveMapOutput,
     RemoveShuffleFiles,
     ResubmitLater,
     SucceedJob,
@@ -155,9 +156,12 @@ class DagState:
     # -- the ends of tasks -------------------------------------------------------------------------------------------
 
     def task_ended(self, ended: TaskEnded) -> None:
-        """Take the end of an attempt; ends of tasks whose stage nobody needs any more change nothing."""
+        """Take the end of an attempt; of one whose stage nobody needs any more, only what it wrote matters."""
         stage = self.stages.by_id.get(ended.stage_id)
         if stage is None:
+            if isinstance(ended.reason, Success) and isinstance(ended.reason.result, MapStatus):
+                output = ended.reason.result
+                self.effects.append(RemoveMapOutput(output.location.directory, output.map_id))
             return
         match ended.reason:
             case Success():

@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 
-from minispark.ids import JobId, ShuffleId
+from minispark.ids import JobId, ShuffleId, TaskId
 from minispark.messages.listener import ListenerEvent
 from minispark.messages.scheduler import KillTaskSet, PartitionCompleted, SubmitTaskSet
 from minispark.messages.task import DirectResult
 from minispark.scheduler.logic.job import JobFailure
 
-__all__ = ["DeliverResult", "Effect", "FailJob", "Post", "RemoveShuffleFiles", "ResubmitLater", "SucceedJob"]
+__all__ = [
+    "DeliverResult",
+    "Effect",
+    "FailJob",
+    "Post",
+    "RemoveMapOutput",
+    "RemoveShuffleFiles",
+    "ResubmitLater",
+    "SucceedJob",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +66,17 @@ class RemoveShuffleFiles:
     directories: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RemoveMapOutput:
+    """Delete a map output that came when nobody needed its stage any more."""
+
+    directory: str
+    map_id: TaskId
+
+
 Effect = (
     RemoveShuffleFiles
+    | RemoveMapOutput
     | DeliverResult
     | SucceedJob
     | FailJob

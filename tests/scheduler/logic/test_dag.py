@@ -3,8 +3,8 @@ import pytest
 from minispark.ids import ExecutorId, JobId
 from minispark.messages.listener import JobEnd, StageCompleted
 from minispark.messages.scheduler import KillTaskSet, PartitionCompleted, SubmitTaskSet, TaskSetFailed
-from minispark.messages.task import Resubmitted
-from minispark.scheduler.logic.effects import Post
+from minispark.messages.task import MapStatus, Resubmitted
+from minispark.scheduler.logic.effects import Post, RemoveMapOutput
 from minispark.testing.builders import (
     LineageBuilder,
     exception_failure,
@@ -177,6 +177,16 @@ def test_cancelling_one_of_two_jobs_keeps_the_stage_they_share() -> None:
         harness.end_all_maps(harness.sets[0])
         harness.end_all_results(harness.last)
         assert harness.succeeded() == [2]
+
+
+def test_a_map_output_that_comes_after_its_stage_is_gone_is_removed() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.state.cancel_job(JobId(1), "cancelled by its caller")
+        late = map_success(0)
+        harness.end(harness.sets[0], 0, late)
+        assert isinstance(late.result, MapStatus)
+        assert harness.of(RemoveMapOutput) == [RemoveMapOutput(late.result.location.directory, late.result.map_id)]
 
 
 def test_a_cancelled_job_kills_the_stages_that_only_it_needs() -> None:
