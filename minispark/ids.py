@@ -12,7 +12,6 @@ __all__ = [
     "ShuffleId",
     "StageId",
     "TaskId",
-    "rdd_block_id",
     "task_result_block_id",
 ]
 
@@ -25,11 +24,6 @@ BinaryId = NewType("BinaryId", int)  # a pickled node graph with its function, o
 AccumulatorId = NewType("AccumulatorId", int)
 ExecutorId = NewType("ExecutorId", str)
 BlockId = NewType("BlockId", str)
-
-
-def rdd_block_id(rdd_id: RddId, partition: int) -> BlockId:
-    """Return the id of a cached partition."""
-    return BlockId(f"rdd_{rdd_id}_{partition}")
 
 
 def task_result_block_id(task_id: TaskId) -> BlockId:

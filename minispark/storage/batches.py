@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from minispark.errors import PicklingError
 
-__all__ = ["BATCH_BYTES", "BATCH_RECORDS", "dump_batches", "dump_value", "load_batch", "load_batches"]
+__all__ = ["BATCH_BYTES", "BATCH_RECORDS", "dump_batches", "dump_value", "load_batch"]
 
 T = TypeVar("T")
 
@@ -91,9 +91,3 @@ def load_batch(data: bytes | bytearray | memoryview) -> list[Any]:
     """Return the records of a batch."""
     records: list[Any] = pickle.loads(data)
     return records
-
-
-def load_batches(batches: Iterable[bytes | bytearray | memoryview]) -> Iterator[Any]:
-    """Yield the records of batches, one batch in memory at a time."""
-    for data in batches:
-        yield from load_batch(data)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minispark.errors import PicklingError
-from minispark.storage.batches import BATCH_BYTES, BATCH_RECORDS, dump_batches, dump_value, load_batch, load_batches
+from minispark.storage.batches import BATCH_BYTES, BATCH_RECORDS, dump_batches, dump_value, load_batch
 
 
 class Name(str): ...
@@ -66,7 +66,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def round_trip(records: list[Any], max_records: int = BATCH_RECORDS) -> list[Any]:
-    return list(load_batches(dump_batches(records, max_records=max_records)))
+    return [record for data in dump_batches(records, max_records=max_records) for record in load_batch(data)]
 
 
 @given(st.lists(RECORDS, max_size=12), st.integers(1, 4))

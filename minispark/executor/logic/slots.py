@@ -155,10 +155,6 @@ class Slots:
         """Return the attempts that have not started."""
         return [*sorted(self.preparing), *self.queue]
 
-    def slot_of(self, task_id: TaskId) -> int | None:
-        """Return where an attempt runs."""
-        return self.running.get(task_id)
-
     def release(self, slot: int) -> TaskId | None:
         """Give a free slot to the attempt that has waited longest, or keep it idle."""
         if not self.queue:

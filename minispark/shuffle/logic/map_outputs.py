@@ -117,6 +117,9 @@ class MapOutputs:
     def unregister_all(self, shuffle_id: ShuffleId) -> None:
         """Forget all outputs of a shuffle, but not the shuffle; a new epoch.
 
+        As Spark does before a stage that is rolled back runs anew in full (it is indeterminate, or a barrier stage,
+        and some of it is lost), so that outputs of two attempts are not mixed.
+
         Raises:
             ValueError: the shuffle is not known.
         """
@@ -130,7 +133,11 @@ class MapOutputs:
         return self.remove_where(lambda location: location.executor_id == executor_id)
 
     def remove_on_host(self, host: str) -> list[ShuffleId]:
-        """Forget all outputs on a host; always a new epoch. Return the shuffles that lost some."""
+        """Forget all outputs on a host; always a new epoch. Return the shuffles that lost some.
+
+        As Spark does when a worker is lost for good, or when a fetch fails and the outputs are served per host: the
+        files of its executors that are gone already are lost as well.
+        """
         return self.remove_where(lambda location: location.host == host)
 
     def remove_where(self, is_lost: Callable[[BlockManagerId], bool]) -> list[ShuffleId]:
