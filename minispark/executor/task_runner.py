@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Protocol
 
 from minispark.conf import SparkConf
-from minispark.errors import CommitDeniedError, FetchFailedError, TaskKilled
+from minispark.errors import TaskKilled
 from minispark.executor.current_task import set_current
 from minispark.executor.failures import describe
 from minispark.executor.metrics import SYSTEM, Clocks, TaskClock
@@ -183,19 +183,18 @@ class TaskRunner:
         return known.data
 
     def classify(self, error: BaseException, context: TaskContextImpl) -> TaskOutcome:
-        """Say what an exception means for the scheduler; the first that applies counts."""
+        """Say what an exception means for the scheduler; the first that applies counts.
+
+        What was asked of the attempt, or was noted by it, decides, never the class of the exception: user code may
+        raise any, and an outcome that is nobody's fault would be tried again for ever.
+        """
         metrics = context.metrics.snapshot()
         if self.user_code.killed:
             return values.TaskKilled(self.user_code.reason, metrics)
-        if isinstance(error, TaskKilled):
-            return values.TaskKilled(str(error), metrics)
-        fetch = context.fetch_failure or error
-        if isinstance(fetch, FetchFailedError) and not isinstance(error, FATAL):
+        fetch = context.fetch_failure
+        if fetch is not None and not isinstance(error, FATAL):
             assert isinstance(fetch.failure, values.FetchFailed)
             return fetch.failure
-        if isinstance(error, CommitDeniedError):
-            assert isinstance(error.denial, values.TaskCommitDenied)
-            return error.denial
         return describe(error, metrics)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from minispark.errors import CommitDeniedError, FetchFailedError, TaskKilled
 from minispark.executor.cooperative import CooperativeBracket
-from minispark.executor.current_task import current
+from minispark.executor.current_task import current_task_context
 from minispark.executor.metrics import STOPPED
 from minispark.executor.task_runner import MAX_WORKS, TaskRunner
 from minispark.ids import JobId, ShuffleId, TaskId
@@ -127,8 +127,8 @@ def test_a_user_exception_travels_as_itself() -> None:
 
 
 def test_the_context_is_found_by_user_code_and_gone_afterwards() -> None:
-    assert value_of(run(lambda context, _: current() is context)) == [True]
-    assert current() is None
+    assert value_of(run(lambda context, _: current_task_context() is context)) == [True]
+    assert current_task_context() is None
 
 
 @pytest.mark.parametrize(
@@ -270,13 +270,25 @@ def test_a_kill_is_not_masked_by_a_fetch_failure() -> None:
     assert isinstance(run(function), values.TaskKilled)
 
 
-def test_a_denied_commit_is_reported_as_such() -> None:
-    denial = values.TaskCommitDenied(JobId(1), 0, 0)
-
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (TaskKilled, ("mine",)),
+        (CommitDeniedError, (values.TaskCommitDenied(JobId(1), 0, 0), "mine")),
+        (CommitDeniedError, (None, "mine")),
+        (FetchFailedError, (LOST, "mine")),
+    ],
+)
+def test_the_engines_exceptions_raised_by_user_code_are_failures_like_any_other(
+    kind: type[BaseException], arguments: tuple[Any, ...]
+) -> None:
     def function(context: Any, records: Iterator[Any]) -> NoReturn:
-        raise CommitDeniedError(denial, "another attempt commits")
+        raise kind(*arguments)
 
-    assert run(function) == denial
+    failure = failure_of(run(function))
+
+    assert failure.class_name == f"minispark.errors.{kind.__name__}"
+    assert failure.description == "mine"
 
 
 @pytest.mark.scenario("EXE-004", "error in task deserialisation handled")
