@@ -12,12 +12,20 @@ if TYPE_CHECKING:
     from minispark.errors import (
         ConfigurationError,
         ContextError,
+        ExecutorLost,
+        InputNotFound,
         JobCancelled,
         JobFailed,
+        KeyHashError,
         MiniSparkError,
+        OutputExists,
         PicklingError,
+        ResultTooLarge,
         UserCodeError,
     )
+    from minispark.executor.current_task import current_task_context
+    from minispark.messages.listener import SparkListener
+    from minispark.rdd.ports import TaskContext
     from minispark.rdd.rdd import RDD
 
 __version__ = "0.1.0"
@@ -26,16 +34,31 @@ __all__ = [
     "RDD",
     "ConfigurationError",
     "ContextError",
+    "ExecutorLost",
+    "InputNotFound",
     "JobCancelled",
     "JobFailed",
+    "KeyHashError",
     "MiniSparkError",
+    "OutputExists",
     "PicklingError",
+    "ResultTooLarge",
     "SparkConf",
     "SparkContext",
+    "SparkListener",
+    "TaskContext",
     "UserCodeError",
+    "current_task_context",
 ]
 
-_HOME = {"SparkContext": "minispark.context", "SparkConf": "minispark.conf", "RDD": "minispark.rdd.rdd"}
+_HOME = {
+    "RDD": "minispark.rdd.rdd",
+    "SparkConf": "minispark.conf",
+    "SparkContext": "minispark.context",
+    "SparkListener": "minispark.messages.listener",
+    "TaskContext": "minispark.rdd.ports",
+    "current_task_context": "minispark.executor.current_task",
+}
 
 
 def __getattr__(name: str) -> Any:

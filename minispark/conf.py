@@ -156,7 +156,8 @@ class SparkConf:
 
     task_max_failures = Setting(
         "task.maxFailures", 4, INTEGER,
-        "Failures of one task before its job is given up; local[N,F] says F, plain local masters 1.", positive,
+        "Failures of one task before its job is given up; local[N,F] says F, other local masters 1 by default.",
+        positive,
     )  # fmt: skip
     task_cpus = Setting("task.cpus", 1, INTEGER, "Cores a task takes.", positive)
     stage_max_consecutive_attempts = Setting(
@@ -278,12 +279,13 @@ class SparkConf:
         self, values: Mapping[str, object] | None = None, *, environment: Mapping[str, str] | None = None
     ) -> None:
         self.texts: dict[str, str] = {}
-        known = settings()
         for name, text in (os.environ if environment is None else environment).items():
             # MINISPARK_TASK_MAXFAILURES is minispark.task.maxFailures: matched without case, _ for the dot.
             if name.startswith("MINISPARK_"):
                 folded = PREFIX + name.removeprefix("MINISPARK_").replace("_", ".").lower()
-                self.texts.update((key, text) for key in known if key.lower() == folded)
+                for key in settings():
+                    if key.lower() == folded:
+                        self.set(key, text)
         for key, value in (values or {}).items():
             self.set(key, value)
 
@@ -349,11 +351,16 @@ class SparkConf:
         Raises:
             ConfigurationError: if there is no such setting; the nearest one is named.
         """
+        if not isinstance(key, str):
+            raise ConfigurationError(f"the key of a setting is a text, not {key!r}")
         full_key = PREFIX + key.removeprefix("spark.") if key.startswith("spark.") else key
         known = settings()
         if full_key not in known:
-            nearest = difflib.get_close_matches(full_key, known, n=1, cutoff=0.0)
-            raise ConfigurationError(f"there is no setting {key!r}; did you mean {nearest[0]!r}?")
+            # Compared without what all keys share, or every word would be near to some key.
+            names = {name.removeprefix(PREFIX).lower(): name for name in known}
+            nearest = difflib.get_close_matches(full_key.removeprefix(PREFIX).lower(), names, n=1, cutoff=0.75)
+            hint = f"did you mean {names[nearest[0]]!r}?" if nearest else "docs/configuration.md lists them all"
+            raise ConfigurationError(f"there is no setting {key!r}; {hint}")
         return full_key
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from minispark.conf import SparkConf
 from minispark.cores import available_cores
 from minispark.errors import ConfigurationError, ContextError, PicklingError
-from minispark.executor.current_task import current
+from minispark.executor.current_task import current_task_context
 from minispark.ids import JobId, RddId, ShuffleId
 from minispark.rdd.call_site import call_site
 from minispark.rpc.world import SystemWorld, World
@@ -88,6 +88,8 @@ class SparkContext:
         *,
         world: World | None = None,
     ) -> None:
+        if conf is not None and not isinstance(conf, SparkConf):
+            raise ConfigurationError(f"conf must be a SparkConf, not {conf!r}: use SparkConf({{…}})")
         self.conf = SparkConf() if conf is None else conf.copy()
         if master is not None:
             self.conf.set_master(master)
@@ -95,6 +97,15 @@ class SparkContext:
             self.conf.set_app_name(app_name)
         self.world: World = SystemWorld() if world is None else world
         self.local_master = parse_master(self.conf.master, available_cores())
+        if self.local_master.max_failures is None:
+            self.max_failures = self.conf.task_max_failures if self.conf.contains("minispark.task.maxFailures") else 1
+        else:
+            self.max_failures = self.local_master.max_failures
+        if self.conf.task_cpus > self.local_master.cores:
+            raise ConfigurationError(
+                f"minispark.task.cpus = {self.conf.task_cpus} is more than the {self.local_master.cores} cores of "
+                f"{self.conf.master}: no task could ever run"
+            )
         self.call_site = call_site()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.num_rdds = 0
@@ -111,10 +122,12 @@ class SparkContext:
             MiniSparkError: the executor cannot be started; the text says why.
         """
         global active
-        if current() is not None:
+        if current_task_context() is not None:
             raise ContextError("a task cannot start a SparkContext: jobs are started by the driver")
-        if self.loop is not None:
-            raise ContextError("this SparkContext was started before; make a new one")
+        if self.loop is not None or self.is_stopped:
+            raise ContextError("this SparkContext was started or stopped before; make a new one")
+        if active is not None:
+            active.discard_after_its_loop()
         if active is not None:
             raise ContextError(
                 f"there is an active SparkContext already, made at {active.call_site}; stop it first, or use it"
@@ -135,7 +148,7 @@ class SparkContext:
         local = load_local_mode()(self.conf, self.world, self.local_master.cores)
         try:
             local.launch()
-            return load_driver()(self.conf, self.world, local, self.local_master.max_failures)
+            return load_driver()(self.conf, self.world, local, self.max_failures)
         except BaseException:
             await local.close(0.0)
             raise
@@ -143,17 +156,29 @@ class SparkContext:
     async def stop(self) -> None:
         """Cancel all jobs, end all runners, remove all files; idempotent, and finished even if cancelled."""
         global active
-        self.is_stopped = True
-        if self.loop is None:
-            return
-        if self.loop is not asyncio.get_running_loop():
+        self.discard_after_its_loop()
+        if self.loop is not None and not self.loop.is_closed() and self.loop is not asyncio.get_running_loop():
             self.refuse_foreign_loop()
+        self.is_stopped = True
+        if self.loop is None or self.loop.is_closed():
+            return
         try:
             if hasattr(self, "driver"):
                 await self.driver.stop()
         finally:
             if active is self:
                 active = None
+
+    def discard_after_its_loop(self) -> None:
+        """Give the context up if its event loop was closed before it was stopped: nobody can await its stop."""
+        global active
+        if self.loop is None or not self.loop.is_closed() or self.is_stopped:
+            return
+        self.is_stopped = True
+        if active is self:
+            active = None
+        if hasattr(self, "driver"):
+            self.driver.local.abandon()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -189,6 +214,7 @@ class SparkContext:
     @property
     def application_id(self) -> str:
         """The application's id, unique on this machine."""
+        self.check_usable()
         return self.driver.application_id
 
     @property
@@ -287,23 +313,33 @@ class SparkContext:
             JobCancelled: somebody else cancelled the job.
         """
         self.check_usable()
-        return await self.driver.jobs.run(rdd.node, function, partitions)
+        if rdd.context is not self:
+            raise ContextError(f"{rdd!r} belongs to another SparkContext; make it with this one")
+        values: list[U] = await self.driver.jobs.run(rdd.node, function, partitions)
+        return values
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run a coroutine that the context owns until it ends; whoever spawned it may cancel it."""
-        self.check_usable()
+        try:
+            self.check_usable()
+        except ContextError:
+            coroutine.close()
+            raise
         return self.driver.spawn(coroutine, name=name)
 
     def cancel_job(self, job_id: JobId, reason: str = "cancelled") -> None:
         """Cancel one job; its caller gets JobCancelled."""
+        self.check_on_loop()
         self.driver.jobs.cancel(job_id, reason)
 
     def cancel_job_group(self, group: str, reason: str = "its group was cancelled") -> None:
         """Cancel all jobs of a group; their callers get JobCancelled."""
+        self.check_on_loop()
         self.driver.jobs.cancel_group(group, reason)
 
     def cancel_all_jobs(self, reason: str = "all jobs were cancelled") -> None:
         """Cancel all jobs; their callers get JobCancelled."""
+        self.check_on_loop()
         self.driver.jobs.cancel_all(reason)
 
     # -- what jobs inherit -------------------------------------------------------------------------------------------
@@ -336,11 +372,18 @@ class SparkContext:
         Raises:
             ConfigurationError: the mode of the application is not fair, or a value is wrong.
         """
-        self.check_usable()
+        self.check_on_loop()
         self.driver.configure_pool(name, mode, min_share, weight, parent)
 
     def set_local_property(self, key: str, value: str | None) -> None:
-        """Set a property of the jobs started from here on (in this asyncio task and those it starts)."""
+        """Set a property of the jobs started from here on (in this asyncio task and those it starts).
+
+        Raises:
+            ConfigurationError: key or value is not a text.
+        """
+        for text in (key, value):
+            if text is not None and not isinstance(text, str):
+                raise ConfigurationError(f"local properties are texts: {key!r} = {value!r} is not")
         properties.set_local_property(key, value)
 
     def get_local_property(self, key: str) -> str | None:
@@ -348,11 +391,19 @@ class SparkContext:
         return properties.get_local_property(key)
 
     def add_listener(self, listener: "SparkListener") -> None:
-        """Have a listener see the events from now on."""
+        """Have a listener see the events from now on.
+
+        Raises:
+            ConfigurationError: it has no method `on_event`.
+        """
+        self.check_on_loop()
+        if not callable(getattr(listener, "on_event", None)):
+            raise ConfigurationError(f"{listener!r} is not a listener: it needs a method on_event(event)")
         self.driver.events.add(listener)
 
     def remove_listener(self, listener: "SparkListener") -> None:
-        """Let a listener go."""
+        """Let a listener go; nothing happens if it is not there."""
+        self.check_on_loop()
         self.driver.events.remove(listener)
 
     # -- checks ------------------------------------------------------------------------------------------------------
@@ -369,6 +420,17 @@ class SparkContext:
             return  # RDDs may be made outside of the loop; jobs cannot be awaited there anyway
         if running is not self.loop:
             self.refuse_foreign_loop()
+
+    def check_on_loop(self) -> None:
+        """Raise unless the context is active and this is its loop's thread."""
+        self.check_usable()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise ContextError(
+                "a SparkContext is used on the thread of its event loop; from another one: "
+                "loop.call_soon_threadsafe(…), or asyncio.run_coroutine_threadsafe(…, loop) for a job"
+            ) from None
 
     def refuse_foreign_loop(self) -> NoReturn:
         """Raise: this is another event loop than the context's."""

@@ -65,3 +65,8 @@ class LocalMode:
         """End the runners, if they have not been ended, and remove the session directory."""
         await self.pool.stop(deadline_s)
         await self.world.run_blocking(self.session.remove)
+
+    def abandon(self) -> None:
+        """End what is left when the event loop has ended before the context was stopped: at once, without waiting."""
+        self.pool.kill_all()
+        self.session.remove()

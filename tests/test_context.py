@@ -1,6 +1,7 @@
 import asyncio
+import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ def test_a_stopped_context_says_so() -> None:
                 use()
         with pytest.raises(ContextError, match="is stopped"):
             await rdd.count()
-        with pytest.raises(ContextError, match="started before"):
+        with pytest.raises(ContextError, match="started or stopped before"):
             await sc.start()
 
     run_virtual(scenario())
@@ -157,6 +158,129 @@ def test_a_contexts_settings_are_its_own() -> None:
 def test_a_context_cannot_be_pickled() -> None:
     with pytest.raises(PicklingError, match="only the driver makes RDDs"):
         SparkContext("local[2]", conf=inline_conf()).__reduce__()
+
+
+def test_a_context_that_was_stopped_before_its_start_cannot_be_started() -> None:
+    async def scenario() -> None:
+        sc = new_context()
+        await sc.stop()
+        with pytest.raises(ContextError, match="started or stopped before"):
+            await sc.start()
+        async with new_context() as other:
+            assert await other.parallelize([1]).count() == 1
+
+    run_virtual(scenario())
+
+
+def test_a_stop_from_another_loop_is_refused_and_changes_nothing() -> None:
+    async def stop(sc: SparkContext) -> None:
+        with pytest.raises(ContextError, match="belongs to another event loop"):
+            await sc.stop()
+
+    async def scenario(sc: SparkContext) -> int:
+        thread = threading.Thread(target=lambda: asyncio.run(stop(sc)))
+        thread.start()
+        thread.join()
+        return await sc.parallelize([1, 2]).count()
+
+    assert run_inline(scenario) == 2
+
+
+def test_a_context_whose_loop_has_ended_makes_room_for_a_new_one() -> None:
+    async def forget_to_stop() -> SparkContext:
+        return await new_context().start()
+
+    async def scenario() -> int:
+        async with new_context() as sc:
+            return await sc.parallelize([1, 2]).count()
+
+    forgotten = run_virtual(forget_to_stop())
+    assert run_virtual(scenario()) == 2
+    run_virtual(forgotten.stop())
+    assert forgotten.is_stopped
+
+
+def test_a_task_that_takes_more_cores_than_there_are_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"minispark\.task\.cpus = 3 is more than the 2 cores"):
+        SparkContext("local[2]", conf=inline_conf(task_cpus=3))
+
+
+@pytest.mark.parametrize(
+    ("master", "setting", "failures"), [("local[2]", None, 1), ("local[2]", 3, 3), ("local[2,5]", 3, 5)]
+)
+def test_how_often_a_task_may_fail_is_said_by_the_master_or_the_setting(
+    master: str, setting: int | None, failures: int
+) -> None:
+    conf = inline_conf() if setting is None else inline_conf(task_maxFailures=setting)
+    assert SparkContext(master, conf=conf).max_failures == failures
+
+
+def test_a_conf_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="must be a SparkConf"):
+        SparkContext("local", conf={})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda sc: sc.application_id,
+        lambda sc: sc.cancel_all_jobs(),
+        lambda sc: sc.cancel_job_group("a"),
+        lambda sc: sc.add_listener(None),
+        lambda sc: sc.configure_pool("p"),
+    ],
+)
+def test_a_context_that_was_not_started_is_of_no_use(use: Callable[[SparkContext], object]) -> None:
+    with pytest.raises(ContextError, match="was not started"):
+        use(SparkContext("local", conf=inline_conf()))
+
+
+def test_other_threads_are_told_how_to_cancel() -> None:
+    failures: list[ContextError] = []
+
+    async def scenario(sc: SparkContext) -> None:
+        def cancel() -> None:
+            with pytest.raises(ContextError, match="call_soon_threadsafe") as raised:
+                sc.cancel_all_jobs()
+            failures.append(raised.value)
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        thread.join()
+
+    run_inline(scenario)
+    assert len(failures) == 1
+
+
+def test_what_is_no_listener_is_refused() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        with pytest.raises(ConfigurationError, match="on_event"):
+            sc.add_listener(print)  # type: ignore[arg-type]
+
+    run_inline(scenario)
+
+
+def test_an_rdd_of_another_context_is_refused() -> None:
+    async def scenario() -> None:
+        async with new_context() as first:
+            old = first.parallelize([1])
+        async with new_context() as second:
+            with pytest.raises(ContextError, match="another SparkContext"):
+                await second.run_job(old, numbers)
+
+    run_virtual(scenario())
+
+
+def test_a_coroutine_that_cannot_be_spawned_is_closed() -> None:
+    async def scenario() -> None:
+        async with new_context() as sc:
+            pass
+        coroutine = settle()
+        with pytest.raises(ContextError, match="is stopped"):
+            sc.spawn(coroutine, name="late")
+        assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+
+    run_virtual(scenario())
 
 
 # -- jobs ------------------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@ import asyncio
 import gc
 from pathlib import Path
 
+import psutil
 import pytest
 
 from minispark.conf import SparkConf
+from minispark.context import SparkContext
 from minispark.errors import ConfigurationError
 from minispark.executor.inline_pool import InlinePool
 from minispark.executor.process_pool import ProcessPool
@@ -53,3 +55,17 @@ def test_runners_that_were_launched_and_not_started_end_without_a_word(
     gc.collect()  # a future whose exception nobody has seen complains when it goes
     assert list(tmp_path.iterdir()) == []
     assert caplog.text == ""
+
+
+@pytest.mark.cluster
+def test_abandoned_runners_go_without_their_loop(tmp_path: Path) -> None:
+    async def start() -> SparkContext:
+        conf = SparkConf({"minispark.local.dir": tmp_path})
+        return await SparkContext("local[1]", conf=conf).start()
+
+    forgotten = asyncio.run(start())
+    children = psutil.Process().children(recursive=True)
+    assert len(children) == 2
+    forgotten.discard_after_its_loop()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from minispark.executor.task_context import TaskContextImpl
 
-__all__ = ["current", "set_current"]
+__all__ = ["current_task_context", "set_current"]
 
 
 class OfThisThread(threading.local):
@@ -18,7 +18,7 @@ class OfThisThread(threading.local):
 of_this_thread = OfThisThread()
 
 
-def current() -> "TaskContextImpl | None":
+def current_task_context() -> "TaskContextImpl | None":
     """Return the context of the task that runs on this thread; None outside of tasks, as in the driver."""
     return of_this_thread.context
 

@@ -189,6 +189,9 @@ class InlinePool:
         self.loop.call_soon(self.events.runner_lost, slot, None if run is None else run.task.task_id, loss)
         self.world.call_later(restart_s, self.events.runner_ready, slot)
 
+    def kill_all(self) -> None:
+        """Do nothing: what runs on the loop has ended with it."""
+
     async def stop(self, deadline_s: float) -> None:
         """Discard what runs."""
         for run in self.runs.values():

@@ -70,3 +70,6 @@ class RunnerPool(Protocol):
 
     async def stop(self, deadline_s: float) -> None:
         """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""
+
+    def kill_all(self) -> None:
+        """End all runners at once, without the loop, which has been closed; the pool cannot be used afterwards."""

@@ -1,7 +1,7 @@
 """TaskContextImpl: what a running attempt knows and may do; made by `task_runner`, one per attempt.
 
-User code gets it as an argument or from `current_task.current()`. It lives in the runner, beside the user's code;
-must not talk to anybody itself. Source: Spark's TaskContextImpl.
+User code gets it as an argument or from `minispark.current_task_context()`. It lives in the runner, beside the user's
+code; must not talk to anybody itself. Source: Spark's TaskContextImpl.
 """
 
 import threading

@@ -187,6 +187,13 @@ class ThreadPool:
         if not self.alive:
             self.all_ended.set()
 
+    def kill_all(self) -> None:
+        """Tell all threads to end after what they run; a thread cannot be ended from outside."""
+        for runner in self.runners:
+            if runner.task_id is not None:
+                runner.user_code.kill(runner.task_id, "the event loop has ended")
+            runner.tasks.put(None)
+
     async def stop(self, deadline_s: float) -> None:
         """Ask all attempts to end and wait for the threads, until the deadline."""
         for runner in self.runners:

@@ -26,6 +26,7 @@ class ListenerBus:
     def __init__(self) -> None:
         self.listeners: list[SparkListener] = []
         self.queue: deque[ListenerEvent] = deque()
+        self.broken: set[int] = set()
         self.num_dropped = 0
         self.is_scheduled = False
 
@@ -37,6 +38,7 @@ class ListenerBus:
         """Let a listener go; nothing happens if it is not there."""
         if listener in self.listeners:
             self.listeners.remove(listener)
+            self.broken.discard(id(listener))
 
     @property
     def wants_tasks(self) -> bool:
@@ -71,7 +73,9 @@ class ListenerBus:
             try:
                 listener.on_event(event)
             except Exception:  # a listener is foreign code
-                logger.exception("listener %r failed on %s", listener, type(event).__name__)
+                if id(listener) not in self.broken:
+                    self.broken.add(id(listener))
+                    logger.exception("listener %r failed on %s; told once", listener, type(event).__name__)
 
     def flush(self) -> None:
         """Deliver all that waits, now: at the stop."""

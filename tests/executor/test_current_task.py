@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from minispark.executor.current_task import current, set_current
+from minispark.executor.current_task import current_task_context, set_current
 from tests.executor.test_task_context import make_context
 
 
@@ -11,11 +11,11 @@ def test_user_code_finds_the_context_of_its_thread() -> None:
     context, seen = make_context(), list[object]()
     set_current(context)
     try:
-        thread = threading.Thread(target=lambda: seen.append(current()))
+        thread = threading.Thread(target=lambda: seen.append(current_task_context()))
         thread.start()
         thread.join()
-        assert current() is context
+        assert current_task_context() is context
         assert seen == [None]
     finally:
         set_current(None)
-    assert current() is None
+    assert current_task_context() is None

@@ -51,6 +51,7 @@ def test_a_listener_that_raises_is_reported_and_the_others_go_on(caplog: pytest.
 
     with caplog.at_level(logging.ERROR):
         run_virtual(scenario())
+    assert len(caplog.records) == 1  # told once
     assert "a bug of the listener" in caplog.text
 
 

@@ -7,6 +7,9 @@ from minispark.errors import ConfigurationError
 
 __all__ = ["LocalMaster", "parse_master"]
 
+MAX_CORES = 1024
+"""Each is a process; whoever needs more than this on one machine has mistyped."""
+
 FORMS = (
     "local, local[N], local[*], local[N,F] or local[*,F] (N: tasks at once, F: failures of a task, both at least 1)"
 )
@@ -19,11 +22,11 @@ class LocalMaster:
 
     Attributes:
         cores: tasks at once.
-        max_failures: failures of one task before its job is given up; 1 unless the URL says otherwise.
+        max_failures: failures of one task before its job is given up; None: the URL does not say.
     """
 
     cores: int
-    max_failures: int = 1
+    max_failures: int | None = None
 
 
 def parse_master(url: str, available_cores: int) -> LocalMaster:
@@ -38,9 +41,12 @@ def parse_master(url: str, available_cores: int) -> LocalMaster:
     if "[" not in url:
         return LocalMaster(1)
     cores, failures = match["cores"], match["failures"]
+    wanted = available_cores if cores == "*" else positive_number(url, cores)
+    if wanted > MAX_CORES:
+        raise ConfigurationError(f"{url!r} asks for {wanted} runner processes; at most {MAX_CORES} can be had")
     return LocalMaster(
-        available_cores if cores == "*" else positive_number(url, cores),
-        1 if failures is None else positive_number(url, failures),
+        wanted,
+        None if failures is None else positive_number(url, failures),
     )
 
 
