@@ -11,7 +11,7 @@ from collections import deque
 from typing import Any
 
 from minispark.errors import ProtocolError
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.logic.frames import FrameReader, encode_frame
 from minispark.rpc.message import Message
 

@@ -16,7 +16,7 @@ from typing import Self
 from minispark.errors import TaskKilled
 from minispark.ids import TaskId
 from minispark.messages.runner import KillAnswered, KillAttempt
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 
 __all__ = ["KILL_PACKET_SIZE", "KILL_SIGNAL", "KillBracket", "Unarmed"]
 

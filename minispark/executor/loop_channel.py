@@ -12,7 +12,7 @@ from typing import Any
 
 from minispark.errors import ProtocolError
 from minispark.executor.channel import only_frame
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.logic.frames import FrameReader, encode_frame
 from minispark.rpc.message import Attachment, Message
 

@@ -35,7 +35,7 @@ from minispark.messages.runner import (
     ZygoteFailed,
     ZygoteReady,
 )
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.message import Message
 
 __all__ = ["run"]

@@ -16,7 +16,7 @@ from minispark.executor.loop_channel import LoopChannel
 from minispark.executor.shared_page import SharedPage
 from minispark.ids import TaskId
 from minispark.messages.runner import KillAnswered, KillAttempt
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.message import Message
 from minispark.rpc.world import World
 

@@ -44,7 +44,7 @@ from minispark.messages.task import (
     TaskOutcome,
 )
 from minispark.rdd import closures
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 
 __all__ = ["ProcessServices", "TaskRunnerLike", "run", "warm_up"]
 

@@ -26,7 +26,7 @@ from minispark.messages.runner import (
     ZygoteFailed,
     ZygoteReady,
 )
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.world import ChildProcess, World
 
 __all__ = ["ZygoteClient", "ZygoteEvents", "ending"]

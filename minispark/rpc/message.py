@@ -1,7 +1,7 @@
 """What a message is: a slotted dataclass with typed fields and a stable tag.
 
 Every file of `minispark.messages` declares its messages with `@message(tag)`. The tag is the message's name on the
-wire and never changes or gets reused; the codec (`rpc.codec`) is built from the type hints at first use.
+wire and never changes or gets reused; the codec (`rpc.logic.codec`) is built from the type hints at first use.
 """
 
 import dataclasses

@@ -11,7 +11,7 @@ from minispark.errors import TaskKilled
 from minispark.executor.kill_bracket import KILL_SIGNAL, KillBracket
 from minispark.ids import TaskId
 from minispark.messages.runner import KillAnswered, KillAttempt
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 
 TASK = TaskId(7)
 

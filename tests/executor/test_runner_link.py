@@ -11,7 +11,7 @@ from minispark.executor.runner_link import RunnerLink
 from minispark.executor.shared_page import SharedPage
 from minispark.ids import TaskId
 from minispark.messages.runner import KillAnswered, RunnerReady
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.logic.frames import BUFFER_SIZE
 from minispark.rpc.world import SystemWorld
 

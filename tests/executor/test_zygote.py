@@ -14,7 +14,7 @@ from minispark.executor.zygote import CONTROL_PACKET_SIZE
 from minispark.ids import ExecutorId
 from minispark.messages.runner import StartZygote, ZygoteFailed, ZygoteReady
 from minispark.messages.task import BlockManagerId
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from tests.executor.stand_in import FACTORY
 
 pytestmark = pytest.mark.cluster

@@ -1,4 +1,4 @@
-"""The codec's own errors; the wire of every message is in tests/rpc/test_codec.py."""
+"""The codec's own errors; the wire of every message is in tests/rpc/logic/test_codec_wire.py."""
 
 from typing import Any
 

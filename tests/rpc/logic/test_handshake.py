@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minispark.errors import ProtocolError
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.logic.handshake import Answerer, Dialler, Hello, Identity, Proof, Refused, Welcome
 
 SECRET = b"a secret of the application"

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minispark.rpc.codec import decode, encode
+from minispark.rpc.logic.codec import decode, encode
 from tests.rpc.samples import all_messages, bind_fake, messages_of, sample
 
-GOLDEN = Path(__file__).parent / "golden" / "messages.txt"
+GOLDEN = Path(__file__).parent.parent / "golden" / "messages.txt"
 HEADER = """\
 # The bytes of one sample of every message: tag, name, hexadecimal. A line that changes is a change of the protocol,
 # which peers of other versions will not understand: raise PROTOCOL in rpc/logic/handshake.py. Tags are not
-# used again. Written by: MINISPARK_WRITE_GOLDEN=1 pytest tests/rpc/test_codec.py
+# used again. Written by: MINISPARK_WRITE_GOLDEN=1 pytest tests/rpc/logic/test_codec_wire.py
 """
 
 
@@ -57,6 +57,6 @@ def test_any_message_comes_back_equal(data: st.DataObject) -> None:
 
 @pytest.mark.cluster
 def test_a_runner_process_gets_codec_and_frames_without_asyncio() -> None:
-    code = "import sys, minispark.rpc.codec, minispark.rpc.logic.frames; sys.exit('asyncio' in sys.modules)"
+    code = "import sys, minispark.rpc.logic.codec, minispark.rpc.logic.frames; sys.exit('asyncio' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
