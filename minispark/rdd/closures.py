@@ -9,6 +9,7 @@ Must not change a class of the process it runs in: what arrives here and is at h
 """
 
 import dataclasses
+import functools
 import io
 import logging
 import pickle
@@ -22,7 +23,7 @@ import cloudpickle
 
 from minispark.errors import PicklingError
 from minispark.rdd.driver_modules import DriverModules, Known
-from minispark.rdd.main_classes import Captured, MainClasses
+from minispark.rdd.main_classes import Captured, MainClasses, is_importable
 from minispark.rdd.pickle_diagnosis import explain, heaviest
 from minispark.rdd.tasks import TaskWork
 
@@ -86,6 +87,10 @@ class ClosurePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle 
             return self.reduce_class(obj)
         if isinstance(obj, FunctionType):
             return self.reduce_function(obj)
+        if isinstance(obj, functools._lru_cache_wrapper) and not is_importable(obj):
+            return reduce_cached_function(obj)
+        if type(obj) is functools.cached_property:
+            return reduce_cached_property(obj)
         if obj is dataclasses.MISSING:
             return "MISSING"  # a copy would make every field of a dataclass have a default
         return super().reducer_override(obj)
@@ -204,6 +209,28 @@ def install_main(ask: Callable[[str], bytes]) -> None:
     global driver_modules
     driver_modules = DriverModules(ask)
     driver_modules.install()
+
+
+def reduce_cached_function(cached: Any) -> tuple[Any, ...]:
+    """Pickle what `functools.cache` or `lru_cache` made by value, to be cached anew; its own way is by name."""
+    function = cached.__wrapped__
+    attributes = {
+        name: value
+        for name, value in vars(cached).items()
+        if name not in {"__wrapped__", "cache_parameters"} and getattr(function, name, None) is not value
+    }
+    parameters = cached.cache_parameters()
+    return make_cached_function, (function, parameters["maxsize"], parameters["typed"]), attributes or None
+
+
+def make_cached_function(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+    """Give a function that came by value a cache of its own."""
+    return functools.lru_cache(maxsize, typed)(function)
+
+
+def reduce_cached_property(cached: Any) -> tuple[Any, ...]:
+    """Pickle a `functools.cached_property` without the lock that it has in Python 3.11."""
+    return functools.cached_property, (cached.func,), {k: v for k, v in vars(cached).items() if k != "lock"}
 
 
 def resolve_main_class(name: str, version: int) -> Any:

@@ -19,7 +19,7 @@ import cloudpickle
 
 from minispark.errors import PicklingError
 
-__all__ = ["Captured", "Content", "MainClasses", "is_shipped_by_value", "split_name"]
+__all__ = ["Captured", "Content", "MainClasses", "is_importable", "is_shipped_by_value", "split_name"]
 
 KEPT_VERSIONS: Final = 16  # of one name; older ones are only wanted by jobs that started many redefinitions ago
 ABSENT: Final = object()
@@ -209,6 +209,12 @@ def is_shipped_by_value(module_name: str) -> bool:
         return True
     registered = cloudpickle.list_registry_pickle_by_value()
     return any(module_name == name or module_name.startswith(f"{name}.") for name in registered)
+
+
+def is_importable(value: Any) -> bool:
+    """Whether runners find a named object by themselves, under the name it gives itself."""
+    module = getattr(value, "__module__", None) or ""
+    return not is_shipped_by_value(module) and look_up(f"{module}:{getattr(value, '__qualname__', '')}") is value
 
 
 def split_name(name: str) -> tuple[str, str]:

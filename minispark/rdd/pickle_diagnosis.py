@@ -5,9 +5,9 @@ the smallest that fails is found. Must not change what it looks at.
 """
 
 import copyreg
+import functools
 import pickle
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import PurePath
@@ -20,12 +20,13 @@ from minispark.rdd.node import Node
 __all__ = ["Explanation", "MakePickler", "explain", "heaviest"]
 
 MAX_STEPS: Final = 60
+MAX_ROUNDS: Final = 4 * MAX_STEPS
 MAX_PARTS: Final = 1 << 20
 SHOWN_STEPS: Final = 8
 NAME_LENGTH: Final = 60
 TEXT_LENGTH: Final = 500
 
-CONTAINERS: Final = (dict, list, tuple, set, frozenset, partial)
+CONTAINERS: Final = (dict, list, tuple, set, frozenset, functools.partial)
 
 HINT_SELF: Final = (
     "the function uses `self`, so the whole object is sent with it: copy what it needs into a local variable first"
@@ -108,19 +109,29 @@ def heaviest(root: object, size_of: Callable[[object], int], make_pickler: MakeP
 def walk(root: object, error: BaseException, make_pickler: MakePickler) -> tuple[list[Step], BaseException]:
     """Go from the root to the smallest part that fails; returns the steps and what the last one raised."""
     steps = [Step("", root)]
-    seen = {id(root)}
-    while len(steps) < MAX_STEPS and not isinstance(error, MemoryError):
+    seen = {id(root): root}  # kept alive, or another object may get the id
+    dead_end: tuple[list[Step], BaseException] | None = None
+    for _ in range(MAX_ROUNDS):
+        if not steps:
+            break
+        if len(steps) == MAX_STEPS or isinstance(error, MemoryError):
+            return steps, error
         try:
             parts = list(islice(parts_of(steps[-1].value, make_pickler()), MAX_PARTS))
         except Exception:  # noqa: BLE001  # its own __reduce__ fails: that is the culprit
-            break
-        found = first_failing([part for part in parts if id(part.value) not in seen], make_pickler)
-        if found is None:
-            break
-        step, error = found
-        seen.add(id(step.value))
-        steps.append(step)
-    return steps, error
+            return steps, error
+        unseen = [part for part in parts if id(part.value) not in seen]
+        found = first_failing(unseen, make_pickler)
+        if found is not None:
+            step, error = found
+            seen[id(step.value)] = step.value
+            steps.append(step)
+        elif len(unseen) == len(parts):
+            return steps, error
+        else:  # it may fail only because it refers back to what is on the path: another part has the culprit
+            dead_end = dead_end or (list(steps), error)
+            steps.pop()
+    return dead_end or (steps, error)
 
 
 def first_failing(parts: list[Step], make_pickler: MakePickler) -> tuple[Step, BaseException] | None:
@@ -150,10 +161,12 @@ def parts_of(value: Any, pickler: Any) -> Iterator[Step]:
     """Yield what the pickle of an object is made of, with names that the user knows."""
     if isinstance(value, FunctionType):
         yield from parts_of_function(value, pickler)
+    elif isinstance(value, functools._lru_cache_wrapper):
+        yield Step("its function", value.__wrapped__)
     elif isinstance(value, MethodType):
         yield Step("its object", value.__self__)
         yield Step("its function", value.__func__)
-    elif isinstance(value, partial):
+    elif isinstance(value, functools.partial):
         yield Step("its function", value.func)
         yield from (Step(f"argument {index}", part) for index, part in enumerate(value.args))
         yield from (Step(f"argument {name!r}", part) for name, part in value.keywords.items())
@@ -256,6 +269,8 @@ def describe(value: Any) -> str:
     """Name the object where the path begins."""
     if isinstance(value, MethodType):
         return f"method {value.__qualname__!r}{place_of(value.__func__)}"
+    if isinstance(value, functools._lru_cache_wrapper):
+        return describe(value.__wrapped__)
     if isinstance(value, FunctionType):
         name = "lambda" if value.__name__ == "<lambda>" else f"fn {value.__name__!r}"
         return name + place_of(value)

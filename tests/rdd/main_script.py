@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from functools import total_ordering
+from functools import cache, cached_property, lru_cache, total_ordering
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -64,6 +64,32 @@ class Square(Base):
 
     def area(self) -> int:
         return scaled(self.side * self.side)
+
+
+@lru_cache(maxsize=50, typed=True)
+def fibonacci(n: int) -> int:
+    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+
+@cache
+def cached_square(n: int) -> Square:
+    return Square(n)
+
+
+class Estimate:
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    @cached_property
+    def doubled(self) -> "Estimate":
+        return Estimate(2 * self.value)
+
+    @lru_cache  # noqa: B019 — users do it
+    def times(self, n: int) -> int:
+        return n * self.doubled.value
+
+    def double(self, _: object) -> int:
+        return self.doubled.value
 
 
 class Outer:
@@ -267,6 +293,24 @@ def functions_are_values_too(runner: Runner) -> None:
     assert runner.run(lambda records: records[0](4), [scaled]) == 40
     assert runner.run(lambda records: records[0], [scaled]) is scaled
     assert runner.run(lambda _: lambda x: x + SCALE)(1) == 11
+
+
+@check
+def cached_functions_travel_in_every_way(runner: Runner) -> None:
+    assert runner.run(lambda records: [fibonacci(n) for n in records], [10, 30]) == [55, 832040]
+    assert runner.run(lambda records: records[0](20), [fibonacci]) == 6765
+    assert runner.run(lambda _: fibonacci.cache_parameters()) == {"maxsize": 50, "typed": True}
+    assert runner.run(lambda _: type(cached_square(3)) is Square and cached_square(3).area()) == 90
+    assert runner.run(lambda _: cached_square)(4).side == 4
+
+
+@check
+def cached_properties_and_methods_travel(runner: Runner) -> None:
+    assert runner.run(Estimate(4).double) == 8
+    assert runner.run(lambda _: Estimate(4).times(3)) == 24
+    estimate = Estimate(5)
+    assert estimate.doubled.value == 10
+    assert type(runner.run(lambda records: records[0].doubled, [estimate])) is Estimate
 
 
 @check

@@ -1,5 +1,6 @@
 """Closures and values as they travel; those of a program's `__main__` between real processes."""
 
+import functools
 import json
 import pickle
 import subprocess
@@ -22,6 +23,11 @@ from tests.rdd.two_processes import Runner, result_task
 
 SCRIPT = Path(__file__).with_name("main_script.py")
 NO_CONTEXT = cast(Any, None)
+
+
+@functools.cache
+def importable(x: int) -> int:
+    return x
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +106,28 @@ def test_lambdas_and_local_classes_are_values_too() -> None:
 
     assert function(1) == 2
     assert value == Local(4)
+
+
+def test_cached_functions_keep_their_parameters() -> None:
+    calls = []
+
+    @functools.lru_cache(maxsize=7, typed=True)
+    def twice(x: int) -> int:
+        """Double."""
+        calls.append(x)
+        return 2 * x
+
+    copy = pickle.loads(closures.dumps(twice))
+
+    assert [copy(2), copy(2)] == [4, 4]
+    assert copy.cache_info()[:3] == (1, 1, 7)
+    assert copy.cache_parameters() == twice.cache_parameters()
+    assert copy.__doc__ == "Double."
+    assert not twice.cache_info().misses
+
+
+def test_importable_cached_functions_travel_by_name() -> None:
+    assert pickle.loads(closures.dumps(importable)) is importable
 
 
 def test_loading_where_it_was_dumped_leaves_a_local_class_alone() -> None:

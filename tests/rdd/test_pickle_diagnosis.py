@@ -169,3 +169,34 @@ def test_a_culprit_at_the_end_of_a_long_list_is_found_by_halves() -> None:
     records: list[Any] = [*range(20_000), threading.Lock()]
 
     assert " → captured variable 'records' → [20000]: _thread.lock" in path_of(lambda _: records)
+
+
+class LockedProperty:
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self.lock = threading.Lock()
+
+
+def test_a_part_that_only_refers_back_to_the_whole_is_not_the_culprit() -> None:
+    class Model:
+        def bump(self) -> object:
+            return Model
+
+        factor = LockedProperty(len)
+
+    assert path_of(lambda x: (x, Model)).endswith(
+        "captured variable 'Model' → .factor → .lock: _thread.lock cannot be pickled"
+    )
+
+
+def test_a_cached_function_is_named_as_the_function_is() -> None:
+    lock = threading.Lock()
+
+    @functools.cache
+    def guarded(x: int) -> object:
+        return x, lock
+
+    path = path_of(guarded)
+
+    assert path.startswith("in map at app.py:30: fn 'guarded' (test_pickle_diagnosis.py:")
+    assert path.endswith("its function → captured variable 'lock': _thread.lock cannot be pickled")
