@@ -12,7 +12,7 @@ from minispark.errors import ConfigurationError, PicklingError
 from minispark.rdd.call_site import call_site
 from minispark.rdd.lineage import prepare
 from minispark.rdd.node import Node, Origin
-from minispark.rdd.partitioner import HashPartitioner, Partitioner, check_num_partitions, portable_hash
+from minispark.rdd.partitioner import HashPartitioner, Partitioner, portable_hash
 from minispark.rdd.ports import JobRunner, TaskContext
 
 if TYPE_CHECKING:
@@ -111,20 +111,24 @@ def default_partitioner(
 ) -> Partitioner:
     """Return the partitioner of a shuffle. Source: Spark's Partitioner.defaultPartitioner.
 
-    Without a number, a parent's own partitioner is kept (so that nothing moves), unless its partitions are few beside
-    the others'; else there are `minispark.default.parallelism` partitions if that is set, or as many as the parent
-    with the most has.
+    Without a number, a parent's own partitioner is kept (so that nothing moves) if it places by the same function,
+    unless its partitions are few beside the others'; else there are `minispark.default.parallelism` partitions if
+    that is set, or as many as the parent with the most has.
     """
     if num_partitions is not None:
-        return HashPartitioner(check_num_partitions(num_partitions), function)
+        return HashPartitioner(num_partitions, function)
     widest = max(len(node.partitions()) for node in nodes)
-    placed = [node.partitioner for node in nodes if node.partitioner is not None]
-    best = max(placed, key=lambda partitioner: partitioner.num_partitions, default=None)
     count = context.conf.default_parallelism or max(widest, 1)
-    if best is not None and function is portable_hash:
-        # A tenth of the parallelism costs more than the shuffle saves.
-        is_wide_enough = widest < 10 * best.num_partitions or count <= best.num_partitions
-        return best if is_wide_enough else HashPartitioner(count)
+    # Another function may place equal keys apart (salting does), and may not know the keys of the other parents.
+    placed = [
+        node.partitioner
+        for node in nodes
+        if isinstance(node.partitioner, HashPartitioner) and node.partitioner.function == function
+    ]
+    best = max(placed, key=lambda partitioner: partitioner.num_partitions, default=None)
+    # A tenth of the parallelism costs more than the shuffle saves.
+    if best is not None and (widest < 10 * best.num_partitions or count <= best.num_partitions):
+        return best
     return HashPartitioner(count, function)
 
 

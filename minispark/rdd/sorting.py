@@ -34,6 +34,8 @@ class SortMethods(Face[T_co]):
     ) -> "RDD[tuple[K, V]]":
         """Return the pairs sorted by key; its first action also runs a job that samples keys, unless one partition.
 
+        The result has no partitioner: operations by key, joins and unions that follow place the pairs anew.
+
         Args:
             ascending: the smallest key first.
             num_partitions: of the result; fewer may have records if there are few different keys.
@@ -95,7 +97,9 @@ def sort(
         partitioner.bounds = cut(await face.run(sample, None), count)
 
     placed.prepare_by(Preparation(find_bounds, face.context))
-    return MapPartitionsNode(face.origin(name), placed, in_order, keeps_partitioner=True)
+    # The ranges are no place to look for keys by: the key function may tell equal keys apart, and keys of another RDD
+    # may not compare with the bounds. So what comes after hashes anew.
+    return MapPartitionsNode(face.origin(name), placed, in_order)
 
 
 # What tasks run: plain functions, so that they are pickled by name.

@@ -23,6 +23,17 @@ class Engine(Protocol):
     def __call__(self, job: Job[T], /, **settings: object) -> T: ...
 
 
+class Scatter:
+    """Gives another number each time it is asked, whatever the key."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, key: object) -> int:
+        self.calls += 1
+        return self.calls * 7919 % 10_007
+
+
 def configured(settings: dict[str, object]) -> SparkConf:
     return SparkConf({f"minispark.{key.replace('__', '.')}": value for key, value in settings.items()})
 

@@ -12,7 +12,7 @@ from minispark.errors import KeyHashError
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.sources import parallelize
 from minispark.testing.serial import SerialJobRunner
-from tests.rdd.conftest import Engine, on_serial
+from tests.rdd.conftest import Engine, Scatter, on_serial
 
 KEYS = st.one_of(st.integers(-2, 2), st.sampled_from(["", "a", "b"]), st.none(), st.tuples(st.booleans(), st.none()))
 PAIRS = st.lists(st.tuples(KEYS, st.integers(-9, 9)), max_size=30)
@@ -147,12 +147,20 @@ def test_lookup_of_placed_pairs_computes_one_partition() -> None:
     assert on_serial(job) == [[0], [2]]  # type: ignore[arg-type]  # the serial runner says which
 
 
-def test_lookup_in_sorted_pairs_uses_their_ranges(engine: Engine) -> None:
+def test_lookup_in_sorted_pairs(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         ordered = parallelize(sc, [(n % 10, n) for n in range(40)], 3).sort_by_key(num_partitions=4)
         return sorted(await ordered.lookup(7))
 
     assert engine(job) == [7, 17, 27, 37]
+
+
+def test_a_function_that_places_equal_keys_apart_does_not_keep_them_apart_later(engine: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        salted = parallelize(sc, [(n % 3, n) for n in range(30)], 3).partition_by(4, Scatter())
+        return sorted(await salted.map_values(lambda n: 1).reduce_by_key(operator.add).collect())
+
+    assert engine(job) == [(0, 10), (1, 10), (2, 10)]
 
 
 def test_a_key_without_a_portable_hash_fails_the_job_and_says_why(engine: Engine) -> None:

@@ -1,5 +1,6 @@
 """Sorted RDDs are sorted lists cut into partitions, on every engine."""
 
+import operator
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from minispark.errors import ConfigurationError
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.sources import empty, parallelize, range_rdd
 from minispark.testing.serial import SerialJobRunner
-from tests.rdd.conftest import Engine, on_serial
+from tests.rdd.conftest import Engine, Scatter, on_serial
 
 RECORDS = st.lists(st.integers(-20, 20), max_size=60)
 
@@ -98,6 +99,34 @@ def test_what_cannot_be_compared_fails_with_pythons_own_error(engine: Engine) ->
 
     with pytest.raises(TypeError, match="'<' not supported between instances of"):
         engine(job)
+
+
+def test_a_sorts_ranges_do_not_decide_where_equal_keys_meet(engine: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        ordered = parallelize(sc, [(n % 5, 1) for n in range(200)], 4).sort_by_key(True, 4, Scatter())
+        assert ordered.partitioner is None
+        sums = await ordered.reduce_by_key(operator.add).collect()
+        joined = await ordered.join(parallelize(sc, [(3, "here")])).count()
+        return sorted(sums), joined, len(await ordered.group_by_key().collect()), await (ordered + ordered).count()
+
+    assert engine(job) == ([(n, 40) for n in range(5)], 40, 5, 400)
+
+
+def test_a_sorted_rdd_joins_keys_that_cannot_be_compared_with_its_own(engine: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        ordered = parallelize(sc, [(1, "a"), (2, "b"), (3, "c")], 3).sort_by_key()
+        others: Any = parallelize(sc, [(None, 1), ("x", 1), (1, 2)])
+        return sorted(await ordered.left_outer_join(others).collect())
+
+    assert engine(job) == [(1, ("a", 2)), (2, ("b", None)), (3, ("c", None))]
+
+
+def test_a_union_of_sorted_rdds_keeps_the_order_of_each(serial: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        ordered = parallelize(sc, [(3, 0), (1, 0), (2, 0)], 2).sort_by_key(num_partitions=2)
+        return await (ordered + ordered).keys().collect()
+
+    assert serial(job) == [1, 2, 3, 1, 2, 3]
 
 
 def test_wrong_arguments_are_refused_at_once(serial: Engine) -> None:
