@@ -79,7 +79,7 @@ class RpcEnv:
         self.dispatcher = Dispatcher(self.loop, world.monotonic)
         self.asks = AskTable(self.loop, world, timeout_of(conf, *ASK_KEYS))
         self.scope = TaskScope(name, self.dispatcher.report)
-        self.one_way = OneWay(self)
+        self.one_way = OneWay(lambda: self.address)
         self.server_tls, self.client_tls = server_tls, client_tls
         self.closing: asyncio.Task[None] | None = None
 

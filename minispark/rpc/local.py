@@ -5,6 +5,7 @@ fail between processes.
 """
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from minispark.errors import ProtocolError, RpcEndpointNotFound, RpcEnvStopped
@@ -24,18 +25,22 @@ log = logging.getLogger(__name__)
 
 
 class OneWay:
-    """The context of messages that nobody waits for: one object for all messages of one sender."""
+    """The context of messages that nobody waits for: one object for all messages of one sender, here or elsewhere.
 
-    __slots__ = ("address_of",)
+    Args:
+        address_of_sender: says where the sender's env listens now; it may begin to after its first message.
+    """
+
+    __slots__ = ("address_of_sender",)
     is_ask = False
 
-    def __init__(self, env: "RpcEnv") -> None:
-        self.address_of = env
+    def __init__(self, address_of_sender: Callable[[], RpcAddress | None]) -> None:
+        self.address_of_sender = address_of_sender
 
     @property
     def sender(self) -> RpcAddress | None:
-        """The env's own address."""
-        return self.address_of.address
+        """Where the sender's env listens."""
+        return self.address_of_sender()
 
     def reply(self, message: Message) -> None:
         """Do nothing."""

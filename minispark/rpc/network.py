@@ -17,6 +17,7 @@ from minispark.errors import ProtocolError, RpcEnvStopped, RpcError
 from minispark.rpc.bulk import Bulk
 from minispark.rpc.connection import Connection
 from minispark.rpc.failures import rebuild
+from minispark.rpc.local import OneWay
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.codec import from_wire
 from minispark.rpc.logic.envelope import ASK, FAILURE, ONE_WAY, Envelope, open_envelope
@@ -25,7 +26,7 @@ from minispark.rpc.logic.handshake import Hello, Identity, Role
 from minispark.rpc.logic.shapes import BindRef
 from minispark.rpc.outbox import AcceptedLine, DialledLine, Line
 from minispark.rpc.ref import RpcEndpointRef
-from minispark.rpc.remote import RemoteCall, RemoteOneWay, RemoteRef, not_found
+from minispark.rpc.remote import RemoteCall, RemoteRef, not_found
 from minispark.rpc.world import Listener
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Network:
         if connection.line is None:
             connection.line = AcceptedLine(self.env.asks, connection)
         line: Line = connection.line
-        one_way = RemoteOneWay(connection)
+        one_way = OneWay(lambda: connection.peer_address)
 
         def bind(name: str, address: RpcAddress | None) -> RpcEndpointRef:
             return self.env.bind(name, address) if address is not None else RemoteRef(self.env, name, None, line)
@@ -141,7 +142,7 @@ class Network:
         server = connection.peer_address
         return [connection.peer_socket] if server is None else [connection.peer_socket, server]
 
-    def deliver(self, connection: Connection, frame: Frame, one_way: RemoteOneWay, bind: BindRef) -> None:
+    def deliver(self, connection: Connection, frame: Frame, one_way: OneWay, bind: BindRef) -> None:
         """Take one frame: a malformed message is refused, and the connection goes on."""
         ask_id = 0
         try:

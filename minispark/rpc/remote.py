@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from minispark.rpc.env import RpcEnv
     from minispark.rpc.outbox import Line
 
-__all__ = ["RemoteCall", "RemoteOneWay", "RemoteRef", "not_found"]
+__all__ = ["RemoteCall", "RemoteRef", "not_found"]
 
 log = logging.getLogger(__name__)
 
@@ -90,27 +90,6 @@ class RemoteRef:
     def __repr__(self) -> str:
         where = self.address or (self.via.peer if self.via is not None else "an unknown peer")
         return f"{self.name}@{where}"
-
-
-class RemoteOneWay:
-    """The context of one-way messages from one connection."""
-
-    __slots__ = ("connection",)
-    is_ask = False
-
-    def __init__(self, connection: "Connection") -> None:
-        self.connection = connection
-
-    @property
-    def sender(self) -> RpcAddress | None:
-        """Where the sender's env listens."""
-        return self.connection.peer_address
-
-    def reply(self, message: Message) -> None:
-        """Do nothing."""
-
-    def send_failure(self, error: BaseException) -> None:
-        """Do nothing."""
 
 
 class RemoteCall:
