@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 PICKLE_PROTOCOL: Final = 5
 LARGE_BYTES: Final = 1 << 20
+CHANGED_BY_CLOUDPICKLE: Final = (io.TextIOWrapper, memoryview)
 NOTHING_KNOWN: Final = Known({}, frozenset())
 
 classes_of_here: WeakSet[type] = WeakSet()  # went out from here first
@@ -127,6 +128,19 @@ class ClosurePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle 
         return reduced
 
 
+class ValuePickler(ClosurePickler):
+    """For data: refuses what cloudpickle would turn into something else without a word.
+
+    A function may well read a copy of an open file, but a record that was a file must not arrive as a text in memory.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Say how an object is pickled; as of `ClosurePickler`."""
+        if isinstance(obj, CHANGED_BY_CLOUDPICKLE):
+            raise TypeError(f"cannot pickle '{type(obj).__name__}' object")
+        return super().reducer_override(obj)
+
+
 def dumps(value: object) -> bytes:
     """Pickle a `TaskWork` (what the tasks of a stage do), or any value that holds functions or local classes.
 
@@ -134,11 +148,12 @@ def dumps(value: object) -> bytes:
         PicklingError: something in it cannot be pickled; the text gives the path to it and what to do.
     """
     with main_classes.lock:
-        is_binary = isinstance(value, TaskWork) and driver_modules is None
+        is_work = isinstance(value, TaskWork)
+        is_binary = is_work and driver_modules is None
         if is_binary:
             main_classes.refresh()
         try:
-            data, _ = pickle_or_explain(value)
+            data, _ = pickle_or_explain(value, make_pickler=ClosurePickler if is_work else ValuePickler)
         except BaseException:
             main_classes.discard_pending()
             raise
@@ -260,14 +275,18 @@ def pickle_definition(value: Any, name: str, version: int) -> tuple[bytes, list[
     return pickle_or_explain(value, (value, name, version))
 
 
-def pickle_or_explain(value: object, definition: tuple[Any, str, int] | None = None) -> tuple[bytes, list[Captured]]:
-    """Pickle with `ClosurePickler`, naming the culprit on failure."""
+def pickle_or_explain(
+    value: object,
+    definition: tuple[Any, str, int] | None = None,
+    make_pickler: type[ClosurePickler] = ClosurePickler,
+) -> tuple[bytes, list[Captured]]:
+    """Pickle, naming the culprit on failure."""
     file = io.BytesIO()
-    pickler = ClosurePickler(file, definition)
+    pickler = make_pickler(file, definition)
     try:
         pickler.dump(value)
     except Exception as error:  # noqa: BLE001  # whatever a user's __reduce__ raises
-        found = explain(value, error, lambda: ClosurePickler(io.BytesIO(), definition))
+        found = explain(value, error, lambda: make_pickler(io.BytesIO(), definition))
         # What the user's own code raised is worth its traceback; the pickler's word is in the text already.
         raise PicklingError(found.text) from found.cause
     return file.getvalue(), pickler.captured

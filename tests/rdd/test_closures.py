@@ -3,11 +3,14 @@
 import functools
 import json
 import pickle
+import re
+import socket
 import subprocess
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import MISSING, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -157,6 +160,33 @@ def test_a_closure_that_cannot_be_pickled_says_why() -> None:
 def test_a_value_that_cannot_be_pickled_says_why() -> None:
     with pytest.raises(PicklingError, match=r"^dict → \['a'\] → \[1\]: _thread\.lock cannot be pickled"):
         closures.dumps_value({"a": [0, threading.Lock()]})
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: open(__file__), "_io.TextIOWrapper"),  # noqa: SIM115 — closed by the test
+        (lambda: open(__file__, "rb"), "_io.BufferedReader"),  # noqa: SIM115 — closed by the test
+        (lambda: memoryview(b"abc"), "memoryview"),
+        (socket.socket, "socket.socket"),
+        (threading.Lock, "_thread.lock"),
+    ],
+)
+def test_values_do_not_become_something_else_on_the_way(make: Callable[[], Any], name: str) -> None:
+    value = make()
+
+    with pytest.raises(PicklingError, match=re.escape(f"list → [1] → ['it']: {name} cannot be pickled")):
+        closures.dumps_value([len, {"it": value}])
+
+    with suppress(AttributeError):
+        value.close()
+
+
+def test_a_function_may_take_a_copy_of_an_open_file_along() -> None:
+    with open(__file__) as file:
+        work = pickle.loads(closures.dumps(result_task(lambda _: file.readline())))
+
+    assert work.run(Partition(0), NO_CONTEXT).startswith('"""Closures')
 
 
 def test_activating_work_in_the_driver_does_nothing() -> None:
