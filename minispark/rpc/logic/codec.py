@@ -144,14 +144,17 @@ def reply_types(cls: type[Message]) -> tuple[type, ...]:
 
 def write_one_of(classes: frozenset[type[Message]]) -> Write:
     """Return the writer of a field that holds a message of one of the classes."""
-    only = next(iter(classes)) if len(classes) == 1 else None
-    anything = only is Message
+    known: dict[type[Any], Write] = {}
+
+    def find(cls: type[Any]) -> Write:
+        if cls not in classes and Message not in classes:
+            raise TypeError(f"got a {cls.__name__}")
+        known[cls] = write_known = writers.get(cls) or build(cls)
+        return write_known
 
     def write(value: Any, attachments: list[Any]) -> Any:
         cls = value.__class__
-        if cls is not only and not anything and cls not in classes:
-            raise TypeError(f"got a {cls.__name__}")
-        return (writers.get(cls) or build(cls))(value, attachments)
+        return (known.get(cls) or find(cls))(value, attachments)
 
     return write
 
@@ -160,17 +163,23 @@ def read_one_of(classes: frozenset[type[Message]]) -> Read:
     """Return the reader of a field that holds a message of one of the classes."""
     expected = "a " + " or ".join(sorted(cls.__name__ for cls in classes))
     tags = frozenset(cls.TAG for cls in classes if cls is not Message)
+    known: dict[int, Read] = {}
+
+    def find(value: Any, tag: int) -> Read:
+        if tags and tag not in tags:
+            other = registered_messages().get(tag)
+            raise (
+                Malformed(expected, value) if other is None else Malformed(f"{expected}, not {other.__name__}", value)
+            )
+        known[tag] = read_known = readers.get(tag) or reader_of(tag)
+        return read_known
 
     def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
-        if value.__class__ is not list or not value or value[0].__class__ is not int:
-            raise Malformed(expected, value)
-        tag = value[0]
-        if tags and tag not in tags:
-            known = registered_messages().get(tag)
-            raise (
-                Malformed(expected, value) if known is None else Malformed(f"{expected}, not {known.__name__}", value)
-            )
-        return (readers.get(tag) or reader_of(tag))(value, attachments, bind)
+        if value.__class__ is list and value:
+            tag = value[0]
+            if tag.__class__ is int:
+                return (known.get(tag) or find(value, tag))(value, attachments, bind)
+        raise Malformed(expected, value)
 
     return read
 

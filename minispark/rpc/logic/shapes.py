@@ -87,6 +87,8 @@ def attach(value: Any, attachments: list[Any]) -> Any:
     Raises:
         TypeError: if it is not bytes, a bytearray or a contiguous memoryview.
     """
+    if value.__class__ is bytes and len(value) <= INLINE_LIMIT:
+        return value
     if isinstance(value, memoryview):
         value = value.cast("B") if value.format != "B" or value.ndim != 1 else value
     elif not isinstance(value, bytes | bytearray):
@@ -201,11 +203,13 @@ def read_items(
     return result
 
 
-def plan_items(make: Callable[[list[Any]], Any], item: Plan, expected: str, *, ordered: bool = True) -> Plan:
+def plan_items(make: Callable[[Any], Any], item: Plan, expected: str, *, ordered: bool = True) -> Plan:
     """Plan a collection of equal items; sets are sorted, so that equal messages have equal bytes."""
     item_write = item.write
 
     def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        if value.__class__ is list and not value:  # as most are: no accumulators, no shuffles
+            return make(())
         return make(read_items(value, item, attachments, bind))
 
     def write(value: Any, attachments: list[Any]) -> Any:
@@ -249,6 +253,8 @@ def plan_dict(key: Plan, item: Plan, expected: str) -> Plan:
     def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
         if value.__class__ is not dict:
             raise Malformed(expected, value)
+        if not value:
+            return value
         names = list(value)
         keys = read_items(names, key, attachments, bind, names)
         return dict(zip(keys, read_items(list(value.values()), item, attachments, bind, names), strict=True))
