@@ -7,7 +7,7 @@ a task does, is decided elsewhere.
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, TypeVarTuple
 
 from minispark.conf import SparkConf
 from minispark.cores import available_cores
@@ -31,6 +31,7 @@ __all__ = ["SparkContext"]
 
 T = TypeVar("T")
 U = TypeVar("U")
+Ts = TypeVarTuple("Ts")
 
 active: "SparkContext | None" = None
 
@@ -326,6 +327,10 @@ class SparkContext:
             coroutine.close()
             raise
         return self.driver.spawn(coroutine, name=name)
+
+    async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Run a blocking function off the loop and return its result; also while the context stops."""
+        return await self.world.run_blocking(function, *args)
 
     def cancel_job(self, job_id: JobId, reason: str = "cancelled") -> None:
         """Cancel one job; its caller gets JobCancelled."""

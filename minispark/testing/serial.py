@@ -7,7 +7,7 @@ partition, map outputs, results), so that nothing works here that would fail the
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from itertools import count
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
 from minispark.conf import SparkConf
 from minispark.errors import PicklingError
@@ -24,6 +24,7 @@ from minispark.rdd.tasks import ResultTask, ShuffleMapTask, TaskWork
 __all__ = ["SerialJobRunner"]
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 HERE = BlockManagerId(ExecutorId("serial"), "localhost", 0, "")
 
@@ -115,6 +116,10 @@ class SerialJobRunner:
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run a coroutine on the running loop."""
         return asyncio.get_running_loop().create_task(coroutine, name=name)
+
+    async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Run a function here and now."""
+        return function(*args)
 
     def __reduce__(self) -> NoReturn:
         raise PicklingError("a job runner is used inside a function that runs in tasks; it exists in the driver only")
