@@ -126,10 +126,11 @@ class LoopChannel:
 
     def close(self) -> None:
         """Leave the conversation; nothing is reported any more."""
-        if self.reading:
-            self.reading = False
-            self.loop.remove_reader(self.fd)
-        if self.backlog:
-            self.backlog.clear()
-            self.loop.remove_writer(self.fd)
+        if not self.loop.is_closed():
+            if self.reading:
+                self.loop.remove_reader(self.fd)
+            if self.backlog:
+                self.loop.remove_writer(self.fd)
+        self.reading = False
+        self.backlog.clear()
         self.link.close()

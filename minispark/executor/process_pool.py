@@ -156,8 +156,11 @@ class ProcessPool:
     def kill_all(self) -> None:
         """End all runners at once, without the loop: they go with their parent."""
         self.stopping = True
+        for place in self.places:
+            if place.link is not None:
+                place.link.close()
         if self.zygote is not None:
-            self.zygote.kill()
+            self.zygote.abandon()
 
     def counters(self, slot: int) -> dict[str, int] | None:
         """Return how far the slot's attempt is, by counter (see `shared_page.COUNTERS`); None if nothing runs."""

@@ -112,7 +112,8 @@ class RunnerLink:
     def close(self) -> None:
         """Close everything; nothing is reported any more."""
         self.channel.close()
-        self.loop.remove_reader(self.control_fd)
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self.control_fd)
         self.control.close()
         self.page.close()
         for fd in self.take_fds():

@@ -206,12 +206,23 @@ class ZygoteClient:
         if self.child is not None:
             self.child.send_signal(signal.SIGKILL)
 
+    def abandon(self) -> None:
+        """End the zygote, and with it all runners, without the loop, which has been closed."""
+        self.kill()
+        self.close_control()
+        if self.child is not None:
+            self.child.wait()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
     def close_control(self) -> None:
         """Close the control socket and what was not sent over it."""
         if self.control is None:
             return
-        self.loop.remove_reader(self.control.fileno())
-        self.loop.remove_writer(self.control.fileno())
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self.control.fileno())
+            self.loop.remove_writer(self.control.fileno())
         self.control.close()
         self.control = None
         for _, fds in self.queue:

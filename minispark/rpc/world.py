@@ -39,6 +39,9 @@ class ChildProcess(Protocol):
     def send_signal(self, signal: int) -> None:
         """Send a signal; nothing happens if it is gone."""
 
+    def wait(self) -> int:
+        """Block until it has ended, and return the exit code; for a process that was killed a moment ago."""
+
 
 class Listener(Protocol):
     """A place where peers can connect."""
