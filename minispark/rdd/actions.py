@@ -13,7 +13,8 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
-from minispark.rdd.face import Face, check_callable, check_size
+from minispark.rdd.arguments import check_callable, check_key, check_size
+from minispark.rdd.face import Face
 from minispark.rdd.merging import added_up, as_dict, joined
 from minispark.rdd.ports import TaskContext
 from minispark.rdd.transformations import count_records
@@ -57,18 +58,19 @@ class Actions(Face[T_co]):
 
     async def take(self, num: int) -> list[T_co]:
         """Return the first `num` records; computes the first partition, then more, until there are enough."""
-        check_size("num", num)
-        return await take(self, num)
+        return await take(self, check_size("num", num))
 
     async def top(self, num: int, key: Callable[[T_co], Any] | None = None) -> list[T_co]:
         """Return the `num` greatest records, the greatest first."""
-        check_size("num", num)
+        num = check_size("num", num)
+        check_key("top", key)
         parts = await self.run(partial(greatest, num, key), None)
         return heapq.nlargest(num, chain.from_iterable(parts), key)
 
     async def take_ordered(self, num: int, key: Callable[[T_co], Any] | None = None) -> list[T_co]:
         """Return the `num` smallest records, the smallest first."""
-        check_size("num", num)
+        num = check_size("num", num)
+        check_key("take_ordered", key)
         parts = await self.run(partial(smallest, num, key), None)
         return heapq.nsmallest(num, chain.from_iterable(parts), key)
 
@@ -106,6 +108,7 @@ class Actions(Face[T_co]):
         Raises:
             ValueError: there is no record.
         """
+        check_key("max", key)
         found: T_co = merge_found(self, "max", await self.run(partial(one_of, max, key), None), partial(max, key=key))
         return found
 
@@ -115,6 +118,7 @@ class Actions(Face[T_co]):
         Raises:
             ValueError: there is no record.
         """
+        check_key("min", key)
         found: T_co = merge_found(self, "min", await self.run(partial(one_of, min, key), None), partial(min, key=key))
         return found
 

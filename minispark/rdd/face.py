@@ -6,9 +6,10 @@ The methods are in modules by subject (`transformations`, `pair`, `joins`, `sort
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
-from minispark.errors import ConfigurationError, PicklingError
+from minispark.errors import ContextError, PicklingError
 from minispark.rdd.call_site import call_site
 from minispark.rdd.lineage import prepare
 from minispark.rdd.node import Node, Origin
@@ -18,7 +19,7 @@ from minispark.rdd.ports import JobRunner, TaskContext
 if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
 
-__all__ = ["Face", "check_callable", "default_partitioner", "new_origin"]
+__all__ = ["Face", "default_partitioner", "new_origin", "nodes_of"]
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -93,14 +94,35 @@ def new_origin(context: JobRunner, name: str) -> Origin:
     return Origin(context.new_rdd_id(), name, call_site())
 
 
-def check_callable(what: str, function: object) -> None:
-    """Refuse what is not a function.
+def nodes_of(what: str, first: Face[Any], others: Sequence[object]) -> list[Node[Any]]:
+    """Return the nodes of RDDs that an operation brings together.
+
+    Args:
+        what: the operation.
+        first: the RDD that it is a method of.
+        others: its arguments.
 
     Raises:
-        TypeError: names the operation and what it got.
+        TypeError: one of them is no RDD.
+        ContextError: one of them is of another context; its numbers mean something else there.
     """
-    if not callable(function):
-        raise TypeError(f"{what} needs a function, not {function!r}")
+    nodes = [first.node]
+    for other in others:
+        if not isinstance(other, Face):
+            raise TypeError(f"{what} needs another RDD, not {shortened(other)}")
+        if other.context is not first.context:
+            raise ContextError(
+                f"{what} needs RDDs of one SparkContext: {first!r} is of {described(first.context)}, and {other!r} of"
+                f" {described(other.context)}; make both with the same one"
+            )
+        nodes.append(other.node)
+    return nodes
+
+
+def described(context: object) -> str:
+    """Say which context it is, and which line made it; one of the test kit's does not know."""
+    site = getattr(context, "call_site", "")
+    return f"{context!r} made at {site}" if site else repr(context)
 
 
 def default_partitioner(
@@ -130,13 +152,3 @@ def default_partitioner(
     if best is not None and (widest < 10 * best.num_partitions or count <= best.num_partitions):
         return best
     return HashPartitioner(count, function)
-
-
-def check_size(what: str, size: object) -> None:
-    """Refuse what is not a number of records.
-
-    Raises:
-        ConfigurationError: names the argument and what is right.
-    """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise ConfigurationError(f"{what} = {size!r}: a whole number of at least 0 is needed")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from minispark.rdd.face import Face, default_partitioner
+from minispark.rdd.face import Face, default_partitioner, nodes_of
 from minispark.rdd.narrow import MapPartitionsNode
 from minispark.rdd.node import Node
 from minispark.rdd.shuffled import CoGroupedNode
@@ -66,10 +66,7 @@ def group(
     first: Face[tuple[K, Any]], others: Sequence[Face[tuple[K, Any]]], num_partitions: int | None, name: str
 ) -> CoGroupedNode[K]:
     """Return the node of groups."""
-    for other in others:
-        if not isinstance(other, Face):
-            raise TypeError(f"{name} needs another RDD of pairs, not {other!r}")
-    nodes = [first.node, *(other.node for other in others)]
+    nodes = nodes_of(name, first, others)
     partitioner = default_partitioner(first.context, nodes, num_partitions)
     return CoGroupedNode(first.origin(name), nodes, partitioner, first.context.new_shuffle_id)
 

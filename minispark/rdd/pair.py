@@ -4,11 +4,12 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from minispark.rdd.aggregator import Aggregator, ListAggregator, ReduceAggregator
+from minispark.rdd.arguments import check_callable
 from minispark.rdd.dependency import ShuffleDependency
-from minispark.rdd.face import Face, check_callable, default_partitioner
+from minispark.rdd.face import Face, default_partitioner
 from minispark.rdd.narrow import FlatMapValuesNode, MapNode, MapPartitionsNode, MapValuesNode
 from minispark.rdd.node import Node
 from minispark.rdd.partitioner import HashPartitioner, Partitioner, portable_hash
@@ -127,11 +128,10 @@ class PairMethods(Face[T_co]):
         num_partitions: int,
         partition_function: Callable[[Any], int] = portable_hash,
     ) -> "RDD[tuple[K, V]]":
-        """Return the pairs placed by their keys; nothing moves if they are placed so already."""
-        check_callable("partition_by", partition_function)
+        """Return the pairs placed by their keys; this RDD itself if they are placed so already."""
         partitioner = HashPartitioner(num_partitions, partition_function)
         if self.partitioner == partitioner:
-            return self.derive(self.node)
+            return cast("RDD[tuple[K, V]]", self)
         return self.derive(shuffle_pairs(self, self.node, partitioner, "partition_by"))
 
     async def lookup(self: "Face[tuple[K, V]]", key: K) -> list[V]:

@@ -13,6 +13,7 @@ from operator import ne
 from typing import Any, Final, Protocol
 
 from minispark.errors import ConfigurationError, KeyHashError
+from minispark.rdd.arguments import check_callable
 
 __all__ = ["HashPartitioner", "Partitioner", "RangePartitioner", "portable_hash"]
 
@@ -103,6 +104,7 @@ class HashPartitioner:
     """
 
     def __init__(self, num_partitions: int, function: Callable[[Any], int] = portable_hash) -> None:
+        check_callable("partition_function", function)
         self.num_partitions = check_num_partitions(num_partitions)
         self.function = function
 

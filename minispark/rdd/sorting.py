@@ -5,7 +5,8 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from minispark.rdd.face import Face, check_callable
+from minispark.rdd.arguments import check_callable
+from minispark.rdd.face import Face
 from minispark.rdd.narrow import CoalescedNode, KeyByNode, MapNode, MapPartitionsNode
 from minispark.rdd.node import Node
 from minispark.rdd.pair import shuffle_pairs

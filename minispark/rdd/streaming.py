@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from minispark.errors import ConfigurationError
 from minispark.rdd import closures
+from minispark.rdd.arguments import check_prefetch
 from minispark.rdd.face import Face
 from minispark.rdd.merging import LoopTurn
 from minispark.rdd.ports import TaskContext
@@ -28,7 +28,7 @@ class Failed(NamedTuple):
 class StreamMethods(Face[T_co]):
     """Reading without collecting."""
 
-    async def to_local_iterator(self, prefetch_partitions: int | None = None) -> AsyncGenerator[T_co]:
+    def to_local_iterator(self, prefetch_partitions: int | None = None) -> AsyncGenerator[T_co]:
         """Yield all records in the order of the partitions, in memory for a few partitions.
 
         Each partition is a job, and several run ahead of the reader, as long as what waits for it stays below
@@ -38,12 +38,14 @@ class StreamMethods(Face[T_co]):
             prefetch_partitions: how many run ahead; None: `minispark.localIterator.prefetchPartitions`.
 
         Raises:
-            ConfigurationError: the number is below 1.
+            ConfigurationError: the number is not a whole one of at least 1.
         """
+        configured = self.context.conf.local_iterator_prefetch
+        return self.read_ahead(configured if prefetch_partitions is None else check_prefetch(prefetch_partitions))
+
+    async def read_ahead(self, ahead: int) -> AsyncGenerator[T_co]:
+        """Yield the records, while so many partitions are computed ahead."""
         conf = self.context.conf
-        ahead = conf.local_iterator_prefetch if prefetch_partitions is None else prefetch_partitions
-        if ahead < 1:
-            raise ConfigurationError(f"prefetch_partitions = {ahead!r}: at least 1 is needed")
         await self.prepare()
         waiting: deque[asyncio.Task[list[bytes] | Failed]] = deque()
         todo = iter(range(self.get_num_partitions()))

@@ -8,7 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from minispark.rdd.aggregator import FirstAggregator, ListAggregator
-from minispark.rdd.face import Face, check_callable, default_partitioner
+from minispark.rdd.arguments import check_callable
+from minispark.rdd.face import Face, default_partitioner, nodes_of
 from minispark.rdd.narrow import (
     CoalescedNode,
     FilterNode,
@@ -20,7 +21,6 @@ from minispark.rdd.narrow import (
     UnionNode,
     ZipWithIndexNode,
 )
-from minispark.rdd.node import Node
 from minispark.rdd.pair import combine, shuffle_pairs
 from minispark.rdd.partitioner import HashPartitioner, check_num_partitions, portable_hash
 from minispark.rdd.ports import TaskContext
@@ -79,7 +79,6 @@ class Transformations(Face[T_co]):
     def key_by(self, function: Callable[[T_co], K]) -> "RDD[tuple[K, T_co]]":
         """Return (`function(record)`, record) for each record."""
         check_callable("key_by", function)
-        check_callable("key_by", function)
         return self.derive(KeyByNode(self.origin("key_by"), self.node, function))
 
     def zip_with_index(self) -> "RDD[tuple[T_co, int]]":
@@ -99,11 +98,8 @@ class Transformations(Face[T_co]):
 
     def union(self, *others: "Face[U]") -> "RDD[T_co | U]":
         """Return the records of all, duplicates included, like `a + b`; a partitioner that all share is kept."""
-        for other in others:
-            if not isinstance(other, Face):
-                raise TypeError(f"union needs another RDD, not {other!r}")
+        nodes = nodes_of("union", self, others)
         origin = self.origin("union")
-        nodes: list[Node[Any]] = [self.node, *(other.node for other in others)]
         partitioner = self.partitioner
         if partitioner is None or any(node.partitioner != partitioner for node in nodes):
             return self.derive(UnionNode(origin, nodes))

@@ -94,5 +94,5 @@ def test_joining_with_something_else_is_refused(serial: Engine) -> None:
         rdd: Any = parallelize(sc, LEFT)
         return rdd.join(RIGHT)
 
-    with pytest.raises(TypeError, match="join needs another RDD of pairs, not"):
+    with pytest.raises(TypeError, match="join needs another RDD, not"):
         serial(job)

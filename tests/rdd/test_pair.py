@@ -95,7 +95,7 @@ def test_fold_by_key_starts_from_zero_in_each_partition(engine: Engine) -> None:
 def test_partition_by_places_keys_and_is_idle_when_they_are_placed(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         placed = parallelize(sc, [(n, n) for n in range(6)], 3).partition_by(2)
-        assert placed.partition_by(2).node is placed.node
+        assert placed.partition_by(2) is placed
         assert placed.filter(bool).map_values(str).partition_by(2).node.dependencies[0].node.name == "filter"
         return await placed.keys().glom().collect()
 

@@ -115,5 +115,5 @@ def test_at_least_one_partition_runs_ahead(serial: Engine) -> None:
     async def job(sc: JobRunner) -> None:
         await anext(range_rdd(sc, 3).to_local_iterator(0))
 
-    with pytest.raises(ConfigurationError, match="prefetch_partitions = 0: at least 1 is needed"):
+    with pytest.raises(ConfigurationError, match="prefetch_partitions = 0: a whole number of at least 1 is needed"):
         serial(job)
