@@ -6,8 +6,9 @@ long, and never make much of little (texts and pickles are bounded).
 """
 
 import os
+import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ SHOWN_FRAMES: Final = 4  # at either end of a deep stack
 LEFT_OUT: Final = "<left out>"
 
 STANDARD_LIBRARY: Final = os.path.dirname(os.__file__) + os.sep
-NOT_THE_USERS: Final = (
+ENGINE: Final = (
     os.path.dirname(errors.__file__) + os.sep,
     os.path.dirname(cloudpickle.__file__) + os.sep,
     os.path.join(STANDARD_LIBRARY, "asyncio", ""),
@@ -37,6 +38,7 @@ NOT_THE_USERS: Final = (
     os.path.join(STANDARD_LIBRARY, "threading.py"),
     "<frozen ",
 )
+LIBRARIES: Final = re.compile(rf"{re.escape(STANDARD_LIBRARY)}|.*[/\\](site|dist)-packages[/\\]")
 
 
 def describe(
@@ -79,13 +81,23 @@ class UsersFrames(traceback.StackSummary):
 
 
 def keep_users_frames(described: traceback.TracebackException) -> None:
-    """Leave out the frames of minispark and of what runs tasks, in the exception and in all it is linked to."""
+    """Leave out the frames that are not the user's, in the exception and in all it is linked to."""
     for part in parts(described):
-        kept = [frame for frame in part.stack if not frame.filename.startswith(NOT_THE_USERS)]
+        kept = users_part(part.stack)
         if len(kept) > 2 * SHOWN_FRAMES + 1:
             mark = traceback.FrameSummary(LEFT_OUT, len(kept) - 2 * SHOWN_FRAMES, "", lookup_line=False, line="")
             kept = [*kept[:SHOWN_FRAMES], mark, *kept[-SHOWN_FRAMES:]]
         part.stack = UsersFrames(kept)
+
+
+def users_part(stack: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """Return the frames from the first to the last of the user's, without minispark's and of what runs tasks.
+
+    The user's are those of no library. Where there are none, the innermost of the libraries' has to do.
+    """
+    frames = [frame for frame in stack if not frame.filename.startswith(ENGINE)]
+    users = [place for place, frame in enumerate(frames) if not LIBRARIES.match(frame.filename)]
+    return frames[users[0] : users[-1] + 1] if users else frames[-1:]
 
 
 def parts(described: traceback.TracebackException) -> Iterator[traceback.TracebackException]:

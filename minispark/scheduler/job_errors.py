@@ -69,7 +69,7 @@ def exception_for(
         attempt: the attempt's number, from 1.
         max_failures: failures of one task after which its job is given up.
         executor_id: where the attempt ran.
-        call_site: the user's line where the stage's RDD was defined, "map at app.py:12"; "" if unknown.
+        call_site: the user's line that made the last of the stage's RDDs, "app.py:12"; "" if unknown.
     """
     exception: BaseException
     remote = ""
@@ -82,7 +82,7 @@ def exception_for(
     attempts = f"attempt {attempt}/{max_failures}" if attempt <= max_failures else f"attempt {attempt}"
     where = f"in stage {stage_id}, partition {partition}, {attempts}, on executor {executor_id}"
     with suppress(Exception):  # a user's class may refuse notes
-        exception.add_note(f"{where}, of the RDD from {call_site}" if call_site else where)
+        exception.add_note(f"{where}; the last RDD of the stage was made at {call_site}" if call_site else where)
         if remote:
             exception.add_note(f"in the task:\n{remote}")
     return exception

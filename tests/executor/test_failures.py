@@ -1,5 +1,7 @@
 """Exceptions of tasks as values: what they say, how much, and that describing them never fails."""
 
+import heapq
+import json
 import pickle
 import threading
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from minispark.errors import MiniSparkError
 from minispark.executor.failures import describe
 from minispark.ids import AccumulatorId, RddId
 from minispark.messages.task import AccumulatorUpdate, ExceptionFailure, TaskMetrics
+from minispark.rdd.actions import list_records
 from minispark.rdd.exception_pickling import loads_exception
 from minispark.rdd.narrow import MapNode
 from minispark.rdd.node import Origin, Partition
@@ -51,9 +54,10 @@ def failure_of(function: Callable[[Any], Any]) -> ExceptionFailure:
     """Return the failure of a task over `map(function)` of one record."""
     node: MapNode[Any, Any] = MapNode(Origin(RddId(1), "map", "app.py:3"), Records(ONE_RECORD), function)
     try:
-        ResultTask(node, lambda context, records: list(records)).run(Partition(0), cast(Any, None))
+        ResultTask(node, list_records).run(Partition(0), cast(Any, None))
     except BaseException as error:  # noqa: BLE001 — the thing under test takes any
-        return describe(error, METRICS)
+        trace = error.__traceback__
+        return describe(error.with_traceback(trace and trace.tb_next), METRICS)  # without this very function
     raise AssertionError
 
 
@@ -73,6 +77,25 @@ def test_the_traceback_holds_the_users_frames_alone() -> None:
     assert "in <lambda>" in files[-1]
     assert len(failure.traceback.splitlines()) <= 12
     assert "minispark/rdd/tasks.py" in failure.full_traceback
+
+
+def files_of(failure: ExceptionFailure) -> list[str]:
+    """Return the names of the files that a traceback shows."""
+    return [Path(line.split('"')[1]).name for line in failure.traceback.splitlines() if line.startswith("  File")]
+
+
+def test_frames_of_libraries_are_cut_below_the_users() -> None:
+    failure = failure_of(lambda _: heapq.nlargest(1, [1, 2], key=lambda x: json.loads("{")))
+
+    assert files_of(failure) == ["test_failures.py", "heapq.py", "test_failures.py"]
+    assert "decoder.py" in failure.full_traceback
+
+
+def test_without_a_frame_of_the_users_the_innermost_of_a_library_is_shown() -> None:
+    failure = failure_of(json.loads)
+
+    assert files_of(failure) == ["__init__.py"]
+    assert "the JSON object must be str" in failure.traceback
 
 
 def test_metrics_and_accumulators_go_with_it() -> None:

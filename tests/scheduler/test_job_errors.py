@@ -38,7 +38,7 @@ def error_for(failure: TaskEndReason, attempt: int = 4) -> BaseException:
         attempt=attempt,
         max_failures=4,
         executor_id=DRIVER,
-        call_site="map at app.py:42",
+        call_site="app.py:42",
     )
 
 
@@ -65,7 +65,10 @@ def test_the_users_exception_comes_back_with_where_it_was_raised() -> None:
     assert isinstance(error, MyError)
     assert error.code == 7
     place, remote = error.__notes__
-    assert place == "in stage 3, partition 7, attempt 4/4, on executor driver, of the RDD from map at app.py:42"
+    assert (
+        place
+        == "in stage 3, partition 7, attempt 4/4, on executor driver; the last RDD of the stage was made at app.py:42"
+    )
     assert remote.startswith("in the task:\n  File ")
     assert remote.endswith("    raise error")
     assert error.__cause__ is None
@@ -147,7 +150,7 @@ def test_an_error_without_frames_has_no_second_note() -> None:
     error = error_for(describe(ValueError("x"), TaskMetrics()), attempt=6)
 
     assert error.__notes__ == [
-        "in stage 3, partition 7, attempt 6, on executor driver, of the RDD from map at app.py:42"
+        "in stage 3, partition 7, attempt 6, on executor driver; the last RDD of the stage was made at app.py:42"
     ]
 
 
