@@ -136,20 +136,46 @@ def scenario_calls(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def marks_of(source: str, name: str) -> Iterator[Mark]:
-    """Yield the marks of one test file: of functions, of classes and of the module (`pytestmark`)."""
+    """Yield the marks of one test file: of functions, of classes and of the module (`pytestmark`).
+
+    A mark may have a name at the top of the module, `pools = pytest.mark.scenario(…)`, and be used by that name.
+
+    Raises:
+        ValueError: a mark is not of plain texts, or reaches no test.
+    """
+    tree = ast.parse(source)
+    aliases = aliases_of(tree)
+
+    def calls_of(node: ast.AST) -> Iterator[tuple[str, str]]:
+        yield from scenario_calls(node)
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+                yield from aliases.get(part.id, ())
 
     def visit(body: list[ast.stmt], prefix: str, inherited: list[tuple[str, str]]) -> Iterator[Mark]:
-        own = [call for node in body if is_pytestmark(node) for call in scenario_calls(node)]
+        own = [call for node in body if is_pytestmark(node) for call in calls_of(node)]
         for node in body:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 continue
-            calls = [*inherited, *own, *(c for decorator in node.decorator_list for c in scenario_calls(decorator))]
+            calls = [*inherited, *own, *(c for decorator in node.decorator_list for c in calls_of(decorator))]
             if isinstance(node, ast.ClassDef):
                 yield from visit(node.body, f"{prefix}::{node.name}", calls)
             elif node.name.startswith("test"):
                 yield from (Mark(case, clause, f"{prefix}::{node.name}") for case, clause in calls)
 
-    yield from visit(ast.parse(source).body, name, [])
+    marks = list(visit(tree.body, name, []))
+    if lost := set(scenario_calls(tree)) - {(mark.case, mark.clause) for mark in marks}:
+        raise ValueError(f"{name}: no test gets the scenario marks {sorted(lost)}: write them out as decorators")
+    yield from marks
+
+
+def aliases_of(tree: ast.Module) -> dict[str, list[tuple[str, str]]]:
+    """Return the (case, clause) pairs behind each name that the module gives to marks."""
+    aliases: dict[str, list[tuple[str, str]]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and not is_pytestmark(node) and (calls := list(scenario_calls(node.value))):
+            aliases.update((target.id, calls) for target in node.targets if isinstance(target, ast.Name))
+    return aliases
 
 
 def is_pytestmark(node: ast.stmt) -> bool:

@@ -99,6 +99,31 @@ def helper(): ...
     }
 
 
+def test_a_mark_that_has_a_name_is_found_where_the_name_is_used() -> None:
+    source = """
+import pytest
+pools = pytest.mark.scenario("AAA-001", "one")
+CASES = [pytest.param(1, marks=pytest.mark.scenario("AAA-002"))]
+
+@pools
+def test_a(): ...
+
+@pytest.mark.parametrize("n", CASES)
+def test_b(n): ...
+
+def test_c(): ...
+"""
+    assert list(marks_of(source, "f.py")) == [
+        Mark("AAA-001", "one", "f.py::test_a"),
+        Mark("AAA-002", "", "f.py::test_b"),
+    ]
+
+
+def test_a_mark_that_reaches_no_test_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no test gets the scenario marks .*AAA-001"):
+        list(marks_of("import pytest\npools = pytest.mark.scenario('AAA-001')\ndef test_a(): ...\n", "f.py"))
+
+
 def test_a_mark_that_is_computed_is_refused() -> None:
     with pytest.raises(ValueError, match="line 3: a scenario mark takes plain texts"):
         list(marks_of("\nimport pytest\n@pytest.mark.scenario(NAME)\ndef test_a(): ...\n", "f.py"))
