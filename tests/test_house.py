@@ -32,9 +32,9 @@ NO_TEST_OF_THEIR_OWN = {
     "testing/builders.py": "fills in what tests leave out; wrong values fail those tests",
 }
 # Folders of tests that mirror something else, or that test several rooms together.
-OTHER_TESTS = (
-    "sim", "cluster", "docs", "examples", "benchmarks", "tools", "test_house.py", "test_recovery.py",
-)  # fmt: skip
+OTHER_TESTS = ("cluster", "docs", "examples", "benchmarks", "tools", "test_house.py")
+ASSERTING = {"raises", "warns", "fail", "check"}  # of pytest; `check` is what machines call their invariants
+ASSERTING_NAMES = ("assert_", "expect_")
 PROJECT_FILES = ("*.py", "*.md", "*.toml", "*.yml", "*.yaml", "*.sh", "Makefile", ".ci/*", ".gitignore")
 
 
@@ -86,6 +86,21 @@ def test_every_test_file_is_named_for_a_module() -> None:
             stray.append(place.as_posix())
 
     assert not stray
+
+
+def test_every_exception_for_other_tests_is_still_needed() -> None:
+    assert not {name for name in OTHER_TESTS if not (TESTS / name).exists()}
+
+
+def test_every_test_asserts_something() -> None:
+    silent = [
+        f"{name_of(path)}:{node.lineno}: {node.name}"
+        for path in sorted(TESTS.rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not asserts(node)
+    ]
+
+    assert not silent, "assert, or call a helper whose name begins with assert_ or expect_: " + ", ".join(silent)
 
 
 def test_every_folder_of_tests_is_a_package() -> None:
@@ -167,6 +182,18 @@ def test_nothing_that_was_made_by_running_is_kept() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
     assert not re.findall(r"^.*(?:__pycache__|\.pyc|\.egg-info|\.log)\b.*$", tracked, re.M)
+
+
+def asserts(test: ast.FunctionDef) -> bool:
+    """Tell whether a test asserts anything, itself or by a helper that says so by its name."""
+    for node in ast.walk(test):
+        match node:
+            case ast.Assert():
+                return True
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                if name in ASSERTING or name.startswith(ASSERTING_NAMES):
+                    return True
+    return False
 
 
 def mirror_of(module: str) -> Path:

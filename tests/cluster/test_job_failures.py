@@ -43,7 +43,7 @@ def with_context(
     asyncio.run(run())
 
 
-def failing_job(
+def expect_failure(
     function: Callable[[int], Any], error: type[BaseException], text: str, master: str = "local[2]"
 ) -> None:
     """Assert that a job of that function fails with that error."""
@@ -89,11 +89,11 @@ def test_a_users_exception_comes_back_as_itself_with_a_note() -> None:
     ],
 )
 def test_a_crash_of_a_runner_is_a_failed_attempt(how: str, text: str) -> None:
-    failing_job(lambda n: crash(how), ExecutorLost, text)
+    expect_failure(lambda n: crash(how), ExecutorLost, text)
 
 
 def test_a_segfault_tells_the_line_that_crashed() -> None:
-    failing_job(lambda n: crash("segfault"), ExecutorLost, r"test_job_failures\.py.*crash")
+    expect_failure(lambda n: crash("segfault"), ExecutorLost, r"test_job_failures\.py.*crash")
 
 
 def test_a_task_that_crashes_once_is_tried_again(tmp_path: Any) -> None:
@@ -116,23 +116,23 @@ def test_an_exception_with_an_odd_constructor_comes_back_as_itself() -> None:
     def fail(n: int) -> int:
         raise OddError(7, text="odd")
 
-    failing_job(fail, OddError, "7: odd")
+    expect_failure(fail, OddError, "7: odd")
 
 
 def test_a_systemexit_of_a_task_does_not_end_the_driver() -> None:
-    failing_job(lambda n: sys.exit(5), UserCodeError, "SystemExit")
+    expect_failure(lambda n: sys.exit(5), UserCodeError, "SystemExit")
 
 
 def test_an_infinite_recursion_is_an_error_of_its_task() -> None:
     def recurse(n: int) -> int:
         return recurse(n) + 1
 
-    failing_job(recurse, RecursionError, "maximum recursion depth")
+    expect_failure(recurse, RecursionError, "maximum recursion depth")
 
 
 @pytest.mark.scenario("FAIL-002", "non-serialisable result")
 def test_a_result_that_cannot_be_pickled_is_an_error_that_says_so() -> None:
-    failing_job(lambda n: Unpicklable(), PicklingError, "this result does not travel")
+    expect_failure(lambda n: Unpicklable(), PicklingError, "this result does not travel")
 
 
 @pytest.mark.scenario("DAG-018")

@@ -59,6 +59,7 @@ def test_waiting_ends_when_a_watched_descriptor_can_be_read(ends: tuple[RunnerCh
 
     ends[1].wait()
 
+    assert os.read(read, 1) == b"x"
     os.close(read)
     os.close(write)
 

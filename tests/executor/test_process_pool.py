@@ -69,16 +69,20 @@ def test_a_second_stop_waits_for_the_first_and_a_task_after_it_is_dropped() -> N
         await recorder.do("echo")
 
         await asyncio.gather(recorder.pool.stop(1.0), recorder.pool.stop(1.0))
-
         recorder.pool.run(0, task(99))
+
+        assert recorder.pool.places[0].task is None
 
     with_pool(scenario)
 
 
 def test_a_pool_that_was_never_started_stops_at_once() -> None:
-    location = BlockManagerId(ExecutorId("driver"), "localhost", 0, "")
+    pool = ProcessPool(
+        1, SparkConf(environment={}), BlockManagerId(ExecutorId("driver"), "localhost", 0, ""), SystemWorld()
+    )
 
-    asyncio.run(ProcessPool(1, SparkConf(environment={}), location, SystemWorld()).stop(1.0))
+    with pytest.raises(StopIteration):  # it ends before it waits for anything
+        pool.stop(1.0).send(None)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,11 @@ def test_the_end_of_the_runner_is_heard_once() -> None:
 def test_a_link_whose_descriptors_nobody_took_closes_them() -> None:
     async def scenario(link: RunnerLink, runner: Runner, heard: Heard) -> None:
         loop = asyncio.get_running_loop()
+        before = os.listdir("/proc/self/fd")
         other = RunnerLink(SystemWorld(), loop, 4, 1 << 20, bytearray(BUFFER_SIZE), heard.hear, heard.hear)
+
         other.close()
+
+        assert os.listdir("/proc/self/fd") == before
 
     linked(scenario)

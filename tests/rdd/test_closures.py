@@ -192,6 +192,8 @@ def test_a_function_may_take_a_copy_of_an_open_file_along() -> None:
 def test_activating_work_in_the_driver_does_nothing() -> None:
     closures.activate(result_task(len))
 
+    assert closures.driver_modules is None
+
 
 def test_the_answer_about_a_class_that_does_not_exist_is_no_error() -> None:
     assert pickle.loads(closures.class_content("__main__:NoSuchClass")) == (0, None, "")

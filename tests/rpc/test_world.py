@@ -92,6 +92,8 @@ def test_the_unix_socket_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
         listener = await SystemWorld().listen(lambda: ends[0], RpcAddress(str(path), 0))
         await SystemWorld().connect(lambda: ends[1], RpcAddress(str(path), 0))
         await asyncio.gather(*(end.lost.wait() for end in ends))
+        assert stat.S_ISSOCK(path.stat().st_mode)
         listener.close()
+        assert not path.exists()
 
     asyncio.run(main())
