@@ -40,7 +40,7 @@ def by_count(counted: tuple[str, int]) -> tuple[int, str]:
 
 async def count_words(sc: SparkContext, files: list[Path]) -> Counts:
     """Count with minispark."""
-    lines = sc.text_file(",".join(map(str, files))).coalesce(8)
+    lines = sc.text_file(files).coalesce(8)
     words = lines.flat_map(WORD.findall)
     counts = words.map(lambda word: (word, 1)).reduce_by_key(add, 4)
     best: Counts = await counts.sort_by(by_count).take(BEST)

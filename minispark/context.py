@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from minispark.local_mode import LocalMode
     from minispark.messages.listener import SparkListener
     from minispark.rdd import sources
+    from minispark.rdd.files import PathLike
     from minispark.rdd.ports import TaskContext
     from minispark.rdd.rdd import RDD
 
@@ -253,15 +254,31 @@ class SparkContext:
         self.check_usable()
         return sources.range_rdd(self, start, end, step, num_slices)
 
-    def text_file(self, path: str, min_partitions: int | None = None) -> "RDD[str]":
+    def text_file(
+        self,
+        path: "PathLike | Iterable[PathLike]",
+        min_partitions: int | None = None,
+        *,
+        encoding: str = "utf-8",
+        errors: str = "replace",
+    ) -> "RDD[str]":
         """Make an RDD of the lines of text files.
 
         Args:
-            path: a file, a directory, a glob, or several separated by commas; `.gz` is read through.
+            path: a file, a directory or a glob; several in one str with commas between them, or a list, where a comma
+                is part of a path. Relative ones are taken from the working directory of now.
             min_partitions: how finely files are split at least, default `default_min_partitions`.
+            encoding: of all the files.
+            errors: what happens to bytes that are not of that encoding, as in `bytes.decode`: "replace", "strict" …
+
+        Raises:
+            ConfigurationError: a path is empty or not local, or min_partitions is not at least 1. What is missing
+                or cannot be read is told by the first action: InputNotFound.
+            TypeError: a path is not a path.
+            LookupError: there is no such encoding.
         """
         self.check_usable()
-        return sources.text_file(self, path, min_partitions)
+        return sources.text_file(self, path, min_partitions, encoding, errors)
 
     def union(self, rdds: "Sequence[RDD[T]]") -> "RDD[T]":
         """Concatenate RDDs.

@@ -3,18 +3,42 @@
 import glob
 import gzip
 import os
+import re
 import shutil
+import stat
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from tempfile import mkdtemp
 from typing import IO, Any, BinaryIO, Final, NamedTuple
 
 from minispark.errors import ConfigurationError, InputNotFound, OutputExists
 
-__all__ = ["InputFile", "OutputDirectory", "PathLike", "find_inputs", "is_compressed", "open_input"]
+__all__ = [
+    "InputFile",
+    "InputPath",
+    "Output",
+    "OutputDirectory",
+    "PathLike",
+    "absolute_path",
+    "find_inputs",
+    "input_paths",
+    "is_compressed",
+    "open_input",
+]
 
 PathLike = str | os.PathLike[str]
 
-HIDDEN: Final = (".", "_")  # how the names of files begin that are not data: _SUCCESS, _temporary, .crc
+HIDDEN: Final = (".", "_")  # how the names of files begin that are not data: _SUCCESS, _temporary-x, .crc
+TEMPORARY: Final = "_temporary-"
+FILE_URL: Final = re.compile(r"^file:(?:/(?!/)|//(?:localhost)?/)")
+URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+KINDS: Final = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 class InputFile(NamedTuple):
@@ -24,40 +48,130 @@ class InputFile(NamedTuple):
     size_bytes: int
 
 
-def find_inputs(paths: Iterable[PathLike]) -> list[InputFile]:
-    """Return the files that are meant by paths, directories, globs and lists with commas, in their order.
+class InputPath(NamedTuple):
+    """What a user said is to be read: made absolute and checked when it was said, looked for later, off the loop.
+
+    Attributes:
+        path: absolute; what exists by that very name is taken as it is.
+        pattern: the glob that is meant if nothing has that name; the working directory in it is escaped.
+        parts: what is meant instead if commas may separate paths, and there are some.
+    """
+
+    path: str
+    pattern: str
+    parts: tuple["InputPath", ...] = ()
+
+
+def input_paths(argument: str, given: object) -> list[InputPath]:
+    """Return a path, several with commas between them, or a collection of paths, as they are meant here and now.
+
+    Args:
+        argument: its name, for messages.
+        given: what the user gave; a path in a collection is one path, commas and all.
+
+    Raises:
+        TypeError: it is something else.
+        ConfigurationError: a path is empty, or not local.
+    """
+    if isinstance(given, str | os.PathLike):
+        return [input_path(argument, given, is_list=isinstance(given, str))]
+    if not isinstance(given, Iterable) or isinstance(given, bytes | bytearray | memoryview):
+        raise TypeError(f"{argument} = {given!r}: a str, an os.PathLike or a list of them is needed")
+    return [input_path(f"{argument}[{index}]", path, is_list=False) for index, path in enumerate(given)]
+
+
+def input_path(argument: str, given: object, is_list: bool) -> InputPath:
+    """Return one path, or those with commas between them."""
+    text = checked(argument, given)
+    parts: tuple[InputPath, ...] = ()
+    if is_list and "," in text:
+        parts = tuple(input_path(argument, part.strip(), is_list=False) for part in text.split(",") if part.strip())
+        if not parts:
+            raise ConfigurationError(f"{argument} = {given!r}: there is no path in it")
+    name = FILE_URL.sub("/", text) if parts else local_path(text)
+    # Not normalised: what .. means depends on links.
+    directory = "" if os.path.isabs(name) else os.getcwd()
+    return InputPath(os.path.join(directory, name), os.path.join(glob.escape(directory), name), parts)
+
+
+def absolute_path(argument: str, given: object) -> str:
+    """Return the absolute path of what is one path, as it is meant here and now.
+
+    Raises:
+        TypeError: it is not a path.
+        ConfigurationError: it is empty, or not local.
+    """
+    return os.path.abspath(local_path(checked(argument, given)))
+
+
+def checked(argument: str, given: object) -> str:
+    """Return the text of a path; raises for one that is empty, or none at all."""
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
+    if not isinstance(text, str):
+        raise TypeError(f"{argument} = {given!r}: a str or an os.PathLike is needed, not {type(given).__name__}")
+    if not text.strip():
+        raise ConfigurationError(f"{argument} = {given!r}: a path is needed; the working directory is '.'")
+    return text
+
+
+def local_path(name: str) -> str:
+    """Return a path of the local file system; `file:/x`, `file:///x` and `file://localhost/x` are understood.
+
+    Raises:
+        ConfigurationError: it is a URL of something else.
+    """
+    name = FILE_URL.sub("/", name)
+    if URL.match(name):
+        raise ConfigurationError(f"{name!r}: only local files can be read and written, as /data/x or file:///data/x")
+    return name
+
+
+def find_inputs(paths: Iterable[InputPath]) -> list[InputFile]:
+    """Return the files that are meant by paths, directories and globs, in their order. Blocks: run it off the loop.
 
     Raises:
         InputNotFound: there is nothing at a path.
-        ConfigurationError: a path is not local, or a directory has directories.
+        ConfigurationError: a directory has directories, or what is there is not a file that can be read as text.
     """
-    # The tasks get absolute paths: their working directory need not be the driver's of now.
-    names = [os.path.abspath(name) for path in paths for name in expand(path)]
-    return [InputFile(name, os.path.getsize(name)) for name in names]
+    return [input_file(name) for path in paths for name in expand(path)]
 
 
-def expand(path: PathLike) -> Iterator[str]:
+def input_file(name: str) -> InputFile:
+    """Return a file with its size.
+
+    Raises:
+        InputNotFound: it is gone, or a link to nothing.
+        ConfigurationError: it is a pipe, a socket or a device, or in a format that cannot be read.
+    """
+    try:
+        status = os.stat(name)
+    except FileNotFoundError:
+        raise InputNotFound(f"{name!r} is a link to nothing, or has just been removed") from None
+    if not stat.S_ISREG(status.st_mode):
+        kinds = (kind for is_it, kind in KINDS if is_it(status.st_mode))
+        raise ConfigurationError(f"{name!r} is {next(kinds, 'not a file')}: only files and directories can be read")
+    return InputFile(name, status.st_size)
+
+
+def expand(path: InputPath) -> Iterator[str]:
     """Yield the files that one path means; what exists by that very name is taken as it is, commas and all."""
-    name = local_path(path)
-    if os.path.exists(name):
-        yield from files_at(name)
-    elif not isinstance(path, str):
-        raise not_found(name)
-    elif "," in path:
-        for part in path.split(","):
-            if part.strip():
-                yield from expand(part.strip())
+    if os.path.exists(path.path):
+        yield from files_at(path.path)
+    elif path.parts:
+        for part in path.parts:
+            yield from expand(part)
     else:
         found = sorted(
             match
-            for match in glob.iglob(name, recursive=True)
+            for match in glob.iglob(path.pattern, recursive=True)
             if not os.path.basename(match.rstrip(os.sep)).startswith(HIDDEN)
         )
         if not found:
-            raise not_found(name)
+            what = "no file matches" if glob.has_magic(path.pattern) else "there is no file or directory"
+            raise InputNotFound(f"{what} {path.path!r}")
         for match in found:
             # With **, directories are only on the way to the files.
-            if not ("**" in name and os.path.isdir(match)):
+            if not ("**" in path.pattern and os.path.isdir(match)):
                 yield from files_at(match)
 
 
@@ -77,28 +191,6 @@ def files_at(name: str) -> Iterator[str]:
         yield entry.path
 
 
-def not_found(name: str) -> InputNotFound:
-    """Return the error for a path where nothing is."""
-    if glob.has_magic(name):
-        return InputNotFound(f"no file matches {name!r} (in {os.getcwd()})")
-    return InputNotFound(f"there is no file or directory {os.path.abspath(name)!r}")
-
-
-def local_path(path: PathLike) -> str:
-    """Return a path of the local file system; `file:` URLs are understood.
-
-    Raises:
-        ConfigurationError: it is a URL of something else.
-    """
-    name = os.fspath(path)
-    scheme, colon, rest = name.partition("://")
-    if not colon or os.path.exists(name):
-        return name
-    if scheme != "file":
-        raise ConfigurationError(f"{name!r}: only local files can be read and written, as /data/x or file:///data/x")
-    return rest
-
-
 def is_compressed(path: str) -> bool:
     """Tell by its name whether a file is compressed."""
     return path.endswith(".gz")
@@ -110,35 +202,15 @@ def open_input(path: str) -> BinaryIO:
 
 
 class OutputDirectory(NamedTuple):
-    """A directory that a job fills with parts; made by the driver, pickled into the tasks.
+    """A directory that a job fills with parts, as its tasks see it.
 
     Attributes:
         path: absolute.
+        temporary: where attempts write; below `path`, and so named that no other job ever has the same.
     """
 
     path: str
-
-    @classmethod
-    def create(cls, path: PathLike) -> "OutputDirectory":
-        """Make the directory, and its parents where they are missing.
-
-        Raises:
-            OutputExists: there is something already.
-            ConfigurationError: the path is not local.
-        """
-        directory = cls(os.path.abspath(local_path(path)))
-        os.makedirs(os.path.dirname(directory.path), exist_ok=True)
-        try:
-            os.mkdir(directory.path)
-        except FileExistsError:
-            raise OutputExists(f"{directory.path!r} exists already: remove it, or save to another path") from None
-        os.mkdir(directory.temporary)
-        return directory
-
-    @property
-    def temporary(self) -> str:
-        """Where attempts write."""
-        return os.path.join(self.path, "_temporary")
+    temporary: str
 
     @contextmanager
     def part(self, name: str, attempt: str) -> Iterator[IO[bytes]]:
@@ -152,15 +224,64 @@ class OutputDirectory(NamedTuple):
         os.replace(written, os.path.join(self.path, name))
         os.rmdir(own)
 
+
+class Output:
+    """A job's output directory in the driver. Its methods block, run off the loop, and may overtake each other.
+
+    What an await of them leaves to its thread when it is cancelled is right all the same: nothing is made after
+    `abandon`, and `abandon` waits for what is being made.
+
+    Args:
+        path: absolute.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.temporary = ""
+        self.lock = threading.Lock()
+        self.is_over = False
+
+    def create(self) -> OutputDirectory:
+        """Make the directory, and its parents where they are missing.
+
+        Raises:
+            OutputExists: there is something already.
+        """
+        with self.lock:
+            if not self.is_over:
+                os.makedirs(os.path.dirname(self.path), exist_ok=True)
+                try:
+                    os.mkdir(self.path)
+                except FileExistsError:
+                    raise OutputExists(f"{self.path!r} exists already: remove it, or save to another path") from None
+                self.temporary = mkdtemp(prefix=TEMPORARY, dir=self.path)
+            return OutputDirectory(self.path, self.temporary)
+
     def commit(self) -> None:
         """Say that all parts are there."""
-        shutil.rmtree(self.temporary, ignore_errors=True)
-        with open(os.path.join(self.path, "_SUCCESS"), "wb"):
-            pass
+        with self.lock:
+            if self.is_over:
+                return
+            closed = f"{self.temporary}-closed"
+            os.rename(self.temporary, closed)  # from here on, attempts that still run fail at their next step
+            self.temporary = closed
+            with open(os.path.join(self.path, "_SUCCESS"), "xb"):
+                pass
+            shutil.rmtree(closed, ignore_errors=True)
+            self.is_over = True
 
     def abandon(self) -> None:
-        """Remove everything; attempts that still run fail at their next step."""
-        grave = f"{self.path}._abandoned"
-        with suppress(OSError):  # what the job failed with matters more
-            os.rename(self.path, grave)  # at once, so that no attempt adds a file while the others are removed
-        shutil.rmtree(grave, ignore_errors=True)
+        """Remove everything, unless it is committed; attempts that still run fail at their next step."""
+        with self.lock:
+            if self.is_over:
+                return
+            self.is_over = True
+            # Somebody may have removed the directory and made one of the same name: that one is not this job's.
+            if not (self.temporary and os.path.isdir(self.temporary)):
+                return
+            grave = f"{self.path}._abandoned{os.path.basename(self.temporary).removeprefix(TEMPORARY)}"
+            try:
+                os.rename(self.path, grave)  # at once, so that no attempt adds a file while the others are removed
+            except OSError:
+                grave = self.path
+            shutil.rmtree(grave, ignore_errors=True)  # what the job failed with matters more

@@ -1,13 +1,13 @@
-"""The RDD's methods that write files; coroutines. What a path is, is `files`' business."""
+"""The RDD's methods that write files, to be awaited. What a path is, is `files`' business."""
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from minispark.errors import ConfigurationError
 from minispark.rdd.face import Face
-from minispark.rdd.files import OutputDirectory, PathLike
+from minispark.rdd.files import Output, OutputDirectory, PathLike, absolute_path
 from minispark.rdd.ports import TaskContext
 
 __all__ = ["SaveMethods"]
@@ -22,30 +22,41 @@ SUFFIXES: dict[Compression | None, str] = {None: "", "gzip": ".gz"}
 class SaveMethods(Face[T_co]):
     """save_as_text_file."""
 
-    async def save_as_text_file(self, path: PathLike, compression: Compression | None = None) -> None:
+    def save_as_text_file(self, path: PathLike, compression: Compression | None = None) -> Coroutine[Any, Any, None]:
         """Write one file per partition, `part-00000` and so on, with a line `str(record)` for each record.
 
         A task writes elsewhere and moves its file into place when it is whole, so a part is never seen half written,
         whichever of several attempts wins; `_SUCCESS` is written last. If the job fails, the directory goes away.
 
         Args:
-            path: the directory to make.
+            path: the directory to make; a relative one is taken from the working directory of now.
             compression: "gzip" gives `part-00000.gz`.
 
         Raises:
             OutputExists: there is something at the path.
-            ConfigurationError: the path is not local, or the compression unknown.
+            ConfigurationError: the path is empty or not local, or the compression unknown.
+            TypeError: the path is not a path.
         """
+        # A plain def: a coroutine's body would see the working directory of when it is awaited.
         if compression not in SUFFIXES:
             raise ConfigurationError(f"compression = {compression!r}: 'gzip' or None is needed")
-        await self.prepare()
-        directory = OutputDirectory.create(path)
-        try:
-            await self.run(partial(write_part, directory, SUFFIXES[compression]), None)
-        except BaseException:
-            directory.abandon()
-            raise
-        directory.commit()
+        return save(self, Output(absolute_path("path", path)), SUFFIXES[compression])
+
+
+async def save(rdd: Face[Any], output: Output, suffix: str) -> None:
+    """Run the job that fills a directory."""
+    await rdd.prepare()
+    off_the_loop = rdd.context.run_blocking
+    try:
+        directory = await off_the_loop(output.create)
+        await rdd.run(partial(write_part, directory, suffix), None)
+        await off_the_loop(output.commit)
+    except GeneratorExit:  # the loop was closed before the job's end: nothing can be awaited any more
+        output.abandon()
+        raise
+    except BaseException:
+        await off_the_loop(output.abandon)
+        raise
 
 
 def write_part(directory: OutputDirectory, suffix: str, context: TaskContext, records: Iterator[Any]) -> None:
@@ -58,6 +69,6 @@ def write_part(directory: OutputDirectory, suffix: str, context: TaskContext, re
 
 def lines(records: list[Any]) -> bytes:
     """Return records as lines: bytes as they are, anything else as its str in UTF-8."""
-    if bytes in map(type, records):
+    if any(issubclass(kind, bytes) for kind in set(map(type, records))):
         return b"".join([(r if isinstance(r, bytes) else str(r).encode()) + b"\n" for r in records])
     return ("\n".join(map(str, records)) + "\n").encode()

@@ -3,7 +3,6 @@
 import codecs
 import gzip
 import io
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar
@@ -11,7 +10,7 @@ from typing import Any, Final, TypeVar
 from minispark.errors import ConfigurationError
 from minispark.rdd import closures
 from minispark.rdd.face import Face, new_origin
-from minispark.rdd.files import InputFile, PathLike, find_inputs, is_compressed, open_input
+from minispark.rdd.files import InputFile, InputPath, PathLike, find_inputs, input_paths, is_compressed, open_input
 from minispark.rdd.narrow import UnionNode
 from minispark.rdd.node import Node, Origin, Partition
 from minispark.rdd.partitioner import check_num_partitions
@@ -82,19 +81,24 @@ def text_file(
     Args:
         context: runs its jobs.
         path: a file, a directory (its files, but for hidden ones: `.x`, `_x`), a glob, several of these with commas
-            between them or as a list. They are listed when partitions are first needed, and read by the tasks.
+            between them, or a list, in which a comma is part of a path. Relative ones are taken from the working
+            directory of now. Files are listed when partitions are first needed, and read by the tasks.
         min_partitions: at least about so many; None: 2, or 1 if the default parallelism is.
         encoding: of all the files.
         errors: what happens to bytes that are not of that encoding, as in `bytes.decode`.
 
     Raises:
         LookupError: there is no such encoding.
-        ConfigurationError: the number is below 1. Later, `InputNotFound`: there is nothing at a path.
+        ConfigurationError: the number is below 1, or a path is empty or not local. Later, `InputNotFound`: there is
+            nothing at a path.
+        TypeError: a path is not a path.
     """
     codecs.lookup(encoding)
     codecs.lookup_error(errors)
-    count = min(context.default_parallelism, 2) if min_partitions is None else check_num_partitions(min_partitions)
-    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    count = min(context.default_parallelism, 2)
+    if min_partitions is not None:
+        count = check_count("min_partitions", min_partitions)
+    paths = input_paths("path", path)
     return RDD(context, TextFileNode(new_origin(context, "text_file"), paths, count, encoding, errors))
 
 
@@ -105,12 +109,15 @@ def empty(context: JobRunner) -> RDD[Any]:
 
 def check_slices(context: JobRunner, num_slices: int | None) -> int:
     """Return how many slices to make."""
-    if num_slices is None:
-        return context.default_parallelism
+    return context.default_parallelism if num_slices is None else check_count("num_slices", num_slices)
+
+
+def check_count(what: str, count: int) -> int:
+    """Return a partition count; raises ConfigurationError with the argument's name."""
     try:
-        return check_num_partitions(num_slices)
+        return check_num_partitions(count)
     except ConfigurationError as error:
-        raise ConfigurationError(str(error).replace("num_partitions", "num_slices")) from None
+        raise ConfigurationError(str(error).replace("num_partitions", what)) from None
 
 
 def slice_bounds(total: int, slices: int) -> Iterator[tuple[int, int]]:
@@ -184,7 +191,7 @@ class TextFileNode(Node[str]):
     """The lines of text files. Source for the sizes of the splits: Hadoop's FileInputFormat."""
 
     def __init__(
-        self, origin: Origin, paths: Sequence[PathLike], min_partitions: int, encoding: str, errors: str
+        self, origin: Origin, paths: Sequence[InputPath], min_partitions: int, encoding: str, errors: str
     ) -> None:
         super().__init__(*origin)
         self.paths = tuple(paths)

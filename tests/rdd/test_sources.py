@@ -1,5 +1,6 @@
 """RDDs of data: collections, numbers, and the lines of files, however they are cut."""
 
+import asyncio
 import gzip
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minispark.conf import SparkConf
+from minispark.context import SparkContext
 from minispark.errors import ConfigurationError, InputNotFound, PicklingError
 from minispark.rdd import sources
 from minispark.rdd.files import InputFile
@@ -173,6 +176,30 @@ def test_large_files_are_cut_at_32_mebibytes_and_no_tiny_rest_is_left() -> None:
     ]
     assert list(node.cut(InputFile("x", 66 << 20), 32 << 20)) == [(0, 32 << 20), (32 << 20, 66 << 20)]
     assert list(node.cut(InputFile("x.gz", 70 << 20), 32 << 20)) == [(0, -1)]
+
+
+def test_odd_arguments_of_text_file_are_named(serial: Engine) -> None:
+    async def job(sc: JobRunner) -> None:
+        wrong: Any = 3
+        with pytest.raises(ConfigurationError, match="min_partitions = 0: a whole number of at least 1 is needed"):
+            text_file(sc, "x", 0)
+        with pytest.raises(ConfigurationError, match="path = '': a path is needed"):
+            text_file(sc, "")
+        with pytest.raises(TypeError, match=r"path = 3: a str, an os.PathLike or a list of them is needed"):
+            text_file(sc, wrong)
+
+    serial(job)
+
+
+def test_the_contexts_text_file_takes_lists_and_encodings(tmp_path: Path) -> None:
+    (tmp_path / "a,b").write_text("é\n", "latin-1")
+
+    async def job() -> Any:
+        async with SparkContext("local[2]", conf=SparkConf({"minispark.executor.pool": "inline"})) as sc:
+            lines = sc.text_file([tmp_path / "a,b", f"{tmp_path}/a,b"], encoding="latin-1", errors="strict")
+            return await lines.collect()
+
+    assert asyncio.run(job()) == ["é", "é"]
 
 
 def test_a_missing_path_is_named_when_the_first_action_needs_it(engine: Engine, tmp_path: Path) -> None:
