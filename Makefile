@@ -30,7 +30,7 @@ test: check
 	$(BIN)/python -m tools.parity --check
 
 soak: setup
-	MINISPARK_SOAK=1 $(BIN)/pytest -q -n 2
+	MINISPARK_SOAK=1 $(BIN)/pytest -q -n 2 -o faulthandler_timeout=1800
 
 fix: setup
 	$(BIN)/ruff check --fix .
