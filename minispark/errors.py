@@ -10,6 +10,7 @@ __all__ = [
     "ContextError",
     "ExecutorLost",
     "FetchFailedError",
+    "InputDamaged",
     "InputNotFound",
     "JobCancelled",
     "JobFailed",
@@ -52,6 +53,10 @@ class PicklingError(MiniSparkError, TypeError):
 
 class InputNotFound(ConfigurationError, FileNotFoundError):
     """There is nothing to read at a path; the message names it."""
+
+
+class InputDamaged(MiniSparkError, OSError):
+    """A compressed file is cut off, or is not in the format that its name says; the message names it."""
 
 
 class OutputExists(ConfigurationError, FileExistsError):

@@ -1,7 +1,6 @@
 """Files and directories that RDDs read and write: the one place that knows what a path is. Local files only."""
 
 import glob
-import gzip
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ from tempfile import mkdtemp
 from typing import IO, Any, BinaryIO, Final, NamedTuple
 
 from minispark.errors import ConfigurationError, InputNotFound, OutputExists
+from minispark.rdd.compression import check_readable, is_compressed, open_compressed
 
 __all__ = [
     "InputFile",
@@ -23,7 +23,6 @@ __all__ = [
     "absolute_path",
     "find_inputs",
     "input_paths",
-    "is_compressed",
     "open_input",
 ]
 
@@ -150,6 +149,7 @@ def input_file(name: str) -> InputFile:
     if not stat.S_ISREG(status.st_mode):
         kinds = (kind for is_it, kind in KINDS if is_it(status.st_mode))
         raise ConfigurationError(f"{name!r} is {next(kinds, 'not a file')}: only files and directories can be read")
+    check_readable(name)
     return InputFile(name, status.st_size)
 
 
@@ -191,11 +191,6 @@ def files_at(name: str) -> Iterator[str]:
         yield entry.path
 
 
-def is_compressed(path: str) -> bool:
-    """Tell by its name whether a file is compressed."""
-    return path.endswith(".gz")
-
-
 def open_input(path: str) -> BinaryIO:
     """Open a file for reading."""
     return open(path, "rb")
@@ -218,7 +213,7 @@ class OutputDirectory(NamedTuple):
         own = os.path.join(self.temporary, attempt)
         os.mkdir(own)  # not its parents: if the job was given up meanwhile, nothing is to come back
         written = os.path.join(own, name)
-        file: Any = gzip.open(written, "wb") if is_compressed(name) else open(written, "wb")  # noqa: SIM115 - closed below
+        file: Any = open_compressed(written, name, "wb") if is_compressed(name) else open(written, "wb")  # noqa: SIM115 - closed below
         with file:
             yield file
         os.replace(written, os.path.join(self.path, name))

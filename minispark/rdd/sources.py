@@ -1,16 +1,17 @@
 """RDDs that are made of data, not of other RDDs: parallelize, range, text files. Called by the SparkContext."""
 
 import codecs
-import gzip
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import chain
 from typing import Any, Final, TypeVar
 
 from minispark.errors import ConfigurationError
 from minispark.rdd import closures
+from minispark.rdd.compression import is_compressed, naming_damage, open_compressed
 from minispark.rdd.face import Face, new_origin
-from minispark.rdd.files import InputFile, InputPath, PathLike, find_inputs, input_paths, is_compressed, open_input
+from minispark.rdd.files import InputFile, InputPath, PathLike, find_inputs, input_paths, open_input
 from minispark.rdd.narrow import UnionNode
 from minispark.rdd.node import Node, Origin, Partition
 from minispark.rdd.partitioner import check_num_partitions
@@ -76,7 +77,7 @@ def text_file(
 ) -> RDD[str]:
     r"""Return an RDD of the lines of text files, without their ends (`\n`, `\r\n` or `\r`).
 
-    Large files are cut into byte ranges at line ends; compressed ones (.gz) are read whole.
+    Large files are cut into byte ranges at line ends; compressed ones (.gz, .bz2, .xz, .lzma) are read whole.
 
     Args:
         context: runs its jobs.
@@ -280,13 +281,20 @@ def line_blocks(split: FileSplit) -> Iterator[bytes]:
 
 
 def whole_file(path: str, encoding: str, errors: str) -> Iterator[str]:
-    """Yield whole lines of a file in blocks, decompressed if need be."""
-    with open_input(path) as file:
-        source: Any = gzip.GzipFile(fileobj=file) if is_compressed(path) else file
-        with io.TextIOWrapper(source, encoding=encoding, errors=errors, newline=None) as text:
-            first = True
-            while block := text.read(BLOCK_BYTES):
-                if not block.endswith("\n"):
-                    block += text.readline()
-                yield block.removeprefix("\ufeff") if first else block
-                first = False
+    """Yield whole lines of a file in blocks, decompressed if need be.
+
+    Raises:
+        InputDamaged: it cannot be decompressed.
+    """
+    with ExitStack() as stack:
+        source: Any = stack.enter_context(open_input(path))
+        if is_compressed(path):
+            source = stack.enter_context(open_compressed(source, path, "rb"))
+            stack.enter_context(naming_damage(path))
+        text = stack.enter_context(io.TextIOWrapper(source, encoding=encoding, errors=errors, newline=None))
+        first = True
+        while block := text.read(BLOCK_BYTES):
+            if not block.endswith("\n"):
+                block += text.readline()
+            yield block.removeprefix("\ufeff") if first else block
+            first = False
