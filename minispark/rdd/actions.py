@@ -6,16 +6,17 @@ event loop, which may be a web service's: what grows with the data is left to `m
 
 import copy
 import heapq
+import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial, reduce
 from itertools import chain, islice
-from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from minispark.rdd.arguments import check_callable, check_key, check_size
+from minispark.rdd.driver_side import DriverSide
 from minispark.rdd.face import Face
-from minispark.rdd.merging import added_up, as_dict, joined
+from minispark.rdd.merging import added_up, as_dict, in_order, joined, reduced
 from minispark.rdd.ports import TaskContext
 from minispark.rdd.transformations import count_records
 
@@ -35,7 +36,8 @@ class Actions(Face[T_co]):
 
     async def collect(self) -> list[T_co]:
         """Return all records, in the order of the partitions."""
-        return await joined(await self.run(list_records, None))
+        with DriverSide("collect", self.node):
+            return await joined(await self.run(list_records, None))
 
     async def count(self) -> int:
         """Return how many records there are."""
@@ -47,32 +49,34 @@ class Actions(Face[T_co]):
         Raises:
             ValueError: there is none.
         """
-        records = await take(self, 1)
+        records = await take(self, 1, "first")
         if not records:
             raise ValueError(f"RDD {self.node!r} is empty: it has no first record")
         return records[0]
 
     async def is_empty(self) -> bool:
         """Tell whether there is no record; looks at as few partitions as `take(1)`."""
-        return not await take(self, 1)
+        return not await take(self, 1, "is_empty")
 
     async def take(self, num: int) -> list[T_co]:
         """Return the first `num` records; computes the first partition, then more, until there are enough."""
-        return await take(self, check_size("num", num))
+        return await take(self, check_size("num", num), "take")
 
     async def top(self, num: int, key: Callable[[T_co], Any] | None = None) -> list[T_co]:
         """Return the `num` greatest records, the greatest first."""
         num = check_size("num", num)
         check_key("top", key)
-        parts = await self.run(partial(greatest, num, key), None)
-        return heapq.nlargest(num, chain.from_iterable(parts), key)
+        with DriverSide("top", self.node):
+            parts = await self.run(partial(greatest, num, key), None)
+            return await in_order(parts, num, key, reverse=True)
 
     async def take_ordered(self, num: int, key: Callable[[T_co], Any] | None = None) -> list[T_co]:
         """Return the `num` smallest records, the smallest first."""
         num = check_size("num", num)
         check_key("take_ordered", key)
-        parts = await self.run(partial(smallest, num, key), None)
-        return heapq.nsmallest(num, chain.from_iterable(parts), key)
+        with DriverSide("take_ordered", self.node):
+            parts = await self.run(partial(smallest, num, key), None)
+            return await in_order(parts, num, key)
 
     async def reduce(self, function: Callable[[T_co, T_co], T_co]) -> T_co:
         """Return all records merged by an associative and commutative function.
@@ -81,25 +85,28 @@ class Actions(Face[T_co]):
             ValueError: there is no record.
         """
         check_callable("reduce", function)
-        return merge_found(self, "reduce", await self.run(partial(reduce_records, function), None), function)
+        return await one_of_all(self, "reduce", partial(reduce_records, function), function)
 
     async def fold(self: "Face[T]", zero: T, function: Callable[[T, T], T]) -> T:
         """Return all records merged, starting from a copy of zero in each partition and once more at the end."""
         check_callable("fold", function)
-        parts = await self.run(partial(aggregate_records, zero, function), None)
-        return reduce(function, parts, copy.deepcopy(zero))
+        with DriverSide("fold", self.node):
+            parts = await self.run(partial(aggregate_records, zero, function), None)
+            return await reduced(function, [copy.deepcopy(zero), *parts])
 
     async def aggregate(self, zero: U, merge_value: Callable[[U, T_co], U], merge_combined: Callable[[U, U], U]) -> U:
         """Return all records aggregated, starting from a copy of zero in each partition and once more at the end."""
         check_callable("aggregate", merge_value)
         check_callable("aggregate", merge_combined)
-        parts = await self.run(partial(aggregate_records, zero, merge_value), None)
-        return reduce(merge_combined, parts, copy.deepcopy(zero))
+        with DriverSide("aggregate", self.node):
+            parts = await self.run(partial(aggregate_records, zero, merge_value), None)
+            return await reduced(merge_combined, [copy.deepcopy(zero), *parts])
 
     async def sum(self: "Face[T]") -> T | int:
         """Return the sum of the records; 0 if there are none."""
-        parts: list[Any] = await self.run(sum_records, None)
-        total: T | int = sum(parts)
+        with DriverSide("sum", self.node):
+            parts: list[Any] = await self.run(sum_records, None)
+            total: T | int = await reduced(operator.add, [0, *parts])
         return total
 
     async def max(self, key: Callable[[T_co], Any] | None = None) -> T_co:
@@ -109,8 +116,7 @@ class Actions(Face[T_co]):
             ValueError: there is no record.
         """
         check_key("max", key)
-        found: T_co = merge_found(self, "max", await self.run(partial(one_of, max, key), None), partial(max, key=key))
-        return found
+        return await one_of_all(self, "max", partial(chosen, max, key), partial(max, key=key))
 
     async def min(self, key: Callable[[T_co], Any] | None = None) -> T_co:
         """Return the smallest record; the first of several.
@@ -119,20 +125,22 @@ class Actions(Face[T_co]):
             ValueError: there is no record.
         """
         check_key("min", key)
-        found: T_co = merge_found(self, "min", await self.run(partial(one_of, min, key), None), partial(min, key=key))
-        return found
+        return await one_of_all(self, "min", partial(chosen, min, key), partial(min, key=key))
 
     async def count_by_value(self) -> dict[T_co, int]:
         """Return how often each record occurs."""
-        return await added_up(await self.run(count_values, None))
+        with DriverSide("count_by_value", self.node):
+            return await added_up(await self.run(count_values, None))
 
     async def count_by_key(self: "Face[tuple[K, Any]]") -> dict[K, int]:
         """Return how many pairs each key has."""
-        return await added_up(await self.run(count_keys, None))
+        with DriverSide("count_by_key", self.node):
+            return await added_up(await self.run(count_keys, None))
 
     async def collect_as_map(self: "Face[tuple[K, V]]") -> dict[K, V]:
         """Return a dict of the pairs; of equal keys the last one stays."""
-        return await as_dict(await self.run(list_records, None))
+        with DriverSide("collect_as_map", self.node):
+            return await as_dict(await self.run(list_records, None))
 
     async def foreach(self, function: Callable[[T_co], object]) -> None:
         """Call a function with each record, in the tasks, for its effect."""
@@ -145,7 +153,7 @@ class Actions(Face[T_co]):
         await self.run(partial(call_with_all, function), None)
 
 
-async def take(face: Face[T], num: int) -> list[T]:
+async def take(face: Face[T], num: int, action: str) -> list[T]:
     """Return the first records, from as few partitions as a growing guess needs. Source: PySpark's RDD.take."""
     taken: list[T] = []
     total = face.get_num_partitions()
@@ -160,7 +168,8 @@ async def take(face: Face[T], num: int) -> list[T]:
             # Half as many again as the records so far suggest, lest another round is needed.
             width = min(max(int(1.5 * num * done / len(taken)) - done, 1), done * scale_up)
         partitions = range(done, min(done + width, total))
-        parts = await face.run(partial(first_records, num - len(taken)), partitions)
+        with DriverSide(action, face.node):
+            parts = await face.run(partial(first_records, num - len(taken)), partitions)
         found = await joined(parts)
         del found[num - len(taken) :]
         taken = taken + found if taken else found
@@ -168,12 +177,18 @@ async def take(face: Face[T], num: int) -> list[T]:
     return taken
 
 
-def merge_found(face: Face[Any], what: str, parts: Sequence[list[T]], function: Callable[..., T]) -> T:
-    """Merge the values of those partitions that have one."""
-    found = list(chain.from_iterable(parts))
-    if not found:
-        raise ValueError(f"RDD {face.node!r} is empty: {what} needs at least one record")
-    return reduce(function, found)
+async def one_of_all(
+    face: Face[T],
+    action: str,
+    of_partition: Callable[[TaskContext, Iterator[T]], list[T]],
+    merge: Callable[[T, T], T],
+) -> T:
+    """Return the values of those partitions that have one, merged."""
+    with DriverSide(action, face.node):
+        found = list(chain.from_iterable(await face.run(of_partition, None)))
+        if found:
+            return await reduced(merge, found)
+    raise ValueError(f"RDD {face.node!r} is empty: {action} needs at least one record")
 
 
 # What tasks run: plain functions, so that they are pickled by name. Lists travel in batches, so long values are.
@@ -216,10 +231,10 @@ def sum_records(context: TaskContext, records: Iterator[Any]) -> Any:
     return sum(records)
 
 
-def one_of(choose: Callable[..., Any], key: Any, context: TaskContext, records: Iterator[Any]) -> list[Any]:
+def chosen(choose: Callable[..., Any], key: Any, context: TaskContext, records: Iterator[Any]) -> list[Any]:
     """Return the smallest or greatest record in a list; an empty one if there are none."""
-    chosen = choose(records, key=key, default=NOTHING)
-    return [] if chosen is NOTHING else [chosen]
+    record = choose(records, key=key, default=NOTHING)
+    return [] if record is NOTHING else [record]
 
 
 def count_values(context: TaskContext, records: Iterator[T]) -> list[tuple[T, int]]:
@@ -229,7 +244,7 @@ def count_values(context: TaskContext, records: Iterator[T]) -> list[tuple[T, in
 
 def count_keys(context: TaskContext, records: Iterator[tuple[K, Any]]) -> list[tuple[K, int]]:
     """Return how many pairs each key has."""
-    return list(Counter(map(itemgetter(0), records)).items())
+    return list(Counter(map(operator.itemgetter(0), records)).items())
 
 
 def call_with_each(function: Callable[[T], object], context: TaskContext, records: Iterator[T]) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from minispark.rdd.aggregator import Aggregator, ListAggregator, ReduceAggregator
 from minispark.rdd.arguments import check_callable
 from minispark.rdd.dependency import ShuffleDependency
+from minispark.rdd.driver_side import DriverSide
 from minispark.rdd.face import Face, default_partitioner
+from minispark.rdd.merging import joined
 from minispark.rdd.narrow import FlatMapValuesNode, MapNode, MapPartitionsNode, MapValuesNode
 from minispark.rdd.node import Node
 from minispark.rdd.partitioner import HashPartitioner, Partitioner, portable_hash
@@ -142,8 +144,8 @@ class PairMethods(Face[T_co]):
             # The driver's hashes differ from the runners', so one of them says where the key is.
             (partition,) = await self.run(partial(partition_of, self.partitioner, key), [0])
             partitions = [partition]
-        parts = await self.run(partial(values_of, key), partitions)
-        return [value for values in parts for value in values]
+        with DriverSide("lookup", self.node):
+            return await joined(await self.run(partial(values_of, key), partitions))
 
 
 def combine(

@@ -5,12 +5,14 @@ RangePartitioner, but in one pass: a reservoir that skips (Li's algorithm L) rea
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from random import Random
 from typing import Any, Final, TypeVar
 
+from minispark.rdd.merging import LoopTurn, Pace, in_order
 from minispark.rdd.ports import TaskContext
 
 __all__ = ["KeySample", "cut", "sample_keys", "sample_size"]
@@ -22,8 +24,9 @@ OVERSAMPLING: Final = 3  # partitions of the parent differ in size; the small on
 LEAST: Final = 1000  # in all; so few cost nothing, and ranges of few partitions come out within some percent
 MOST: Final = 1_000_000
 CHUNK: Final = 1000
+WEIGHED: Final = 10_000  # keys in the driver between two turns of its loop
 
-KeySample = tuple[int, list[Any]]  # how many records a partition has, and the keys of some of them
+KeySample = tuple[int, list[Any]]  # how many records a partition has, and the keys of some of them, sorted
 
 
 def sample_size(num_parents: int, num_partitions: int) -> int:
@@ -33,9 +36,9 @@ def sample_size(num_parents: int, num_partitions: int) -> int:
 
 
 def sample_keys(key_of: Callable[[T], Any], size: int, context: TaskContext, records: Iterator[T]) -> KeySample:
-    """Return the size of a partition and a sample of what its records are sorted by; what a task runs."""
+    """Return the size of a partition and a sample of what its records are sorted by, sorted; what a task runs."""
     total, kept = reservoir(records, size, Random(context.partition_id))
-    return total, [key_of(record) for record in kept]
+    return total, sorted(map(key_of, kept))
 
 
 def reservoir(records: Iterator[T], size: int, rng: Random) -> tuple[int, list[T]]:
@@ -56,19 +59,26 @@ def reservoir(records: Iterator[T], size: int, rng: Random) -> tuple[int, list[T
     return total, kept
 
 
-def cut(samples: Iterable[KeySample], num_partitions: int) -> list[Any]:
+async def cut(samples: Sequence[KeySample], num_partitions: int) -> list[Any]:
     """Return the bounds, sorted: each the largest key of a range, all ranges about as heavy.
 
-    Fewer than `num_partitions` − 1 if there are not so many different keys.
+    Fewer than `num_partitions` − 1 if there are not so many different keys. Gives the loop turns: there may be
+    millions of keys.
     """
-    weighted = [(key, total / len(keys)) for total, keys in samples for key in keys]
-    weighted.sort(key=itemgetter(0))
-    step = sum(weight for _, weight in weighted) / num_partitions
+    pace = Pace(WEIGHED)
+    weighted: list[list[tuple[Any, float]]] = []
+    for total, keys in samples:
+        weighted.append([(key, total / len(keys)) for key in keys])
+        await pace.spend(len(keys))
+    step = sum(total for total, keys in samples if keys) / num_partitions
+    ordered = await in_order(weighted, sys.maxsize, key=itemgetter(0))
     bounds: list[Any] = []
     reached, target = 0.0, step
-    for key, weight in weighted:
-        reached += weight
-        if reached >= target and len(bounds) < num_partitions - 1 and (not bounds or bounds[-1] < key):
-            bounds.append(key)
-            target += step
+    for start in range(0, len(ordered), WEIGHED):
+        for key, weight in ordered[start : start + WEIGHED]:
+            reached += weight
+            if reached >= target and len(bounds) < num_partitions - 1 and (not bounds or bounds[-1] < key):
+                bounds.append(key)
+                target += step
+        await LoopTurn()
     return bounds

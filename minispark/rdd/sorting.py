@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minispark.rdd.arguments import check_callable
+from minispark.rdd.driver_side import DriverSide
 from minispark.rdd.face import Face
 from minispark.rdd.narrow import CoalescedNode, KeyByNode, MapNode, MapPartitionsNode
 from minispark.rdd.node import Node
@@ -95,7 +96,8 @@ def sort(
 
     async def find_bounds() -> None:
         sample = partial(sample_keys, key_of, sample_size(num_parents, count))
-        partitioner.bounds = cut(await face.run(sample, None), count)
+        with DriverSide(name, face.node):
+            partitioner.bounds = await cut(await face.run(sample, None), count)
 
     placed.prepare_by(Preparation(find_bounds, face.context))
     # The ranges are no place to look for keys by: the key function may tell equal keys apart, and keys of another RDD

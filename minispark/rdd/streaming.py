@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from minispark.rdd import closures
 from minispark.rdd.arguments import check_prefetch
+from minispark.rdd.driver_side import DriverSide
 from minispark.rdd.face import Face
 from minispark.rdd.merging import LoopTurn
 from minispark.rdd.ports import TaskContext
@@ -65,7 +66,9 @@ class StreamMethods(Face[T_co]):
                 if isinstance(batches, Failed):
                     raise batches.error
                 for batch in batches:
-                    for record in load_batch(batch):
+                    with DriverSide("to_local_iterator", self.node):
+                        records = load_batch(batch)
+                    for record in records:
                         yield record
                     await LoopTurn()  # a reader that only computes would hold up the loop for a whole partition
         finally:

@@ -1,10 +1,13 @@
 import asyncio
+import operator
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from minispark.rdd.merging import COPIED, HASHED, added_up, as_dict, joined
+from minispark.rdd.merging import COPIED, HASHED, MERGED, WIDE, added_up, as_dict, in_order, joined, reduced
 from minispark.testing.virtual_loop import run_virtual
 
 
@@ -68,3 +71,35 @@ def test_counts_are_added_up_in_slices() -> None:
 
     assert (len(counts), counts[7], counts[None], counts[8]) == (2 * HASHED + 1, 3, 3, 1)
     assert turns >= 2
+
+
+@given(st.lists(st.lists(st.integers(-9, 9))), st.integers(0, 30), st.booleans(), st.sampled_from([None, abs]))
+def test_sorted_parts_are_merged_as_one_sort_would(parts: list[list[int]], num: int, reverse: bool, key: Any) -> None:
+    records = [record for part in parts for record in part]
+    ordered = [sorted(part, key=key, reverse=reverse)[:num] for part in parts]
+
+    merged = run_virtual(in_order(ordered, num, key, reverse))
+
+    assert merged == sorted(records, key=key, reverse=reverse)[:num]
+
+
+def test_long_sorted_parts_are_merged_with_turns_for_the_loop() -> None:
+    parts = [list(range(start, 10 * MERGED, 4)) for start in range(4)]
+
+    merged, turns = with_turns(lambda parts: in_order(parts, 5 * MERGED), parts)
+
+    assert merged == list(range(5 * MERGED))
+    assert (turns >= 5, parts) == (True, [])
+
+
+def test_many_sorted_parts_are_merged_with_turns_for_the_loop() -> None:
+    parts = [[number, number + 1] for number in reversed(range(40 * WIDE))]
+
+    merged, turns = with_turns(lambda parts: in_order(parts, 3), parts)
+
+    assert merged == [0, 1, 1]
+    assert turns >= 2
+
+
+def test_a_merging_function_is_called_from_left_to_right_with_turns_for_the_loop() -> None:
+    assert with_turns(lambda parts: reduced(operator.add, parts), ["a", "b", "c"]) == ("abc", 2)

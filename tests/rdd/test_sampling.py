@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minispark.rdd.sampling import cut, reservoir, sample_size
+from minispark.testing.virtual_loop import run_virtual
 
 
 @given(st.integers(0, 5000), st.integers(1, 50), st.integers())
@@ -35,12 +36,12 @@ def test_more_is_sampled_for_more_partitions(parents: int, partitions: int, size
 def test_cuts_weigh_the_keys_of_large_partitions_more() -> None:
     large, small = (900, [1, 2, 3]), (100, [11, 12, 13, 14])
 
-    assert cut([large, small], 3) == [2, 3]
+    assert run_virtual(cut([large, small], 3)) == [2, 3]
 
 
 @given(st.lists(st.tuples(st.integers(1, 99), st.lists(st.integers(0, 9), min_size=1))), st.integers(1, 6))
 def test_bounds_are_sorted_different_and_few_enough(samples: list[tuple[int, list[int]]], partitions: int) -> None:
-    bounds = cut(samples, partitions)
+    bounds = run_virtual(cut([(total, sorted(keys)) for total, keys in samples], partitions))
 
     assert bounds == sorted(set(bounds))
     assert len(bounds) < partitions
