@@ -107,7 +107,7 @@ class Stress:
             data = [rng.randrange(50) for _ in range(rng.randrange(150))]
             job = asyncio.ensure_future(rng.choice(self.kinds)(data, rng.randrange(1, 6)))
             if rng.random() < self.cancel_rate:
-                await asyncio.sleep(rng.random() * 0.03)
+                await asyncio.sleep(rng.random() * 0.03)  # a random moment of the job is what is tested
                 job.cancel()
             (outcome,) = await asyncio.gather(job, return_exceptions=True)
         if isinstance(outcome, BaseException) and not isinstance(outcome, Boom | asyncio.CancelledError):
@@ -123,7 +123,7 @@ class Stress:
         )
         session = self.sc.driver.local.session.path
         gc.collect()
-        for _ in range(200):
+        for _ in range(200):  # files go in a thread, without an event: look again, for four seconds at most
             names = [path.name for path in session.glob("*/*")]
             if all(name.startswith(f"shuffle_{shared}_") for name in names):
                 break

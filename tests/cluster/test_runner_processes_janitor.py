@@ -45,12 +45,13 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until_gone(pids: list[int], directory: Path, seconds: float) -> None:
-    """Wait for the ends of processes, then for the janitor's last work, which has no event: it is removed by then."""
+def wait_until_gone(processes: list[psutil.Process], directory: Path, seconds: float) -> None:
+    """Wait for the ends of processes, then, by looking again, for the directory to be empty, which has no event."""
     deadline = time.monotonic() + seconds
-    psutil.wait_procs([psutil.Process(pid) for pid in pids if alive(pid)], timeout=seconds)
-    while any(map(alive, pids)) or list(directory.iterdir()):
-        assert time.monotonic() < deadline, [pid for pid in pids if alive(pid)] + list(directory.iterdir())
+    _, left = psutil.wait_procs(processes, timeout=seconds)
+    assert not [process for process in left if alive(process.pid)]
+    while list(directory.iterdir()):
+        assert time.monotonic() < deadline, list(directory.iterdir())
         time.sleep(0.01)
 
 
@@ -63,12 +64,13 @@ def test_nothing_outlives_its_driver_by_more_than_two_seconds(number: int, tmp_p
     pids = [int(word) for word in driver.stdout.readline().split()]
     assert driver.stdout.readline() == "ready\n"
     assert all(map(alive, pids))
+    processes = [psutil.Process(pid) for pid in pids]
 
     driver.send_signal(number)
 
     driver.wait()
     driver.stdout.close()
-    wait_until_gone(pids, tmp_path, 2.0 if number != signal.SIGINT else 8.0)
+    wait_until_gone(processes, tmp_path, 2.0 if number != signal.SIGINT else 8.0)
 
 
 def test_ctrl_c_reaches_no_runner_and_prints_nothing_of_theirs(tmp_path: Path) -> None:

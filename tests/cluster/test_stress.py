@@ -1,6 +1,7 @@
 """Everything at once, many times over: exact answers, no hang, nothing left. With MINISPARK_SOAK=1 far longer.
 
-A hang ends by the time limit of the test run, which shows where.
+A hang ends by the time limit of the test run, which shows where. The pauses are the stress: what happens after them
+meets the engine at a random moment; none is longer than half a second.
 """
 
 import asyncio
