@@ -2,7 +2,8 @@
 
 Started by `zygote` once modules can be found. Single-threaded for ever, or forking would not be safe. It learns of
 exits from waitpid, and of its executor's end from the end of the control socket; then it kills all that descends from
-it and removes the session directory. Must not run user code, except to import what is to be preloaded.
+it and removes the session directory. (A zygote that cannot start leaves that alone: its executor lives, and may try
+the next.) Must not run user code, except to import what is to be preloaded.
 """
 
 import contextlib
@@ -69,10 +70,12 @@ def run(control: socket.socket) -> None:
     except Exception as error:  # noqa: BLE001 — whatever a preloaded module raises
         tell(control, ZygoteFailed(explain(error)))
         control.recv(CONTROL_PACKET_SIZE)  # nothing but its end can come
+        nursery.close()
     else:
         with contextlib.suppress(EOFError):
             nursery.serve()
-    nursery.clean()
+        nursery.close()
+        remove(start.directory)
 
 
 def explain(error: Exception) -> str:
@@ -254,8 +257,8 @@ class Nursery:
         os.close(child.fault_fd)
         tell(self.control, RunnerExited(child.incarnation, code if code >= 0 else None, max(-code, 0), text))
 
-    def clean(self) -> None:
-        """Kill all that descends from this process, then remove the session directory."""
+    def close(self) -> None:
+        """Kill all that descends from this process."""
         poller = select.poll()
         poller.register(self.wakeup, select.POLLIN)
         for pid in self.children:
@@ -270,7 +273,9 @@ class Nursery:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
             poller.poll(CLEANING_ROUND_MS)
-        remove(self.start.directory)
+        signal.set_wakeup_fd(-1)
+        self.wakeup.close()
+        self.waker.close()
 
 
 def own_children() -> list[int]:

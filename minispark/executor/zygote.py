@@ -27,16 +27,16 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(ignored, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    control = socket.socket(fileno=int(sys.argv[1]))
-    place = control.recv(CONTROL_PACKET_SIZE)
-    if not place:
-        return
-    directory, *path = map(os.fsdecode, place.split(b"\0"))
-    os.chdir(directory)
-    sys.path[:] = path
-    # User code that looks at __main__ must not find the zygote there.
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    importlib.import_module(NURSERY).run(control)
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        place = control.recv(CONTROL_PACKET_SIZE)
+        if not place:
+            return
+        directory, *path = map(os.fsdecode, place.split(b"\0"))
+        os.chdir(directory)
+        sys.path[:] = path
+        # User code that looks at __main__ must not find the zygote there.
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        importlib.import_module(NURSERY).run(control)
 
 
 if __name__ == "__main__":

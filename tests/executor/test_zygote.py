@@ -35,10 +35,10 @@ class Zygote:
         """Say the first thing: where it is and where modules are."""
         self.control.send(b"\0".join(map(os.fsencode, [str(directory), *sys.path])))
 
-    def start(self, factory: str = FACTORY, **environment: str) -> object:
+    def start(self, factory: str = FACTORY, directory: str = "", **environment: str) -> object:
         """Say the second thing; return the answer."""
         location = BlockManagerId(ExecutorId("driver"), "localhost", 0, "")
-        self.control.send(encode(StartZygote(environment, (), (), factory, {}, location, ""))[0])
+        self.control.send(encode(StartZygote(environment, (), (), factory, {}, location, directory))[0])
         return decode(self.control.recv(CONTROL_PACKET_SIZE))
 
     def end(self) -> int:
@@ -90,3 +90,33 @@ def test_a_zygote_says_why_it_cannot_start(zygote: Zygote, tmp_path: Path) -> No
 
     assert isinstance(answer, ZygoteFailed)
     assert answer.error == "ModuleNotFoundError: No module named 'no'"
+
+
+@pytest.mark.parametrize(("factory", "left"), [(FACTORY, []), ("no.such.module:function", ["lock"])])
+def test_the_session_directory_is_removed_by_a_zygote_that_was_at_work_alone(
+    zygote: Zygote, tmp_path: Path, factory: str, left: list[str]
+) -> None:
+    session = tmp_path / "session"
+    session.mkdir()
+    (session / "lock").touch()
+    zygote.place(tmp_path)
+
+    zygote.start(factory, str(session))
+    zygote.end()
+
+    assert [path.name for path in session.glob("*")] == left
+
+
+@pytest.mark.parametrize("factory", [FACTORY, "no.such.module:function", ""])
+def test_nothing_is_left_unclosed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str], factory: str
+) -> None:
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    zygote = Zygote()
+    if factory:
+        zygote.place(tmp_path)
+        zygote.start(factory)
+
+    zygote.end()
+
+    assert capfd.readouterr().err == ""
