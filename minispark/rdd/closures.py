@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+# Its only word is advice to a program that works: unheard, unless the host configures logging.
+logger.addHandler(logging.NullHandler())
 
 PICKLE_PROTOCOL: Final = 5
 LARGE_BYTES: Final = 1 << 20

@@ -26,6 +26,7 @@ SHOWN_STEPS: Final = 8
 NAME_LENGTH: Final = 60
 TEXT_LENGTH: Final = 500
 
+ATOMS: Final = (bytes, bytearray, str, int)
 CONTAINERS: Final = (dict, list, tuple, set, frozenset, functools.partial)
 
 HINT_SELF: Final = (
@@ -255,9 +256,10 @@ def is_engine(value: Any, is_inside: bool) -> bool:
 
 
 def is_data(steps: list[Step]) -> bool:
-    """Whether the path has come to a container of the user's, whose elements need not be told apart."""
+    """Whether the path has come to an atom, or to a container of the user's, whose elements need no telling apart."""
     users, _ = without_engine(steps)
-    return type(users[-1].value) in CONTAINERS and len(users) > 1
+    kind = type(users[-1].value)
+    return kind in ATOMS or (kind in CONTAINERS and len(users) > 1)
 
 
 def path_text(steps: list[Step]) -> str:

@@ -314,6 +314,12 @@ def cached_properties_and_methods_travel(runner: Runner) -> None:
 
 
 @check
+def a_large_closure_prints_nothing_if_logging_is_not_configured(runner: Runner) -> None:
+    large = bytes(2 << 20)
+    assert runner.run(lambda _: len(large)) == 2 << 20
+
+
+@check
 def a_function_sees_rebound_globals(runner: Runner) -> None:
     global SCALE
     assert runner.run(lambda _: Square(1).area()) == 10

@@ -1,11 +1,13 @@
 """The path from the user's function to what cannot be pickled."""
 
 import functools
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from minispark.errors import PicklingError
@@ -13,6 +15,7 @@ from minispark.ids import RddId
 from minispark.rdd import closures
 from minispark.rdd.narrow import MapNode
 from minispark.rdd.node import Origin
+from minispark.rdd.pickle_diagnosis import heaviest
 from minispark.rdd.tasks import ResultTask
 from tests.rdd.two_processes import Records
 
@@ -200,3 +203,13 @@ def test_a_cached_function_is_named_as_the_function_is() -> None:
 
     assert path.startswith("in map at app.py:30: fn 'guarded' (test_pickle_diagnosis.py:")
     assert path.endswith("its function → captured variable 'lock': _thread.lock cannot be pickled")
+
+
+def test_the_path_to_what_is_large_ends_at_an_atom() -> None:
+    large = bytes(1000)
+
+    path = heaviest(
+        lambda: large, lambda part: len(cloudpickle.dumps(part)), lambda: cloudpickle.Pickler(io.BytesIO())
+    )
+
+    assert path.endswith("captured variable 'large' is 0.0 of 0.0 MB")
