@@ -9,6 +9,7 @@ from minispark.errors import PicklingError
 from minispark.rdd.face import default_partitioner
 from minispark.rdd.partitioner import HashPartitioner
 from minispark.rdd.ports import JobRunner
+from minispark.rdd.rdd import RDD
 from minispark.rdd.sources import parallelize, range_rdd
 from minispark.testing.serial import SerialJobRunner
 from tests.rdd.conftest import Engine
@@ -59,3 +60,26 @@ def test_a_parents_partitioner_is_kept_unless_it_is_a_tenth_of_the_width(
     partitioner = default_partitioner(sc, [side.node for side in sides], None)
 
     assert partitioner == HashPartitioner(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("reduceByKey", "reduce_by_key"), ("getNumPartitions", "get_num_partitions"), ("keyBy", "key_by")],
+)
+def test_pysparks_names_are_answered_with_ours(name: str, ours: str) -> None:
+    with pytest.raises(AttributeError, match=f"no attribute '{name}': here it is called '{ours}'$"):
+        getattr(parallelize(SerialJobRunner(), [1]), name)
+
+
+@pytest.mark.parametrize("name", ["sampleStdev", "redduce", "toString", "__len__", "_reduceByKey", "reduce_ByKey"])
+def test_other_names_are_just_missing(name: str) -> None:
+    rdd = parallelize(SerialJobRunner(), [1])
+
+    with pytest.raises(AttributeError, match=f"^'RDD' object has no attribute '{name}'$"):
+        getattr(rdd, name)
+    assert not hasattr(rdd, name)
+
+
+def test_an_rdd_whose_init_did_not_run_has_no_endless_attributes() -> None:
+    with pytest.raises(AttributeError, match="'RDD' object has no attribute 'id'"):
+        _ = RDD.__new__(RDD).id
