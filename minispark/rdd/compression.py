@@ -5,14 +5,12 @@ Called by `files` when it lists, and by the tasks that read and write. Knows not
 
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import IO, Any, Final
 
 from minispark.errors import ConfigurationError, InputDamaged
 
-__all__ = ["check_readable", "is_compressed", "naming_damage", "open_compressed"]
+__all__ = ["check_readable", "damage_errors", "is_compressed", "named_damage", "open_compressed"]
 
 # By the standard library's module; loaded when such a file is met, since a Python may be built without some of them.
 READABLE: Final = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".lzma": "lzma"}
@@ -67,19 +65,18 @@ def open_compressed(file: str | IO[bytes], suffix_from: str, mode: str) -> Any:
     return opener.open(file, mode)
 
 
-@contextmanager
-def naming_damage(path: str) -> Iterator[None]:
-    """Name the file when its bytes, read inside of the block, turn out not to be what its name says.
-
-    Raises:
-        InputDamaged: they are cut off, or not in the format.
-    """
+def damage_errors(path: str) -> tuple[type[Exception], ...]:
+    """Return what reading a file raises when its bytes are not what its name says."""
+    if not is_compressed(path):
+        return ()
     module = import_module(READABLE[suffix_of(path)])
-    try:
-        yield
-    except EOFError:
-        raise InputDamaged(f"{path!r} is cut off: its compressed data ends too early") from None
-    except (OSError, zlib.error, getattr(module, "LZMAError", zlib.error)) as error:
-        if getattr(error, "errno", None) is not None:
-            raise  # the disk, not the data
-        raise InputDamaged(f"{path!r} is damaged, or not what its name says ({module.__name__}): {error}") from None
+    return (EOFError, OSError, zlib.error, getattr(module, "LZMAError", zlib.error))
+
+
+def named_damage(path: str, error: Exception) -> Exception:
+    """Return one of the `damage_errors` as an `InputDamaged` that names the file; an error of the disk as it is."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    if isinstance(error, EOFError):
+        return InputDamaged(f"{path!r} is cut off: its compressed data ends too early")
+    return InputDamaged(f"{path!r} is damaged, or not what its name says: {error}")

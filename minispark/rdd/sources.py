@@ -3,19 +3,19 @@
 import codecs
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from itertools import chain
 from typing import Any, Final, TypeVar
 
 from minispark.errors import ConfigurationError
 from minispark.rdd import closures
-from minispark.rdd.compression import is_compressed, naming_damage, open_compressed
+from minispark.rdd.compression import damage_errors, is_compressed, named_damage, open_compressed
 from minispark.rdd.face import Face, new_origin
 from minispark.rdd.files import InputFile, InputPath, PathLike, find_inputs, input_paths, open_input
 from minispark.rdd.narrow import UnionNode
 from minispark.rdd.node import Node, Origin, Partition
 from minispark.rdd.partitioner import check_num_partitions
 from minispark.rdd.ports import JobRunner, TaskContext
+from minispark.rdd.preparation import Preparation
 from minispark.rdd.rdd import RDD
 from minispark.storage.batches import dump_batches, load_batch
 
@@ -34,6 +34,9 @@ def parallelize(
     num_slices: int | None = None,
 ) -> RDD[T]:
     """Return an RDD of a collection's records, in slices of equal size; later changes of the records do not matter.
+
+    The records are pickled at once, in the caller, which holds up its event loop for about 2 ms per MB: for large
+    data give a `range`, or let the tasks read files.
 
     Args:
         context: runs its jobs.
@@ -83,7 +86,8 @@ def text_file(
         context: runs its jobs.
         path: a file, a directory (its files, but for hidden ones: `.x`, `_x`), a glob, several of these with commas
             between them, or a list, in which a comma is part of a path. Relative ones are taken from the working
-            directory of now. Files are listed when partitions are first needed, and read by the tasks.
+            directory of now. Files are listed off the loop by the first job, or at once where the number of
+            partitions is asked for, and read by the tasks.
         min_partitions: at least about so many; None: 2, or 1 if the default parallelism is.
         encoding: of all the files.
         errors: what happens to bytes that are not of that encoding, as in `bytes.decode`.
@@ -100,7 +104,14 @@ def text_file(
     if min_partitions is not None:
         count = check_count("min_partitions", min_partitions)
     paths = input_paths("path", path)
-    return RDD(context, TextFileNode(new_origin(context, "text_file"), paths, count, encoding, errors))
+    node = TextFileNode(new_origin(context, "text_file"), paths, count, encoding, errors)
+
+    async def list_files() -> None:
+        if not node.is_listed:
+            node.keep(await context.run_blocking(node.find_partitions))
+
+    node.prepare_by(Preparation(list_files, context))
+    return RDD(context, node)
 
 
 def empty(context: JobRunner) -> RDD[Any]:
@@ -143,7 +154,7 @@ class ParallelizeNode(Node[T]):
         super().__init__(*origin)
         bounds = slice_bounds(len(records), slices)
         self._partitions = [
-            SlicePartition(index, tuple(dump_batches(records[low:high], fallback=closures.dumps)))
+            SlicePartition(index, tuple(dump_batches(records[low:high], fallback=closures.dumps_value)))
             if low < high
             else Partition(index)
             for index, (low, high) in enumerate(bounds)
@@ -217,6 +228,16 @@ class TextFileNode(Node[str]):
         )
         return [FileSplit(index, *bounds) for index, bounds in enumerate(ranges)]
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether the files are known."""
+        return self._partitions is not None
+
+    def keep(self, partitions: Sequence[Partition]) -> None:
+        """Take what was found off the loop, unless the partitions were asked for, and so found, meanwhile."""
+        if self._partitions is None:
+            self._partitions = partitions
+
     def cut(self, file: InputFile, split_bytes: int) -> Iterator[tuple[int, int]]:
         """Yield the byte ranges of a file."""
         if not self.is_splittable or is_compressed(file.path):
@@ -286,15 +307,15 @@ def whole_file(path: str, encoding: str, errors: str) -> Iterator[str]:
     Raises:
         InputDamaged: it cannot be decompressed.
     """
-    with ExitStack() as stack:
-        source: Any = stack.enter_context(open_input(path))
-        if is_compressed(path):
-            source = stack.enter_context(open_compressed(source, path, "rb"))
-            stack.enter_context(naming_damage(path))
-        text = stack.enter_context(io.TextIOWrapper(source, encoding=encoding, errors=errors, newline=None))
-        first = True
-        while block := text.read(BLOCK_BYTES):
-            if not block.endswith("\n"):
-                block += text.readline()
-            yield block.removeprefix("\ufeff") if first else block
-            first = False
+    with open_input(path) as file:
+        source: Any = open_compressed(file, path, "rb") if is_compressed(path) else file
+        try:
+            with io.TextIOWrapper(source, encoding=encoding, errors=errors, newline=None) as text:
+                first = True
+                while block := text.read(BLOCK_BYTES):
+                    if not block.endswith("\n"):
+                        block += text.readline()
+                    yield block.removeprefix("\ufeff") if first else block
+                    first = False
+        except damage_errors(path) as error:
+            raise named_damage(path, error) from None

@@ -11,7 +11,7 @@ import pytest
 
 from minispark.errors import ConfigurationError, InputDamaged
 from minispark.rdd import compression
-from minispark.rdd.compression import check_readable, is_compressed, open_compressed
+from minispark.rdd.compression import check_readable, damage_errors, is_compressed, named_damage, open_compressed
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.sources import text_file
 from tests.rdd.conftest import Engine
@@ -80,5 +80,7 @@ def test_a_python_without_the_module_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_errors_of_the_disk_stay_what_they_are() -> None:
-    with pytest.raises(IsADirectoryError), compression.naming_damage("a.gz"):
-        raise IsADirectoryError(21, "Is a directory", "a.gz")
+    error = IsADirectoryError(21, "Is a directory", "a.gz")
+
+    assert named_damage("a.gz", error) is error
+    assert damage_errors("a.txt") == ()

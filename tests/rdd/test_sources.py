@@ -2,8 +2,9 @@
 
 import asyncio
 import gzip
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,12 @@ from minispark.rdd.files import InputFile
 from minispark.rdd.node import Origin, Partition
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.sources import TextFileNode, parallelize, range_rdd, split_lines, text_file
+from minispark.testing.serial import SerialJobRunner
+from minispark.testing.virtual_loop import run_virtual
 from tests.rdd.conftest import Engine, on_serial
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 TEXT = st.lists(st.sampled_from(["a", "bb", "é", "\n", "\r\n", "\r", "\u2028", ""]), max_size=40).map("".join)
 
@@ -200,6 +206,35 @@ def test_the_contexts_text_file_takes_lists_and_encodings(tmp_path: Path) -> Non
             return await lines.collect()
 
     assert asyncio.run(job()) == ["é", "é"]
+
+
+def test_files_are_listed_once_and_off_the_loop(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1\n2\n")
+
+    class Recorder(SerialJobRunner):
+        async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+            blocking.append(function.__name__)
+            return await super().run_blocking(function, *args)
+
+    async def job(sc: JobRunner) -> Any:
+        lines = text_file(sc, tmp_path, 1)
+        return await lines.map(int).sum(), await lines.count(), await lines.to_local_iterator().__anext__()
+
+    blocking: list[str] = []
+    assert run_virtual(job(Recorder())) == (3, 2, "1")
+    assert blocking == ["find_partitions"]
+
+
+def test_partitions_that_were_asked_for_stay_the_same(serial: Engine, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1\n")
+
+    async def job(sc: JobRunner) -> Any:
+        lines = text_file(sc, tmp_path, 1)
+        before = lines.get_num_partitions()
+        (tmp_path / "b").write_text("2\n")
+        return before, await lines.collect(), lines.get_num_partitions()
+
+    assert serial(job) == (1, ["1"], 1)
 
 
 def test_a_missing_path_is_named_when_the_first_action_needs_it(engine: Engine, tmp_path: Path) -> None:
