@@ -92,4 +92,4 @@ def held_bytes(waiting: "deque[asyncio.Task[list[bytes] | Failed]]") -> int:
 
 def batches_of(context: TaskContext, records: Iterator[Any]) -> list[bytes]:
     """Return the records pickled in batches: the driver holds them so, and unpickles each when its turn comes."""
-    return list(dump_batches(records, fallback=closures.dumps))
+    return list(dump_batches(records, fallback=closures.dumps_value))
