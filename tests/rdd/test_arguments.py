@@ -30,10 +30,13 @@ class Later:
         return False
 
 
-ASYNC = [later, several, Later(), Later().method, functools.partial(later, 1), functools.partial(Later(), 1)]
+ASYNC = {
+    "coroutine": later, "generator": several, "object": Later(), "method": Later().method,
+    "partial": functools.partial(later, 1), "partial object": functools.partial(Later(), 1),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("function", ASYNC, ids=repr)
+@pytest.mark.parametrize("function", ASYNC.values(), ids=ASYNC.keys())
 def test_async_functions_are_refused_since_tasks_run_plain_ones(function: Any) -> None:
     with pytest.raises(
         TypeError, match=r"filter needs a plain function, not the async .*: tasks run plain functions"
@@ -94,7 +97,7 @@ def test_every_shuffle_checks_what_places_keys(method: str, first: list[Any], wr
 
 
 @pytest.mark.parametrize("method", ["union", "cogroup", "group_with", "join", "left_outer_join", "__add__"])
-@pytest.mark.parametrize("wrong", [None, [(1, 2)], SerialJobRunner()])
+@pytest.mark.parametrize("wrong", [None, [(1, 2)], {}])
 def test_only_rdds_are_brought_together(method: str, wrong: Any) -> None:
     rdd: Any = parallelize(SerialJobRunner(), [(1, 2)])
 
