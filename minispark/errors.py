@@ -5,7 +5,6 @@ Everything minispark raises derives from `MiniSparkError`. Failures that the sch
 """
 
 __all__ = [
-    "CommitDeniedError",
     "ConfigurationError",
     "ContextError",
     "ExecutorLost",
@@ -116,18 +115,6 @@ class FetchFailedError(MiniSparkError):
     def __init__(self, failure: object, message: str) -> None:
         super().__init__(message)
         self.failure = failure
-
-
-class CommitDeniedError(MiniSparkError):
-    """Another attempt commits the output of this partition; raised in the attempt that may not.
-
-    Attributes:
-        denial: the `messages.task.TaskCommitDenied` value that is reported to the driver.
-    """
-
-    def __init__(self, denial: object, message: str) -> None:
-        super().__init__(message)
-        self.denial = denial
 
 
 class RpcError(MiniSparkError):

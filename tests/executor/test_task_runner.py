@@ -4,12 +4,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from minispark.errors import CommitDeniedError, FetchFailedError, TaskKilled
+from minispark.errors import FetchFailedError, TaskKilled
 from minispark.executor.cooperative import CooperativeBracket
 from minispark.executor.current_task import current_task_context
 from minispark.executor.metrics import STOPPED
 from minispark.executor.task_runner import MAX_WORKS, TaskRunner
-from minispark.ids import JobId, ShuffleId, TaskId
+from minispark.ids import ShuffleId, TaskId
 from minispark.messages import task as values
 from minispark.messages.runner import MapOutputs, NeedBinary
 from minispark.messages.task import DirectResult, ExceptionFailure, Success, TaskDescription, TaskOutcome
@@ -274,8 +274,6 @@ def test_a_kill_is_not_masked_by_a_fetch_failure() -> None:
     ("kind", "arguments"),
     [
         (TaskKilled, ("mine",)),
-        (CommitDeniedError, (values.TaskCommitDenied(JobId(1), 0, 0), "mine")),
-        (CommitDeniedError, (None, "mine")),
         (FetchFailedError, (LOST, "mine")),
     ],
 )
