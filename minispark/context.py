@@ -284,11 +284,13 @@ class SparkContext:
         """Concatenate RDDs.
 
         Raises:
-            ConfigurationError: there are none.
+            ConfigurationError: there are none, or something is not an RDD.
         """
         if not rdds:
             raise ConfigurationError("union needs at least one RDD")
         first, *others = rdds
+        if not callable(getattr(first, "union", None)):
+            raise ConfigurationError(f"union takes RDDs, not {first!r}")
         return first.union(*others)
 
     def empty_rdd(self) -> "RDD[Any]":

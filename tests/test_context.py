@@ -325,6 +325,8 @@ def test_a_union_of_rdds_is_one_rdd() -> None:
     async def scenario(sc: SparkContext) -> list[int]:
         with pytest.raises(ConfigurationError, match="at least one RDD"):
             sc.union([])
+        with pytest.raises(ConfigurationError, match="takes RDDs, not 'a'"):
+            sc.union(["a"])  # type: ignore[arg-type]
         return await sc.union([sc.parallelize([1]), sc.range(2, 4), sc.parallelize([9])]).collect()
 
     assert run_inline(scenario) == [1, 2, 3, 9]

@@ -168,10 +168,20 @@ class ParallelizeNode(Node[T]):
 
 
 class RangeNode(Node[int]):
-    """Numbers, computed where they are needed."""
+    """Numbers, computed where they are needed.
+
+    Raises:
+        ConfigurationError: there are more of them than can be counted in 63 bits.
+    """
 
     def __init__(self, origin: Origin, numbers: range, slices: int) -> None:
         super().__init__(*origin)
+        try:
+            len(numbers)
+        except OverflowError:
+            raise ConfigurationError(
+                f"{numbers!r} has too many numbers to be counted: at most 2^63 − 1 can be"
+            ) from None
         self.numbers = numbers
         self.slices = slices
 

@@ -254,3 +254,8 @@ def test_records_may_be_what_only_closures_can_pickle(engine: Engine) -> None:
         return await parallelize(sc, [Local()], 1).map(lambda one: one.size).collect(), await functions.count()
 
     assert engine(job) == ([3], 2)
+
+
+def test_a_range_that_cannot_be_counted_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="too many numbers"):
+        range_rdd(SerialJobRunner(), 10**30)
