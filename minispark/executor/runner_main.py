@@ -4,6 +4,7 @@
 comes from a factory, `task_runner.TaskRunner` unless the zygote was told otherwise. Must not import asyncio.
 """
 
+import contextlib
 import importlib
 import os
 import signal
@@ -102,6 +103,18 @@ def run(incarnation: int, fds: list[int], start: StartZygote) -> None:
         flush()
 
 
+def yield_to_executor() -> None:
+    """Have the kernel let the executor finish its turn before it runs this process, which a message just woke.
+
+    Otherwise the executor is interrupted by the very task that it sends, which on two cores costs a quarter of the
+    tasks per second. The shares of the processors stay the same; but where other programs keep all of them busy, a
+    runner waits for its turn instead of interrupting those.
+    """
+    if os.sched_getscheduler(0) == os.SCHED_OTHER:  # a policy that the host chose stays
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def flush() -> None:
     """Show what tasks have printed; a task may have closed or replaced the streams."""
     try:
@@ -175,6 +188,7 @@ class Runner:
         """
         self.bracket.watch_unraisable()
         signal.signal(KILL_SIGNAL, self.bracket.on_signal)
+        yield_to_executor()
         os.register_at_fork(after_in_child=self.leave_in_child)
         self.channel.send(RunnerReady(self.incarnation, os.getpid()))
         while True:

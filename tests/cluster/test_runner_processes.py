@@ -22,6 +22,7 @@ def test_a_runner_is_a_clean_process_of_its_own_group_in_the_zygotes_session() -
         assert facts["group"] == facts["pid"]
         assert facts["session"] == facts["ppid"] != os.getpid()
         assert "/dev/null" in facts["links"]
+        assert facts["policy"] == os.SCHED_BATCH
         assert facts["gc"]
         assert facts["frozen"] > 1000
         assert facts["line_buffered"]

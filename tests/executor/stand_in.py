@@ -169,6 +169,7 @@ def facts(services: ProcessServices, argument: bytes) -> Any:
         "session": os.getsid(0),
         "fds": len(os.listdir("/proc/self/fd")) - 1,
         "links": sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in range(3)),
+        "policy": os.sched_getscheduler(0),
         "gc": gc.isenabled(),
         "frozen": gc.get_freeze_count(),
         "modules": sorted(sys.modules),
