@@ -89,6 +89,7 @@ class DAGScheduler(RpcEndpoint):
             map_outputs,
             max_consecutive_attempts=conf.stage_max_consecutive_attempts,
             max_attempts=conf.stage_max_attempts,
+            interrupt_on_cancel=conf.job_interrupt_on_cancel,
         )
         self.world = world
         self.jobs = jobs

@@ -50,15 +50,22 @@ class DagState:
         map_outputs: the table of map outputs, written here only.
         max_consecutive_attempts: fetch failures of a stage in a row before its jobs are given up.
         max_attempts: attempts of a stage in all before its jobs are given up.
+        interrupt_on_cancel: whether the tasks of a job are interrupted that does not say so itself.
     """
 
     def __init__(
-        self, map_outputs: MapOutputs, *, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31
+        self,
+        map_outputs: MapOutputs,
+        *,
+        max_consecutive_attempts: int = 4,
+        max_attempts: int = 1 << 31,
+        interrupt_on_cancel: bool = True,
     ) -> None:
         self.map_outputs = map_outputs
         self.stages = StageTable(map_outputs)
         self.max_consecutive_attempts = max_consecutive_attempts
         self.max_attempts = max_attempts
+        self.interrupt_on_cancel = interrupt_on_cancel
         self.jobs: dict[JobId, ActiveJob] = {}
         # Dicts, not sets: their order is the order of insertion, and a replay decides alike.
         self.waiting: dict[StageId, Stage] = {}
@@ -325,7 +332,8 @@ class DagState:
     def fail_job(self, job_id: JobId, failure: JobFailure) -> None:
         """Stop what only this job needs, then forget it."""
         job = self.jobs[job_id]
-        interrupt = job.properties.get("minispark.job.interruptOnCancel", "true") != "false"
+        wish = job.properties.get("minispark.job.interruptOnCancel")
+        interrupt = self.interrupt_on_cancel if wish is None else wish == "true"
         for stage_id in sorted(job.stage_ids):
             stage = self.stages.by_id[stage_id]
             # A stage that failed and waits to be resubmitted may still have tasks of its last attempt.

@@ -201,13 +201,26 @@ def test_a_cancelled_job_kills_the_stages_that_only_it_needs() -> None:
         assert [end.result for end in ends] == ["cancelled"]
 
 
-@pytest.mark.parametrize(("value", "interrupts"), [("false", False), ("true", True), ("maybe", True)])
+@pytest.mark.scenario("DAG-026")
+@pytest.mark.parametrize(("value", "interrupts"), [("false", False), ("true", True), ("maybe", False)])
 def test_whether_a_cancel_interrupts_is_a_property_of_the_job(value: str, interrupts: bool) -> None:
     with dag() as harness:
         build = LineageBuilder()
         build.source(1)
         properties = {"minispark.job.interruptOnCancel": value}
         harness.submit(submit_job(1, build.lineage(), properties=properties))
+        harness.state.cancel_job(JobId(1), "no")
+        harness.absorb()
+        (kill,) = harness.of(KillTaskSet)
+        assert isinstance(kill, KillTaskSet)
+        assert kill.interrupt is interrupts
+
+
+@pytest.mark.parametrize("interrupts", [True, False])
+def test_the_setting_says_it_for_jobs_that_do_not(interrupts: bool) -> None:
+    with dag() as harness:
+        harness.state.interrupt_on_cancel = interrupts
+        harness.submit(submit_job(1, two_stages().lineage()))
         harness.state.cancel_job(JobId(1), "no")
         harness.absorb()
         (kill,) = harness.of(KillTaskSet)
