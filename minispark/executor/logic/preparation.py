@@ -42,10 +42,11 @@ class Holding:
 
 @dataclass(slots=True)
 class Attempt:
-    """A launched attempt and the keys it still waits for."""
+    """A launched attempt, the keys of what it needs, and of these the ones it still waits for."""
 
     task: TaskDescription
-    missing: set[Key]
+    keys: list[Key]
+    missing: set[Key] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -81,15 +82,11 @@ class Preparation:
 
     def launch(self, task: TaskDescription, now: float) -> list[Request]:
         """Take an attempt; returns what to ask for. It may start if `is_prepared` holds."""
-        missing: set[Key] = set()
+        attempt = self.attempts[task.task_id] = Attempt(task, keys_of(task))
         requests: list[Request] = []
-        attempt = self.attempts[task.task_id] = Attempt(task, missing)
-        if not self.use((FetchBinary, task.binary_id), None, now):
-            self.need(attempt, FetchBinary(task.binary_id), (FetchBinary, task.binary_id), requests)
-        for shuffle_id in dict.fromkeys(task.shuffle_ids):
-            key: Key = (GetMapOutputStatuses, shuffle_id)
+        for key in attempt.keys:
             if not self.use(key, task.epoch, now):
-                self.need(attempt, GetMapOutputStatuses(shuffle_id), key, requests)
+                self.need(attempt, key, requests)
         return requests
 
     def use(self, key: Key, epoch: int | None, now: float) -> bool:
@@ -101,13 +98,13 @@ class Preparation:
         holding.used_at = now
         return True
 
-    def need(self, attempt: Attempt, request: Request, key: Key, requests: list[Request]) -> None:
+    def need(self, attempt: Attempt, key: Key, requests: list[Request]) -> None:
         """Have an attempt wait, with those who wait for the same."""
         attempt.missing.add(key)
         asked = self.asked.get(key)
         if asked is None:
             self.asked[key] = Asked([attempt.task.task_id])
-            requests.append(request)
+            requests.append(request_of(key))
         else:
             asked.later.append(attempt.task.task_id)
 
@@ -168,7 +165,7 @@ class Preparation:
     def end(self, task_id: TaskId, now: float) -> None:
         """Forget an attempt that ended, wherever it was."""
         attempt = self.attempts.pop(task_id)
-        for key in keys_of(attempt.task):
+        for key in attempt.keys:
             if key not in attempt.missing and (holding := self.holdings.get(key)) is not None:
                 holding.users -= 1
                 holding.used_at = now
@@ -223,7 +220,7 @@ class Preparation:
         assert self.size_bytes == sum(len(holding.content.data) for holding in self.holdings.values())
         users = dict.fromkeys(self.holdings, 0)
         for attempt in self.attempts.values():
-            for key in keys_of(attempt.task):
+            for key in attempt.keys:
                 if key in attempt.missing:
                     asked = self.asked[key]
                     assert attempt.task.task_id in [*asked.waiting, *asked.later]
@@ -249,8 +246,15 @@ def key_of(request: Request) -> Key:
     return GetMapOutputStatuses, request.shuffle_id
 
 
+def request_of(key: Key) -> Request:
+    """Return the request that asks for the thing that a key names."""
+    kind, number = key
+    return FetchBinary(BinaryId(number)) if kind is FetchBinary else GetMapOutputStatuses(ShuffleId(number))
+
+
 def keys_of(task: TaskDescription) -> list[Key]:
     """Return what names the things that an attempt needs."""
     keys: list[Key] = [(FetchBinary, task.binary_id)]
-    keys.extend((GetMapOutputStatuses, shuffle_id) for shuffle_id in dict.fromkeys(task.shuffle_ids))
+    if task.shuffle_ids:
+        keys.extend((GetMapOutputStatuses, shuffle_id) for shuffle_id in dict.fromkeys(task.shuffle_ids))
     return keys

@@ -63,12 +63,14 @@ class Slots:
 
     def launch(self, task_id: TaskId, now: float) -> str | None:
         """Take an attempt: it is preparing now. Returns why not, if it was killed before it came."""
-        self.record("launch", task_id)
-        self.drop_marks(now)
-        mark = self.marks.pop(task_id, None)
-        if mark is not None:
-            return mark[1]
-        self.expect(task_id not in self.preparing and task_id not in self.running, "is here already")
+        self.history.append(("launch", task_id))
+        if self.marks:
+            self.drop_marks(now)
+            mark = self.marks.pop(task_id, None)
+            if mark is not None:
+                return mark[1]
+        if task_id in self.preparing or task_id in self.running:
+            raise self.broken("is here already")
         self.preparing.add(task_id)
         return None
 
@@ -79,8 +81,9 @@ class Slots:
             task_id: an attempt that was preparing.
             preferred: the slot whose runner holds what the attempt needs; taken if it is free.
         """
-        self.record("prepared", task_id, preferred)
-        self.expect(task_id in self.preparing, "is not preparing")
+        self.history.append(("prepared", task_id, preferred))
+        if task_id not in self.preparing:
+            raise self.broken("is not preparing")
         self.preparing.remove(task_id)
         if not self.idle:
             self.queue.append(task_id)
@@ -96,21 +99,23 @@ class Slots:
 
     def abandon(self, task_id: TaskId) -> None:
         """Forget an attempt that could not be prepared."""
-        self.record("abandon", task_id)
-        self.expect(task_id in self.preparing, "is not preparing")
+        self.history.append(("abandon", task_id))
+        if task_id not in self.preparing:
+            raise self.broken("is not preparing")
         self.preparing.remove(task_id)
 
     def ready(self, slot: int) -> TaskId | None:
         """Note that a slot's runner waits, new or replaced; returns the attempt that has it now, if one waited."""
-        self.record("ready", slot)
-        self.expect(not self.slots[slot].ready, "the slot is ready already")
-        self.slots[slot].ready = True
+        self.history.append(("ready", slot))
+        if self.slots[slot].ready:
+            raise self.broken("the slot is ready already")
         return self.release(slot)
 
     def finished(self, slot: int, task_id: TaskId) -> TaskId | None:
         """Note that an attempt ended; returns the attempt that has its slot now, if one waited."""
-        self.record("finished", slot, task_id)
-        self.expect(self.slots[slot].task_id == task_id, "the attempt does not run in that slot")
+        self.history.append(("finished", slot, task_id))
+        if self.slots[slot].task_id != task_id:
+            raise self.broken("the attempt does not run in that slot")
         del self.running[task_id]
         return self.release(slot)
 
@@ -119,9 +124,10 @@ class Slots:
 
         Returns why the attempt was killed, if it was.
         """
-        self.record("lost", slot, task_id)
+        self.history.append(("lost", slot, task_id))
         place = self.slots[slot]
-        self.expect(place.task_id == task_id, "the attempt does not run in that slot")
+        if place.task_id != task_id:
+            raise self.broken("the attempt does not run in that slot")
         if task_id is not None:
             del self.running[task_id]
         elif slot in self.idle:
@@ -131,7 +137,7 @@ class Slots:
 
     def kill(self, task_id: TaskId, interrupt: bool, reason: str, now: float) -> KillAction:
         """Decide what a kill does; a kill that does not interrupt may be followed by one that does."""
-        self.record("kill", task_id, interrupt)
+        self.history.append(("kill", task_id, interrupt))
         slot = self.running.get(task_id)
         if slot is not None:
             place = self.slots[slot]
@@ -157,8 +163,10 @@ class Slots:
 
     def release(self, slot: int) -> TaskId | None:
         """Give a free slot to the attempt that has waited longest, or keep it idle."""
+        place = self.slots[slot]
+        place.ready = True
+        place.task_id = place.interrupted = place.kill_reason = None
         if not self.queue:
-            self.slots[slot] = Slot(ready=True)
             self.idle.append(slot)
             return None
         task_id = self.queue.popleft()
@@ -167,7 +175,7 @@ class Slots:
 
     def occupy(self, slot: int, task_id: TaskId) -> None:
         """Put an attempt into a slot."""
-        self.slots[slot] = Slot(True, task_id)
+        self.slots[slot].task_id = task_id
         self.running[task_id] = slot
 
     def drop_marks(self, now: float) -> None:
@@ -178,9 +186,9 @@ class Slots:
                 return
             del self.marks[oldest]
 
-    def record(self, event: str, *about: object) -> None:
-        """Keep what happened last, for the message of a broken rule."""
-        self.history.append((event, *about))
+    def broken(self, rule: str) -> AssertionError:
+        """Return the error that says which rule was broken, and what happened last."""
+        return AssertionError(f"{rule}; what happened last: {list(self.history)}")
 
     def expect(self, holds: bool, rule: str) -> None:
         """Refuse what cannot be.
@@ -189,7 +197,7 @@ class Slots:
             AssertionError: with the recent history.
         """
         if not holds:
-            raise AssertionError(f"{rule}; what happened last: {list(self.history)}")
+            raise self.broken(rule)
 
     def check(self) -> None:
         """Assert the invariants."""
