@@ -24,6 +24,7 @@ COUNTERS = (
     "shuffle_write_records",
     "spilled_bytes",
 )
+ZEROS = memoryview(bytes(8 * len(COUNTERS))).cast("q")
 
 
 class SharedPage:
@@ -53,8 +54,7 @@ class SharedPage:
         """Say that this attempt runs now; its counters start at 0."""
         words = self.words
         words[TASK_ID] = -1
-        for index in range(FIRST_COUNTER, FIRST_COUNTER + len(COUNTERS)):
-            words[index] = 0
+        words[FIRST_COUNTER : FIRST_COUNTER + len(COUNTERS)] = ZEROS
         words[TASK_ID] = words[BEGUN] = task_id
 
     def end(self) -> None:
