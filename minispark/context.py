@@ -310,12 +310,12 @@ class SparkContext:
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
-    async def run_job(
+    def run_job(
         self,
         rdd: "RDD[T]",
         function: "Callable[[TaskContext, Iterator[T]], U]",
         partitions: Sequence[int] | None = None,
-    ) -> list[U]:
+    ) -> "Coroutine[Any, Any, list[U]]":
         """Run a function over partitions and return its values in their order. Every action comes down to this.
 
         Cancelling the await cancels the job, down to the running tasks.
@@ -335,8 +335,7 @@ class SparkContext:
         self.check_usable()
         if rdd.context is not self:
             raise ContextError(f"{rdd!r} belongs to another SparkContext; make it with this one")
-        values: list[U] = await self.driver.jobs.run(rdd.node, function, partitions)
-        return values
+        return self.driver.jobs.run(rdd.node, function, partitions)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run a coroutine that the context owns until it ends; whoever spawned it may cancel it."""

@@ -148,12 +148,12 @@ class JobRunner(Protocol):
     def new_shuffle_id(self) -> ShuffleId:
         """Return the next shuffle id."""
 
-    async def run_job(
+    def run_job(
         self,
         rdd: Any,
         function: "Callable[[TaskContext, Iterator[T]], U]",
         partitions: Sequence[int] | None = None,
-    ) -> list[U]:
+    ) -> Coroutine[Any, Any, list[U]]:
         """Run a function over partitions (all by default) and return its results in their order."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> "asyncio.Task[T]":

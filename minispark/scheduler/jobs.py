@@ -6,7 +6,7 @@ finding partitions and pickling functions.
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from minispark.errors import ConfigurationError, JobCancelled, JobFailed, ResultTooLarge
 from minispark.ids import JobId
@@ -80,16 +80,19 @@ class Jobs:
                 site,
                 current_properties(),
             )
-            values: list[U] = await self.finish(job, waiter)
+            failure = await self.ended(job, waiter)
         finally:
             self.work.remove(binary_id)
+        if failure is not None:
+            raise self.error_of(failure)
+        values: list[U] = await waiter.decode(self.world)
         if len(distinct) == len(wanted):
             return values
         value_of = dict(zip(distinct, values, strict=True))
         return [value_of[partition] for partition in wanted]
 
-    async def finish(self, job: JobSubmitted, waiter: JobWaiter) -> list[Any]:
-        """Submit a job, wait for its end and decode its results."""
+    async def ended(self, job: JobSubmitted, waiter: JobWaiter) -> JobFailure | None:
+        """Submit a job and wait for its end; return why it failed, if it did."""
         self.dag_scheduler.send(job)
         try:
             await waiter.done
@@ -97,10 +100,10 @@ class Jobs:
             self.cancel(job.job_id, "cancelled by its caller")
             raise
         except JobGivenUp as given_up:
-            raise self.error_of(given_up.failure) from None
+            return given_up.failure
         finally:
             self.table.close(job.job_id)
-        return await waiter.decode(self.world)
+        return None
 
     def error_of(self, failure: JobFailure) -> BaseException:
         """Return what the caller of a failed job gets."""
