@@ -166,6 +166,7 @@ class Driver:
             location=local.location,
             world=self.world,
             scope=env.scope,
+            serve=env.dispatcher.serve,
         )
         executor_ref = env.setup_endpoint(EXECUTOR, executor)
         self.backend = LocalSchedulerBackend(local.cores, executor_ref, self.conf.executor_stop_deadline)

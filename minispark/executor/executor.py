@@ -65,22 +65,30 @@ Event = TypeVar("Event", bound=Callable[..., None])
 
 def settled(event: Event) -> Event:
     """Have an error in an event of the pool treated like one in a message: the loop would only log it, and the
-    attempt's job would wait for ever.
+    attempt's job would wait for ever. What the event sends is handled at once (see `Dispatcher.serve`).
     """
 
-    @wraps(event)
     def guarded(executor: "Executor", *args: Any) -> None:
         try:
             event(executor, *args)
         except Exception as error:  # noqa: BLE001 — like the boundary of a message
             executor.scope.settle(error, f"{EXECUTOR}.{event.__name__}", executor)
 
-    return cast(Event, guarded)
+    @wraps(event)
+    def served(executor: "Executor", *args: Any) -> None:
+        executor.serve(guarded, executor, *args)
+
+    return cast(Event, served)
 
 
 def nowhere(task: TaskDescription) -> int | None:
     """Prefer no slot."""
     return None
+
+
+def directly(callback: Callable[..., None], *args: Any) -> None:
+    """Call, and leave what it sends to the next turn."""
+    callback(*args)
 
 
 class Executor(RpcEndpoint):
@@ -97,6 +105,7 @@ class Executor(RpcEndpoint):
         world: clock and timers.
         scope: owns what the executor waits for.
         affinity: which slot holds what an attempt needs, if one does.
+        serve: calls an event of the pool and handles what it sends, as `Dispatcher.serve`.
     """
 
     def __init__(
@@ -112,6 +121,7 @@ class Executor(RpcEndpoint):
         world: World,
         scope: TaskScope,
         affinity: Affinity = nowhere,
+        serve: Callable[..., None] = directly,
     ) -> None:
         self.executor_id = executor_id
         self.pool = pool
@@ -123,6 +133,7 @@ class Executor(RpcEndpoint):
         self.world = world
         self.scope = scope
         self.affinity = affinity
+        self.serve = serve
         self.slots = Slots(pool.slots)
         self.preparation = Preparation(conf.executor_binary_cache_size)
         self.expiry: asyncio.TimerHandle | None = None

@@ -9,6 +9,7 @@ import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVarTuple
 
 from minispark.errors import RpcEndpointNotFound, RpcEnvStopped
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
@@ -19,6 +20,8 @@ from minispark.rpc.ref import RpcEndpointRef
 __all__ = ["Dispatcher"]
 
 log = logging.getLogger(__name__)
+
+Ts = TypeVarTuple("Ts")
 
 TURN_S = 0.001
 TURN_VISITS = 2048  # of inboxes; under a virtual clock, where no time passes, this bounds a turn
@@ -133,6 +136,21 @@ class Dispatcher:
     def run_now(self) -> None:
         """Serve the inboxes at once: for callbacks of the loop that are not inside a handler (reading a socket)."""
         if self.ready and not self.running:
+            self.context.run(self.run_turn)
+
+    def serve(self, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Call something that sends, and serve the inboxes before returning: for callbacks of the loop.
+
+        What it sends is handled in the same iteration of the loop, where `call_soon` would cost another one. Within a
+        handler it is only called.
+        """
+        if self.scheduled or self.running:
+            callback(*args)
+            return
+        self.scheduled = True  # so that no turn is scheduled meanwhile
+        try:
+            callback(*args)
+        finally:
             self.context.run(self.run_turn)
 
     def run_turn(self) -> None:

@@ -305,3 +305,35 @@ def test_handlers_run_in_the_envs_own_context_not_the_senders() -> None:
         assert seen == ["none"]
 
     with_env(scenario)
+
+
+def test_what_a_served_callback_sends_is_handled_before_the_loop_goes_on() -> None:
+    async def scenario(env: RpcEnv) -> None:
+        probe = Probe()
+        ref = env.setup_endpoint("probe", probe)
+        await settle()
+        env.dispatcher.serve(ref.send, Note("now"))
+        assert probe.events[-1] == ("message", Note("now"))
+        ref.send(Note("first"))
+        env.dispatcher.serve(ref.send, Note("second"))
+        assert probe.events[-1] == ("message", Note("now"))  # a turn is scheduled already, and order is kept
+        await settle()
+        assert probe.events[-2:] == [("message", Note("first")), ("message", Note("second"))]
+
+    with_env(scenario)
+
+
+def test_a_served_callback_that_raises_leaves_the_dispatcher_working() -> None:
+    def fail(error: Exception) -> None:
+        raise error
+
+    async def scenario(env: RpcEnv) -> None:
+        probe = Probe()
+        ref = env.setup_endpoint("probe", probe)
+        with pytest.raises(ValueError, match="mine"):
+            env.dispatcher.serve(fail, ValueError("mine"))
+        ref.send(Note("after"))
+        await settle()
+        assert probe.events[-1] == ("message", Note("after"))
+
+    with_env(scenario)
