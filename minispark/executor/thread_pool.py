@@ -205,5 +205,6 @@ class ThreadPool:
         if self.alive:
             await self.all_ended.wait()
         timer.cancel()
-        if self.alive:
-            log.warning("%d tasks do not stop; their threads run on", len(self.alive))
+        stuck = sum(runner.task_id is not None for runner in self.alive)  # idle threads end by themselves
+        if stuck:
+            log.warning("%d tasks do not stop; their threads run on", stuck)

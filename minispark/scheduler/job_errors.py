@@ -26,7 +26,7 @@ from minispark.messages.task import (
 )
 from minispark.rdd.exception_pickling import loads_exception
 
-__all__ = ["exception_for", "exit_text", "result_too_large"]
+__all__ = ["exception_for", "exit_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -86,19 +86,6 @@ def exception_for(
         if remote:
             exception.add_note(f"in the task:\n{remote}")
     return exception
-
-
-def result_too_large(size_bytes: int, limit_bytes: int) -> errors.ResultTooLarge:
-    """Return the error of a job whose results are larger than the driver takes.
-
-    Args:
-        size_bytes: of the results so far.
-        limit_bytes: `minispark.driver.maxResultSize`.
-    """
-    return errors.ResultTooLarge(
-        f"the results of the job are {size_bytes:,} bytes or more, and minispark.driver.maxResultSize allows"
-        f" {limit_bytes:,}: reduce or save them in the tasks, read them with to_local_iterator(), or raise the limit"
-    )
 
 
 def users_exception(failure: ExceptionFailure) -> Exception:

@@ -191,7 +191,7 @@ def test_a_stop_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None
 
         await pool.stop(0.001)
 
-        assert "tasks do not stop" in caplog.text
+        assert "1 tasks do not stop" in caplog.text
         pool.all_ended.clear()
 
     with_pool(test, Binary(binary(wait_for_release)))

@@ -14,7 +14,7 @@ from minispark.executor.failures import describe
 from minispark.ids import ExecutorId, JobId, ShuffleId, StageId, TaskId
 from minispark.messages import task as values
 from minispark.messages.task import BlockManagerId, TaskEndReason, TaskMetrics
-from minispark.scheduler.job_errors import exception_for, exit_text, result_too_large
+from minispark.scheduler.job_errors import exception_for, exit_text
 
 DRIVER = ExecutorId("driver")
 
@@ -202,10 +202,3 @@ def test_every_other_failure_has_its_text(failure: TaskEndReason, text: str) -> 
 
 def test_an_unknown_signal_is_told_by_its_number() -> None:
     assert exit_text(None, 200) == "was killed by signal 200"
-
-
-def test_too_large_results_say_what_to_do() -> None:
-    error = result_too_large(2_000_000, 1_048_576)
-
-    assert "2,000,000 bytes" in str(error)
-    assert "minispark.driver.maxResultSize allows 1,048,576" in str(error)

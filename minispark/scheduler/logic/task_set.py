@@ -141,8 +141,9 @@ class TaskSet:
         if self.max_result_bytes and self.result_bytes > self.max_result_bytes:
             return Abort(
                 "result too large",
-                f"the results of {self.num_successful + 1} tasks take {self.result_bytes} bytes, more than "
-                f"minispark.driver.maxResultSize ({self.max_result_bytes} bytes); collect less, or raise it",
+                f"the results of {self.num_successful + 1} tasks take {self.result_bytes:,} bytes, and "
+                f"minispark.driver.maxResultSize allows {self.max_result_bytes:,}: reduce or save them in the tasks, "
+                "read them with to_local_iterator(), or raise the limit",
             )
         return None
 

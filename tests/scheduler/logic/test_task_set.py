@@ -96,7 +96,8 @@ def test_results_that_are_too_large_together_give_the_set_up_but_not_map_outputs
     assert tasks.can_fetch(60) is None
     abort = tasks.can_fetch(60)
     assert abort is not None
-    assert "minispark.driver.maxResultSize" in abort.message
+    assert "take 120 bytes, and minispark.driver.maxResultSize allows 100" in abort.message
+    assert "to_local_iterator()" in abort.message
     maps = make(2, max_result_bytes=100, is_map_stage=True)
     assert maps.can_fetch(1000) is None
 
