@@ -7,13 +7,14 @@ from array import array
 from typing import Literal
 
 from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, StageId, TaskId
-from minispark.messages.task import DirectResult, Lineage, TaskEndReason
+from minispark.messages.task import DirectResult, Lineage, Preferences, TaskEndReason
 from minispark.rpc.message import Message, message
 
 __all__ = [
     "AllJobsCancelled",
     "ComponentFailed",
     "ExecutorAdded",
+    "ExecutorDecommissioned",
     "ExecutorRemoved",
     "JobCancelled",
     "JobGroupCancelled",
@@ -162,12 +163,29 @@ class ExecutorAdded(Message):
 
 @message(179)
 class ExecutorRemoved(Message):
-    """Backend → DAGScheduler and TaskScheduler: an executor is gone; `caused_by_app` counts its tasks as failed."""
+    """Backend → DAGScheduler and TaskScheduler: an executor is gone; `caused_by_app` counts its tasks as failed.
+
+    `worker_lost` says that its whole host went with it, and with the host what a shuffle service kept there.
+    """
 
     executor_id: ExecutorId
     host: str
     reason: str
     caused_by_app: bool
+    worker_lost: bool = False
+
+
+@message(182)
+class ExecutorDecommissioned(Message):
+    """Backend → DAGScheduler and TaskScheduler: an executor will go away; it finishes what runs and takes no more.
+
+    `host_too` says that its host goes, and with the host what a shuffle service keeps there.
+    """
+
+    executor_id: ExecutorId
+    host: str
+    reason: str
+    host_too: bool = False
 
 
 @message(185)
@@ -175,7 +193,8 @@ class SubmitTaskSet(Message):
     """DAGScheduler → TaskScheduler: tasks of one stage attempt.
 
     A large set comes in chunks of at most 4,096 tasks; `is_last` closes it. `partitions` are packed numbers;
-    `shuffle_ids` are the shuffles that the tasks read.
+    `shuffle_ids` are the shuffles that the tasks read; `preferences` has a row a task of the chunk. The tasks of a
+    barrier stage start together or not at all.
     """
 
     stage_id: StageId
@@ -189,6 +208,8 @@ class SubmitTaskSet(Message):
     num_tasks: int
     is_last: bool
     properties: dict[str, str]
+    preferences: Preferences = Preferences()  # a message is never changed
+    is_barrier: bool = False
 
 
 @message(186)
@@ -231,9 +252,18 @@ ToDagScheduler = (
     | TaskEnded
     | TaskSetFailed
     | ExecutorAdded
+    | ExecutorDecommissioned
     | ExecutorRemoved
     | ShuffleForgotten
     | ComponentFailed
 )
-ToTaskScheduler = SubmitTaskSet | KillTaskSet | PartitionCompleted | ResultFetched | ExecutorAdded | ExecutorRemoved
+ToTaskScheduler = (
+    SubmitTaskSet
+    | KillTaskSet
+    | PartitionCompleted
+    | ResultFetched
+    | ExecutorAdded
+    | ExecutorDecommissioned
+    | ExecutorRemoved
+)
 ToBackend = ReviveOffers

@@ -28,6 +28,7 @@ __all__ = [
     "LineageNode",
     "MapStatus",
     "NarrowDependency",
+    "Preferences",
     "Resubmitted",
     "RunnerLost",
     "ShuffleDependencyInfo",
@@ -37,6 +38,7 @@ __all__ = [
     "TaskEndReason",
     "TaskFailure",
     "TaskKilled",
+    "TaskLocation",
     "TaskMetrics",
     "TaskOutcome",
     "TaskResult",
@@ -290,11 +292,37 @@ TaskOutcome = Success | TaskFailure
 TaskEndReason = TaskOutcome | Resubmitted
 
 
+@message(34)
+class TaskLocation(Message):
+    """Where a task finds its data: on a host, or held by one executor there (empty: by any, or by none)."""
+
+    host: str
+    executor_id: ExecutorId = ExecutorId("")
+
+
+@message(35)
+class Preferences(Message):
+    """Where each of several tasks would like to run.
+
+    Row i is `locations[k] for k in places[starts[i]:starts[i + 1]]`; `starts` (one more than there are rows) and
+    `places` are packed numbers. All empty: nobody prefers anything.
+    """
+
+    locations: tuple[TaskLocation, ...] = ()
+    starts: bytes = b""
+    places: bytes = b""
+
+
 @message(30)
 class NarrowDependency(Message):
-    """Each partition needs few partitions of that parent."""
+    """Each partition needs few partitions of that parent.
+
+    Partition i needs `parents[starts[i]:starts[i + 1]]`, both packed numbers; both empty: partition i needs i.
+    """
 
     rdd_id: RddId
+    starts: bytes = b""
+    parents: bytes = b""
 
 
 @message(31)
@@ -312,7 +340,11 @@ class ShuffleDependencyInfo(Message):
 
 @message(32)
 class LineageNode(Message):
-    """One RDD as the scheduler sees it: no code, no data. `call_site` is the user's line, `name` what made it."""
+    """One RDD as the scheduler sees it: no code, no data. `call_site` is the user's line, `name` what made it.
+
+    `preferences` are the RDD's own, a row a partition. `is_cached` says that its blocks may be kept by executors, so
+    that the block locations are worth asking for.
+    """
 
     rdd_id: RddId
     name: str
@@ -321,6 +353,8 @@ class LineageNode(Message):
     call_site: str
     is_barrier: bool = False
     determinism: Literal["determinate", "unordered", "indeterminate"] = "determinate"
+    preferences: Preferences = Preferences()  # a message is never changed
+    is_cached: bool = False
 
 
 @message(33)

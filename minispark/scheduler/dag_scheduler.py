@@ -11,6 +11,7 @@ from minispark.messages.scheduler import (
     AllJobsCancelled,
     ComponentFailed,
     ExecutorAdded,
+    ExecutorDecommissioned,
     ExecutorRemoved,
     JobCancelled,
     JobGroupCancelled,
@@ -126,6 +127,8 @@ class DAGScheduler(RpcEndpoint):
                 state.resubmit_failed_stages()
             case ExecutorAdded():
                 state.executor_added(message.executor_id)
+            case ExecutorDecommissioned():
+                state.executor_decommissioned(message.executor_id)
             case ExecutorRemoved():
                 state.executor_removed(message.executor_id, files_lost=True)
             case ComponentFailed():

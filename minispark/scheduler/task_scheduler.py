@@ -16,6 +16,7 @@ from minispark.messages.cluster import StatusUpdate
 from minispark.messages.listener import EventSink
 from minispark.messages.scheduler import (
     ExecutorAdded,
+    ExecutorDecommissioned,
     ExecutorRemoved,
     KillTaskSet,
     PartitionCompleted,
@@ -120,6 +121,8 @@ class TaskScheduler(RpcEndpoint):
                 self.partition_completed(message)
             case ExecutorAdded():
                 self.revive_offers()
+            case ExecutorDecommissioned():
+                pass  # the backend offers it no more
             case ExecutorRemoved():
                 self.executor_removed(message)
 

@@ -75,6 +75,7 @@ class DagState:
         # gone. They differ when a shuffle service keeps the files of a lost executor.
         self.executor_failure_epoch: dict[ExecutorId, int] = {}
         self.files_lost_epoch: dict[ExecutorId, int] = {}
+        self.decommissioned: dict[ExecutorId, None] = {}
         self.forgotten: set[ShuffleId] = set()  # still read by an active job
         self.effects: list[Effect] = []
         self.now = 0.0
@@ -297,8 +298,13 @@ class DagState:
 
     def executor_added(self, executor_id: ExecutorId) -> None:
         """Trust an executor (again)."""
+        self.decommissioned.pop(executor_id, None)
         self.executor_failure_epoch.pop(executor_id, None)
         self.files_lost_epoch.pop(executor_id, None)
+
+    def executor_decommissioned(self, executor_id: ExecutorId) -> None:
+        """Note that an executor goes away on purpose; fetch failures that come of it are nobody's fault."""
+        self.decommissioned[executor_id] = None
 
     def executor_removed(self, executor_id: ExecutorId, *, files_lost: bool) -> None:
         """Forget what an executor that went away had written, if its files went with it."""
