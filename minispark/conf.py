@@ -7,135 +7,17 @@ Code takes a typed attribute (`conf.task_max_failures`), never a string key. Key
 
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar, overload
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
 
 from minispark.errors import ConfigurationError
+from minispark.scheduling_settings import SchedulingSettings
+from minispark.setting import BYTES, FLAG, INTEGER, PREFIX, SECONDS, TEXT, Setting, not_negative, one_of, positive
 
-__all__ = ["Setting", "SparkConf", "parse_bytes", "parse_duration", "settings"]
-
-T = TypeVar("T")
-
-PREFIX = "minispark."
-
-SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-DURATION_UNITS = {
-    "": 1.0,
-    "us": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "min": 60.0,
-    "h": 3600.0,
-    "d": 86400.0,
-}
+__all__ = ["SparkConf", "settings"]
 
 
-def split_unit(text: str) -> tuple[float, str]:
-    """Split "1.5g" into its number and its lower-case unit."""
-    text = text.strip().lower()
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
-    return float(digits), text[len(digits) :].strip()
-
-
-def parse_bytes(text: str) -> int:
-    """Read a size: a number of bytes, or with a unit of 1024: `512k`, `64m`, `1g`, `64mib`."""
-    number, unit = split_unit(text)
-    return int(number * SIZE_UNITS[unit.removesuffix("ib").removesuffix("b") if unit != "b" else "b"])
-
-
-def parse_duration(text: str) -> float:
-    """Read a duration in seconds: a number of seconds, or with a unit: `200ms`, `30s`, `5min`, `1h`."""
-    number, unit = split_unit(text)
-    return number * DURATION_UNITS[unit]
-
-
-def parse_flag(text: str) -> bool:
-    """Read `true` or `false`, in any case."""
-    return {"true": True, "false": False}[text.strip().lower()]
-
-
-def parse_text(text: str) -> str:
-    """Take a text as it is."""
-    return text
-
-
-@dataclass(frozen=True)
-class Unit(Generic[T]):
-    """How a setting's text is read and what the message says when it cannot be."""
-
-    parse: Callable[[str], T]
-    example: str
-
-
-INTEGER: Unit[int] = Unit(int, "a whole number, as 4")
-FLAG: Unit[bool] = Unit(parse_flag, "true or false")
-TEXT: Unit[str] = Unit(parse_text, "a text")
-BYTES: Unit[int] = Unit(parse_bytes, "a size in bytes, as 512k, 64m, 1g")
-SECONDS: Unit[float] = Unit(parse_duration, "a duration, as 200ms, 30s, 5min")
-
-
-class Setting(Generic[T]):
-    """One entry of the table; read through an instance of SparkConf it gives the typed value."""
-
-    def __init__(
-        self, key: str, default: T, unit: Unit[T], doc: str, check: Callable[[T], bool] | None = None
-    ) -> None:
-        self.key = PREFIX + key
-        self.default = default
-        self.unit = unit
-        self.doc = doc
-        self.check = check
-
-    @overload
-    def __get__(self, conf: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, conf: "SparkConf", owner: type) -> T: ...
-    def __get__(self, conf: "SparkConf | None", owner: type) -> Self | T:
-        if conf is None:
-            return self
-        text = conf.texts.get(self.key)
-        return self.default if text is None else self.read(text)
-
-    def read(self, text: str) -> T:
-        """Parse and check a text.
-
-        Raises:
-            ConfigurationError: naming the key, the value and the form that is right.
-        """
-        try:
-            value = self.unit.parse(text)
-        except (ValueError, KeyError):
-            value = None
-        if value is None or (self.check is not None and not self.check(value)):
-            raise ConfigurationError(f"{self.key} = {text!r} is not valid: {self.unit.example} is needed. {self.doc}")
-        return value
-
-
-def positive(value: float) -> bool:
-    """Tell whether a number is above zero."""
-    return value > 0
-
-
-def not_negative(value: float) -> bool:
-    """Tell whether a number is zero or above."""
-    return value >= 0
-
-
-def one_of(*names: str) -> Unit[str]:
-    """Make the unit of a setting that takes one of a few words."""
-
-    def parse(text: str) -> str:
-        word = text.strip().lower()
-        if word not in names:
-            raise ValueError(word)
-        return word
-
-    return Unit(parse, "one of " + ", ".join(names))
-
-
-class SparkConf:
+class SparkConf(SchedulingSettings):
     """The settings of one application; `set` calls chain.
 
     Example:
@@ -152,36 +34,6 @@ class SparkConf:
     )  # fmt: skip
     local_dir = Setting(
         "local.dir", "", TEXT, "Where session directories go; empty: the system's folder for temporary files."
-    )
-
-    task_max_failures = Setting(
-        "task.maxFailures", 4, INTEGER,
-        "Failures of one task before its job is given up; local[N,F] says F, other local masters 1 by default.",
-        positive,
-    )  # fmt: skip
-    task_cpus = Setting("task.cpus", 1, INTEGER, "Cores a task takes.", positive)
-    stage_max_consecutive_attempts = Setting(
-        "stage.maxConsecutiveAttempts", 4, INTEGER,
-        "Attempts of a stage that may fail in a row by fetch failures before its jobs are given up.", positive,
-    )  # fmt: skip
-    stage_max_attempts = Setting(
-        "stage.maxAttempts",
-        1 << 31,
-        INTEGER,
-        "Attempts of a stage in all before its jobs are given up.",
-        positive,
-    )
-    scheduler_mode = Setting(
-        "scheduler.mode", "fifo", one_of("fifo", "fair"), "How jobs share the slots: the older first, or by pools."
-    )
-    scheduler_allocation_file = Setting(
-        "scheduler.allocation.file",
-        "",
-        TEXT,
-        "Pools for the fair mode, XML or TOML; empty: fairscheduler.xml or .toml in the working directory, if any.",
-    )
-    job_interrupt_on_cancel = Setting(
-        "job.interruptOnCancel", True, FLAG, "Whether cancelling a job interrupts its running tasks."
     )
 
     driver_max_result_size = Setting(
@@ -369,9 +221,10 @@ class SparkConf:
 
 def table() -> Iterator[tuple[str, "Setting[Any]"]]:
     """Yield (attribute, setting) in the order of declaration."""
-    for name, entry in vars(SparkConf).items():
-        if isinstance(entry, Setting):
-            yield name, entry
+    for part in reversed(SparkConf.__mro__):
+        for name, entry in vars(part).items():
+            if isinstance(entry, Setting):
+                yield name, entry
 
 
 def settings() -> dict[str, "Setting[Any]"]:

@@ -1,31 +1,14 @@
-"""minispark.conf: units, keys, priorities, and errors that say what would be right."""
+"""minispark.conf: keys, priorities, and errors that say what would be right."""
 
 import pytest
 
-from minispark.conf import Setting, SparkConf, parse_bytes, parse_duration, settings
+from minispark.conf import SparkConf, settings
 from minispark.errors import ConfigurationError
+from minispark.setting import Setting
 
 
 def plain() -> SparkConf:
     return SparkConf(environment={})
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("17", 17), ("17b", 17), ("512k", 512 << 10), ("64m", 64 << 20), ("64MiB", 64 << 20), ("1.5g", 3 << 29),
-     ("2t", 2 << 40), (" 1 kb ", 1024)],
-)  # fmt: skip
-def test_sizes_take_units_of_1024(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("3", 3.0), ("3s", 3.0), ("200ms", 0.2), ("50us", 5e-5), ("5min", 300.0), ("5m", 300.0), ("1h", 3600.0),
-     ("1d", 86400.0)],
-)  # fmt: skip
-def test_durations_take_units(text: str, seconds: float) -> None:
-    assert parse_duration(text) == pytest.approx(seconds)
 
 
 def test_a_setting_that_was_not_set_has_its_default() -> None:

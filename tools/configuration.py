@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from minispark.conf import BYTES, SECONDS, Setting, settings
+from minispark.conf import settings
+from minispark.setting import BYTES, SECONDS, Setting
 
 __all__ = ["PAGE", "main", "page"]
 
@@ -34,6 +35,8 @@ DURATIONS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
 def default_text(setting: "Setting[Any]") -> str:
     """Return a default as a person would write it in code or environment."""
     value = setting.default
+    if value is None:
+        return "not set"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if setting.unit is BYTES:
