@@ -42,6 +42,7 @@ from minispark.scheduler.logic.effects import (
     SucceedJob,
 )
 from minispark.scheduler.logic.job import JobFailure
+from minispark.scheduler.logic.recovery import RecoveryRules
 from minispark.shuffle.logic.map_outputs import MapOutputs
 
 __all__ = ["DAGScheduler", "JobListener"]
@@ -88,8 +89,10 @@ class DAGScheduler(RpcEndpoint):
     ) -> None:
         self.state = DagState(
             map_outputs,
-            max_consecutive_attempts=conf.stage_max_consecutive_attempts,
-            max_attempts=conf.stage_max_attempts,
+            rules=RecoveryRules(
+                max_consecutive_attempts=conf.stage_max_consecutive_attempts,
+                max_attempts=conf.stage_max_attempts,
+            ),
             interrupt_on_cancel=conf.job_interrupt_on_cancel,
         )
         self.world = world
@@ -124,13 +127,13 @@ class DAGScheduler(RpcEndpoint):
             case TaskSetFailed():
                 state.task_set_failed(message)
             case ResubmitFailedStages():
-                state.resubmit_failed_stages()
+                state.recovery.resubmit_failed_stages()
             case ExecutorAdded():
-                state.executor_added(message.executor_id)
+                state.recovery.executor_added(message.executor_id)
             case ExecutorDecommissioned():
-                state.executor_decommissioned(message.executor_id)
+                state.recovery.executor_decommissioned(message.executor_id)
             case ExecutorRemoved():
-                state.executor_removed(message.executor_id, files_lost=True)
+                state.recovery.executor_removed(message.executor_id, files_lost=True)
             case ComponentFailed():
                 self.give_all_up(f"the endpoint {message.name} failed: {message.error}")
             case ShuffleForgotten():

@@ -7,7 +7,7 @@ Source: Spark's DAGScheduler.
 
 from typing import Literal
 
-from minispark.ids import ExecutorId, JobId, ShuffleId, StageId
+from minispark.ids import JobId, ShuffleId, StageId
 from minispark.messages.listener import JobEnd, JobStart, StageCompleted, StageSubmitted
 from minispark.messages.scheduler import (
     JobSubmitted,
@@ -26,18 +26,15 @@ from minispark.scheduler.logic.effects import (
     Post,
     RemoveMapOutput,
     RemoveShuffleFiles,
-    ResubmitLater,
     SucceedJob,
 )
 from minispark.scheduler.logic.job import ActiveJob, JobFailure
+from minispark.scheduler.logic.recovery import Recovery, RecoveryRules
 from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage, StageAttempt
 from minispark.scheduler.logic.stages import StageTable
 from minispark.shuffle.logic.map_outputs import MapOutputs
 
-__all__ = ["RESUBMIT_DELAY_S", "DagState"]
-
-RESUBMIT_DELAY_S = 0.2
-"""Fetch failures that arrive within this time are answered by one resubmission."""
+__all__ = ["DagState"]
 
 CHUNK = 4096
 """Tasks in one SubmitTaskSet message: no callback that handles one is long."""
@@ -48,8 +45,7 @@ class DagState:
 
     Args:
         map_outputs: the table of map outputs, written here only.
-        max_consecutive_attempts: fetch failures of a stage in a row before its jobs are given up.
-        max_attempts: attempts of a stage in all before its jobs are given up.
+        rules: how losses and failures are answered.
         interrupt_on_cancel: whether the tasks of a job are interrupted that does not say so itself.
     """
 
@@ -57,25 +53,18 @@ class DagState:
         self,
         map_outputs: MapOutputs,
         *,
-        max_consecutive_attempts: int = 4,
-        max_attempts: int = 1 << 31,
+        rules: RecoveryRules,
         interrupt_on_cancel: bool = True,
     ) -> None:
         self.map_outputs = map_outputs
         self.stages = StageTable(map_outputs)
-        self.max_consecutive_attempts = max_consecutive_attempts
-        self.max_attempts = max_attempts
         self.interrupt_on_cancel = interrupt_on_cancel
         self.jobs: dict[JobId, ActiveJob] = {}
         # Dicts, not sets: their order is the order of insertion, and a replay decides alike.
         self.waiting: dict[StageId, Stage] = {}
         self.running: dict[StageId, Stage] = {}
         self.failed: dict[StageId, Stage] = {}
-        # Two epochs per executor, for two purposes: its tasks' late completions are not to be trusted; its files are
-        # gone. They differ when a shuffle service keeps the files of a lost executor.
-        self.executor_failure_epoch: dict[ExecutorId, int] = {}
-        self.files_lost_epoch: dict[ExecutorId, int] = {}
-        self.decommissioned: dict[ExecutorId, None] = {}
+        self.recovery = Recovery(self, rules)
         self.forgotten: set[ShuffleId] = set()  # still read by an active job
         self.effects: list[Effect] = []
         self.now = 0.0
@@ -112,8 +101,8 @@ class DagState:
             stage = pending.pop()
             if not stage.job_ids or self.is_underway(stage):
                 continue
-            if stage.next_attempt >= self.max_attempts:
-                self.abort_stage(stage, self.too_many_attempts(stage))
+            if stage.next_attempt >= self.recovery.rules.max_attempts:
+                self.abort_stage(stage, self.recovery.too_many_attempts(stage))
                 continue
             missing = [parent for parent in stage.parents if not self.stages.is_available(parent)]
             if missing:
@@ -175,7 +164,7 @@ class DagState:
             case Success():
                 self.task_succeeded(stage, ended, ended.reason)
             case FetchFailed():
-                self.fetch_failed(stage, ended, ended.reason)
+                self.recovery.fetch_failed(stage, ended, ended.reason)
             case Resubmitted() if isinstance(stage, MapStage):
                 stage.pending.add(ended.partition)
             case _:
@@ -213,8 +202,7 @@ class DagState:
     def map_output_written(self, stage: MapStage, ended: TaskEnded, status: MapStatus) -> None:
         """Register a map output; the last one ends the stage."""
         stage.pending.discard(ended.partition)
-        # An executor lost at or after this task's epoch may have lost the files with it: the task will run again.
-        if self.executor_failure_epoch.get(ended.executor_id, -1) < ended.epoch:
+        if self.recovery.is_trusted(ended):
             self.map_outputs.register(stage.shuffle_id, status)
         if stage.stage_id in self.running and not stage.pending:
             self.complete_map_stage(stage)
@@ -233,35 +221,6 @@ class DagState:
             self.submit_stage(child)
 
     # -- failures ----------------------------------------------------------------------------------------------------
-
-    def fetch_failed(self, stage: Stage, ended: TaskEnded, failure: FetchFailed) -> None:
-        """Drop the map output that could not be read and run its stage, then the failed one, again in a moment."""
-        if stage.attempt is None or stage.attempt.number != ended.stage_attempt:
-            return
-        map_stage = self.stages.by_shuffle[failure.shuffle_id]
-        stage.failed_attempts.add(ended.stage_attempt)
-        too_many = len(stage.failed_attempts) >= self.max_consecutive_attempts
-        if stage.stage_id in self.running:
-            self.end_stage(stage, failure.message)
-        if failure.map_index >= 0 and failure.location is not None:
-            self.map_outputs.unregister(failure.shuffle_id, failure.map_index, failure.location)
-        if too_many or stage.next_attempt >= self.max_attempts:
-            self.abort_stage(stage, self.too_many_attempts(stage, failure))
-        else:
-            if stage.stage_id not in self.failed:
-                self.effects.append(ResubmitLater(RESUBMIT_DELAY_S))
-            self.failed[stage.stage_id] = stage
-            self.failed[map_stage.stage_id] = map_stage
-        # One damaged file says nothing of the others; a second attempt that fails says that it was not the only one.
-        if failure.location is not None and not (failure.only_this_output and len(stage.failed_attempts) == 1):
-            self.executor_failed(failure.location.executor_id, ended.epoch, files_lost=True)
-
-    def resubmit_failed_stages(self) -> None:
-        """Submit the stages that failed since the last time, parents first."""
-        failed = sorted(self.failed.values(), key=lambda stage: stage.first_job_id)
-        self.failed.clear()
-        for stage in failed:
-            self.submit_stage(stage)
 
     def task_set_failed(self, failed: TaskSetFailed) -> None:
         """Give up every job that needs a stage whose task set was given up."""
@@ -283,40 +242,6 @@ class DagState:
         """Give up every job that needs this stage."""
         for job_id in sorted(stage.job_ids):
             self.fail_job(job_id, failure)
-
-    def too_many_attempts(self, stage: Stage, failure: FetchFailed | None = None) -> JobFailure:
-        """Say why a stage is not attempted again."""
-        reason = f"; the last attempt could not fetch: {failure.message}" if failure is not None else ""
-        if stage.next_attempt >= self.max_attempts:
-            limit = f"it was attempted {stage.next_attempt} times (minispark.stage.maxAttempts)"
-        else:
-            limit = f"{len(stage.failed_attempts)} attempts in a row failed (minispark.stage.maxConsecutiveAttempts)"
-        message = f"stage {stage.stage_id} ({stage.name}) is given up: {limit}{reason}"
-        return JobFailure("aborted", message, failure, stage.stage_id, call_site=stage.call_site)
-
-    # -- executors ---------------------------------------------------------------------------------------------------
-
-    def executor_added(self, executor_id: ExecutorId) -> None:
-        """Trust an executor (again)."""
-        self.decommissioned.pop(executor_id, None)
-        self.executor_failure_epoch.pop(executor_id, None)
-        self.files_lost_epoch.pop(executor_id, None)
-
-    def executor_decommissioned(self, executor_id: ExecutorId) -> None:
-        """Note that an executor goes away on purpose; fetch failures that come of it are nobody's fault."""
-        self.decommissioned[executor_id] = None
-
-    def executor_removed(self, executor_id: ExecutorId, *, files_lost: bool) -> None:
-        """Forget what an executor that went away had written, if its files went with it."""
-        self.executor_failed(executor_id, self.map_outputs.epoch, files_lost=files_lost)
-
-    def executor_failed(self, executor_id: ExecutorId, epoch: int, *, files_lost: bool) -> None:
-        """Distrust an executor's tasks up to an epoch, and drop its outputs once per epoch."""
-        if self.executor_failure_epoch.get(executor_id, -1) < epoch:
-            self.executor_failure_epoch[executor_id] = epoch
-        if files_lost and self.files_lost_epoch.get(executor_id, -1) < epoch:
-            self.files_lost_epoch[executor_id] = epoch
-            self.map_outputs.remove_on_executor(executor_id)
 
     # -- the ends of jobs --------------------------------------------------------------------------------------------
 

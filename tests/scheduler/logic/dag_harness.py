@@ -7,6 +7,7 @@ from minispark.messages.scheduler import JobSubmitted, KillTaskSet, SubmitTaskSe
 from minispark.messages.task import TaskEndReason
 from minispark.scheduler.logic.dag import DagState
 from minispark.scheduler.logic.effects import DeliverResult, Effect, FailJob, Post, ResubmitLater, SucceedJob
+from minispark.scheduler.logic.recovery import RecoveryRules
 from minispark.scheduler.logic.stage import MapStage
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from minispark.testing.builders import map_success, result_success, task_ended
@@ -18,7 +19,8 @@ class DagHarness:
     def __init__(self, *, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31) -> None:
         self.map_outputs = MapOutputs()
         self.state = DagState(
-            self.map_outputs, max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts
+            self.map_outputs,
+            rules=RecoveryRules(max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts),
         )
         self.effects: list[Effect] = []
         self.sets: list[SubmitTaskSet] = []
@@ -50,7 +52,7 @@ class DagHarness:
             self.end(task_set, index, result_success(b"%d" % partition))
 
     def resubmit(self) -> None:
-        self.state.resubmit_failed_stages()
+        self.state.recovery.resubmit_failed_stages()
         self.absorb()
 
     @property
