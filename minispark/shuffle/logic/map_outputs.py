@@ -15,10 +15,14 @@ from minispark.errors import MapOutputMissing
 from minispark.ids import ExecutorId, ShuffleId, TaskId
 from minispark.messages.task import BlockManagerId, MapStatus
 from minispark.shuffle.logic.sizes import decode_size, decode_sizes
+from minispark.shuffle.logic.sums import SizeSums
 
 __all__ = ["MapOutputLocation", "MapOutputs", "MapOutputsView", "unpack_map_outputs"]
 
 MISSING: Final = -1
+
+REDUCE_LOCALITY_LIMIT: Final = 1000
+"""With that many maps or reducers no host holds much of what one reducer reads. Spark's bounds are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Shuffle:
     num_maps: int
     num_reducers: int
     statuses: list[MapStatus | None]
+    sums: SizeSums
     available: int = 0
     on_executor: dict[ExecutorId, set[int]] = field(default_factory=dict)
     packed: bytes | None = None
@@ -48,6 +53,7 @@ class Shuffle:
         self.statuses[status.map_index] = status
         self.on_executor.setdefault(status.location.executor_id, set()).add(status.map_index)
         self.available += 1
+        self.sums.add(status.location.host, status.sizes)
 
     def drop(self, map_index: int) -> None:
         """Forget an output, if there is one."""
@@ -57,9 +63,18 @@ class Shuffle:
             executor_id = status.location.executor_id
             self.statuses[map_index] = None
             self.available -= 1
+            self.sums.subtract(status.location.host, status.sizes)
             self.on_executor[executor_id].discard(map_index)
             if not self.on_executor[executor_id]:
                 del self.on_executor[executor_id]
+
+    def drop_all(self) -> None:
+        """Forget all outputs."""
+        self.packed = None
+        self.statuses = [None] * self.num_maps
+        self.available = 0
+        self.on_executor.clear()
+        self.sums.clear()
 
 
 class MapOutputs:
@@ -81,7 +96,9 @@ class MapOutputs:
         """
         if shuffle_id in self.shuffles:
             raise ValueError(f"shuffle {shuffle_id} is registered twice")
-        self.shuffles[shuffle_id] = Shuffle(num_maps, num_reducers, [None] * num_maps)
+        is_small = max(num_maps, num_reducers) < REDUCE_LOCALITY_LIMIT
+        sums = SizeSums(num_reducers, by_host=is_small)
+        self.shuffles[shuffle_id] = Shuffle(num_maps, num_reducers, [None] * num_maps, sums)
 
     def __contains__(self, shuffle_id: object) -> bool:
         return shuffle_id in self.shuffles
@@ -123,9 +140,7 @@ class MapOutputs:
         Raises:
             ValueError: the shuffle is not known.
         """
-        shuffle = self.of(shuffle_id)
-        for map_index in range(shuffle.num_maps):
-            shuffle.drop(map_index)
+        self.of(shuffle_id).drop_all()
         self.epoch += 1
 
     def remove_on_executor(self, executor_id: ExecutorId) -> list[ShuffleId]:
@@ -197,14 +212,24 @@ class MapOutputs:
         return shuffle.packed
 
     def statistics(self, shuffle_id: ShuffleId) -> list[int]:
-        """Return about how many bytes each reducer finds in all map outputs.
+        """Return about how many bytes each reducer finds in all map outputs; the sums are kept as outputs come.
 
         Raises:
             ValueError: the shuffle is not known.
         """
-        shuffle = self.of(shuffle_id)
-        codes = b"".join(status.sizes for status in shuffle.statuses if status is not None)
-        return [sum(decode_sizes(codes[reducer :: shuffle.num_reducers])) for reducer in range(shuffle.num_reducers)]
+        return self.of(shuffle_id).sums.totals()
+
+    def locations_with_largest_outputs(self, shuffle_id: ShuffleId, reducer: int, fraction: float) -> tuple[str, ...]:
+        """Return the hosts that hold at least this fraction of what a reducer reads, each once.
+
+        None for a shuffle that is not known or has 1,000 maps or reducers or more, and for a reducer without data.
+        All outputs of a host are added up, where Spark adds up those of an executor: what counts is what need not
+        come over the network.
+        """
+        shuffle = self.shuffles.get(shuffle_id)
+        if shuffle is None or not shuffle.sums.by_host:
+            return ()
+        return shuffle.sums.largest_hosts(reducer, fraction)
 
     def of(self, shuffle_id: ShuffleId) -> Shuffle:
         """Return a shuffle.
@@ -228,6 +253,8 @@ class MapOutputs:
             assert len(shuffle.statuses) == shuffle.num_maps, shuffle_id
             assert shuffle.on_executor == found, shuffle_id
             assert shuffle.available == sum(map(len, found.values())), shuffle_id
+            sizes = [decode_sizes(status.sizes) for status in shuffle.statuses if status is not None]
+            assert shuffle.sums.totals() == [sum(column) for column in zip(*sizes, strict=True)] or not sizes
 
     def assert_empty(self) -> None:
         """Assert that no shuffle is left."""

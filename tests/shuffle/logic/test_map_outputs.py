@@ -192,3 +192,30 @@ def test_counts_and_indexes_agree_after_any_history(steps: list[tuple[str, int, 
         table.check()
         assert table.epoch >= epoch
         assert table.is_complete(SHUFFLE) == (table.missing_partitions(SHUFFLE) == [])
+
+
+@pytest.mark.scenario("MOT-004", "locations with largest outputs (several outputs on one machine)")
+def test_a_host_with_several_small_outputs_is_preferred_to_one_with_a_large_one() -> None:
+    table = table_of(
+        status(0, "1", (2, 1), host="a"), status(1, "2", (2, 1), host="a"), status(2, "3", (3, 1), host="b"), maps=3
+    )
+
+    assert table.locations_with_largest_outputs(SHUFFLE, 0, 0.5) == ("a",)
+    assert table.locations_with_largest_outputs(SHUFFLE, 0, 0.2) == ("a", "b")
+
+
+@pytest.mark.scenario("MOT-004", "44109 duplicates removed")
+def test_a_host_is_preferred_once_however_many_executors_it_has() -> None:
+    table = table_of(*(status(index, str(index), host="a") for index in range(2)))
+
+    assert table.locations_with_largest_outputs(SHUFFLE, 0, 0.2) == ("a",)
+
+
+def test_nothing_is_preferred_without_outputs_or_in_a_shuffle_that_is_too_wide() -> None:
+    table = table_of(status(0, sizes=(0, 1)), status(1, sizes=(0, 1)))
+    table.register_shuffle(ShuffleId(11), 1000, 2)
+    table.register(ShuffleId(11), status(0))
+
+    assert table.locations_with_largest_outputs(SHUFFLE, 0, 0.2) == ()
+    assert table.locations_with_largest_outputs(ShuffleId(11), 0, 0.2) == ()
+    assert table.locations_with_largest_outputs(ShuffleId(12), 0, 0.2) == ()
