@@ -21,6 +21,7 @@ from minispark.scheduler.logic.master_url import parse_master
 
 if TYPE_CHECKING:
     from minispark.driver import Driver
+    from minispark.executor.zygote_process import ZygoteProcess
     from minispark.local_mode import LocalMode
     from minispark.messages.listener import SparkListener
     from minispark.rdd import sources
@@ -39,6 +40,13 @@ active: "SparkContext | None" = None
 
 # Importing minispark costs little: what a running context needs is loaded by its start, the driver's half while the
 # runner processes start on the other cores (docs/decisions/0003).
+
+
+def load_zygote_process() -> "type[ZygoteProcess]":
+    """Load what starts a process."""
+    from minispark.executor.zygote_process import ZygoteProcess
+
+    return ZygoteProcess
 
 
 def load_local_mode() -> "type[LocalMode]":
@@ -147,7 +155,14 @@ class SparkContext:
 
     async def make_driver(self) -> "Driver":
         """Begin to start the runners and load, meanwhile, what a driver is made of."""
-        local = load_local_mode()(self.conf, self.world, self.local_master.cores)
+        # First of all the interpreter that starts on another core meanwhile.
+        zygote = load_zygote_process().spawn(self.world) if self.conf.executor_pool == "process" else None
+        try:
+            local = load_local_mode()(self.conf, self.world, self.local_master.cores, zygote)
+        except BaseException:
+            if zygote is not None:
+                zygote.abandon()
+            raise
         try:
             local.launch()
             return load_driver()(self.conf, self.world, local, self.max_failures)

@@ -12,6 +12,7 @@ from typing import Final
 from minispark.conf import SparkConf
 from minispark.executor.runners import RunnerPool
 from minispark.executor.session import SessionDirectory, local_directory, sweep
+from minispark.executor.zygote_process import ZygoteProcess
 from minispark.ids import ExecutorId
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.world import World
@@ -34,12 +35,14 @@ class LocalMode:
         conf: the application's settings.
         world: starts processes and threads.
         cores: tasks at once.
+        zygote: the process that runner processes will be forked from, if it was started beforehand; from now on
+            it goes with the pool.
 
     Raises:
         MiniSparkError: the session directory cannot be made; the text names the setting.
     """
 
-    def __init__(self, conf: SparkConf, world: World, cores: int) -> None:
+    def __init__(self, conf: SparkConf, world: World, cores: int, zygote: ZygoteProcess | None = None) -> None:
         self.world = world
         self.cores = cores
         self.parent = local_directory(conf)
@@ -47,7 +50,8 @@ class LocalMode:
         self.location = BlockManagerId(LOCAL_EXECUTOR_ID, socket.gethostname(), 0, os.fspath(self.session.path))
         # Loaded by mode: what runs tasks in this process is half of the package, and most drivers never need it.
         module, name = POOLS[conf.executor_pool]
-        self.pool: RunnerPool = getattr(import_module(module), name)(cores, conf, self.location, world)
+        options = {} if zygote is None else {"zygote": zygote}
+        self.pool: RunnerPool = getattr(import_module(module), name)(cores, conf, self.location, world, **options)
 
     def launch(self) -> None:
         """Begin to start the runners.

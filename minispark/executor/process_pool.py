@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from functools import partial
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from minispark.executor.runner_place import RunnerPlace
 from minispark.executor.runners import RunnerEvents
 from minispark.executor.session import remove_leavings
 from minispark.executor.zygote_client import ZygoteClient, ending
+from minispark.executor.zygote_process import ZygoteProcess
 from minispark.ids import TaskId
 from minispark.messages.runner import (
     AnswerFailed,
@@ -61,6 +61,7 @@ class ProcessPool:
         location: where the executor's blocks are; its `directory` is removed by the zygote when the pool ends.
         world: starts the zygote, keeps time.
         runner_factory: `module:function`, what runs the tasks in a runner; called there with its services.
+        zygote: the first zygote's process, if it was started beforehand.
     """
 
     events: RunnerEvents
@@ -74,6 +75,7 @@ class ProcessPool:
         world: World,
         *,
         runner_factory: str = DEFAULT_FACTORY,
+        zygote: ZygoteProcess | None = None,
     ) -> None:
         self.conf = conf
         self.location = location
@@ -85,6 +87,7 @@ class ProcessPool:
         self.last_incarnation = 0
         self.ticking = False
         self.stopping = False
+        self.first = zygote
         self.zygote: ZygoteClient | None = None
         self.zygote_is_ready = False
         self.starting: asyncio.Future[None] | None = None
@@ -142,6 +145,7 @@ class ProcessPool:
     async def stop(self, deadline_s: float) -> None:
         """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""
         if self.zygote is None:
+            self.kill_all()
             return
         if not self.stopping:
             self.stopping = True
@@ -161,6 +165,9 @@ class ProcessPool:
                 place.link.close()
         if self.zygote is not None:
             self.zygote.abandon()
+        if self.first is not None:
+            self.first.abandon()
+            self.first = None
 
     def counters(self, slot: int) -> dict[str, int] | None:
         """Return how far the slot's attempt is, by counter (see `shared_page.COUNTERS`); None if nothing runs."""
@@ -183,8 +190,9 @@ class ProcessPool:
             environment, unset, preload, self.runner_factory, dict(conf.texts), self.location, self.location.directory
         )
         self.zygote_is_ready = False
-        self.zygote = ZygoteClient(self.world, self.loop, self)
-        self.zygote.start(start, sys.path, working_directory(), os.environ)
+        process, self.first = self.first or ZygoteProcess.spawn(self.world), None
+        self.zygote = ZygoteClient(self.loop, self, process)
+        self.zygote.send(start)
 
     def zygote_ready(self) -> None:
         """Fill all slots; see `ZygoteEvents`."""
@@ -379,14 +387,6 @@ class ProcessPool:
             self.place_of.pop(place.link.incarnation, None)
         place.close()
         self.report(place, place.slot.give_up(STOPPED))
-
-
-def working_directory() -> str:
-    """Return the working directory, or the root if it was removed."""
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return "/"
 
 
 def loss_text(exited: RunnerExited) -> str:

@@ -1,4 +1,4 @@
-"""The executor's handle on its zygote: starts it, asks for forks, hears of exits. Used by `process_pool` alone.
+"""The executor's handle on its zygote: tells it what to be, asks for forks, hears of exits; for `process_pool` alone.
 
 Everything is a callback on the loop; a zygote that dies is reported once, and the pool starts another. Must not know
 what slots or tasks are.
@@ -8,30 +8,24 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from minispark.errors import MiniSparkError
-from minispark.executor.interpreter import child_environment, interpreter_command
 from minispark.executor.zygote import CONTROL_PACKET_SIZE
+from minispark.executor.zygote_process import ZygoteProcess
 from minispark.messages.runner import (
     ForkRunner,
     KillRunner,
     RunnerExited,
     RunnerForked,
-    StartZygote,
     ToZygote,
     ZygoteFailed,
     ZygoteReady,
 )
 from minispark.rpc.logic.codec import decode, encode
-from minispark.rpc.world import ChildProcess, World
 
 __all__ = ["ZygoteClient", "ZygoteEvents", "ending"]
-
-BOOTSTRAP = "minispark.executor.zygote"
 
 
 class ZygoteEvents(Protocol):
@@ -51,67 +45,29 @@ class ZygoteEvents(Protocol):
 
 
 class ZygoteClient:
-    """One zygote process.
+    """One zygote process, talked to.
 
     Args:
-        world: starts the process.
         loop: the running loop.
         events: told what the zygote says.
+        process: the process, which is the client's from now on.
     """
 
-    def __init__(self, world: World, loop: asyncio.AbstractEventLoop, events: ZygoteEvents) -> None:
-        self.world = world
+    def __init__(self, loop: asyncio.AbstractEventLoop, events: ZygoteEvents, process: ZygoteProcess) -> None:
         self.loop = loop
         self.events = events
-        self.control: socket.socket | None = None
-        self.child: ChildProcess | None = None
-        self.pidfd = -1
+        self.process = process
+        self.control: socket.socket | None = process.control
         self.failure = ""
         self.queue: deque[tuple[bytes, tuple[int, ...]]] = deque()
         self.gone: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(process.pidfd, self.on_exit)
+        loop.add_reader(process.control.fileno(), self.on_readable)
 
     @property
-    def pid(self) -> int | None:
-        """The zygote's process id; None before `start`."""
-        return self.child.pid if self.child is not None else None
-
-    def start(self, start: StartZygote, path: Sequence[str], directory: str, environment: Mapping[str, str]) -> None:
-        """Exec the zygote and tell it what to do; `zygote_ready` or `zygote_gone` follows.
-
-        Args:
-            start: its first message.
-            path: where it finds modules.
-            directory: its working directory.
-            environment: the variables that tasks are to see.
-
-        Raises:
-            MiniSparkError: there is no interpreter to start, or the system refuses.
-        """
-        if not sys.executable:
-            self.gone.set_result(None)
-            raise MiniSparkError(
-                "runner processes need a Python interpreter, and sys.executable names none; set "
-                "minispark.executor.pool=thread to run tasks in this process"
-            )
-        ours, theirs = self.world.socket_pair(socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        self.control = ours
-        try:
-            with theirs:
-                command = [*interpreter_command(BOOTSTRAP), str(theirs.fileno())]
-                self.child = self.world.spawn_process(
-                    command, environment=child_environment(environment), pass_fds=[theirs.fileno()]
-                )
-                self.pidfd = os.pidfd_open(self.child.pid)
-        except OSError as error:
-            self.gone.set_result(None)
-            self.control = None
-            ours.close()
-            raise MiniSparkError(f"cannot start the zygote with {sys.executable}: {error}") from error
-        self.loop.add_reader(self.pidfd, self.on_exit)
-        self.loop.add_reader(ours.fileno(), self.on_readable)
-        self.post(b"\0".join(map(os.fsencode, [directory, *path])))
-        self.send(start)
+    def pid(self) -> int:
+        """The zygote's process id."""
+        return self.process.child.pid
 
     def fork(self, incarnation: int, fds: tuple[int, ...]) -> None:
         """Ask for a runner around conversation, control socket and page; the descriptors become the client's."""
@@ -185,13 +141,12 @@ class ZygoteClient:
 
     def on_exit(self) -> None:
         """Hear that the process ended, after all it said."""
-        assert self.child is not None
-        code = self.child.poll()
+        code = self.process.child.poll()
         if code is None:
             return
         self.on_readable()
-        self.loop.remove_reader(self.pidfd)
-        os.close(self.pidfd)
+        self.loop.remove_reader(self.process.pidfd)
+        self.process.close_pidfd()
         self.close_control()
         if not self.gone.done():
             self.gone.set_result(None)
@@ -203,18 +158,12 @@ class ZygoteClient:
 
     def kill(self) -> None:
         """End a zygote that does not end."""
-        if self.child is not None:
-            self.child.send_signal(signal.SIGKILL)
+        self.process.kill()
 
     def abandon(self) -> None:
         """End the zygote, and with it all runners, without the loop, which has been closed."""
-        self.kill()
         self.close_control()
-        if self.child is not None:
-            self.child.wait()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
+        self.process.abandon()
 
     def close_control(self) -> None:
         """Close the control socket and what was not sent over it."""

@@ -1,12 +1,11 @@
 """Tests of what the pool promises its executor, with real runners; more of them are in `tests/cluster`."""
 
 import asyncio
-import os
 
 import pytest
 
 from minispark.conf import SparkConf
-from minispark.executor.process_pool import ProcessPool, loss_text, working_directory
+from minispark.executor.process_pool import ProcessPool, loss_text
 from minispark.ids import ExecutorId
 from minispark.messages.runner import AnswerFailed, RunnerExited
 from minispark.messages.task import BlockManagerId
@@ -95,12 +94,3 @@ def test_a_pool_that_was_never_started_stops_at_once() -> None:
 )
 def test_an_end_is_put_into_words(exited: RunnerExited, text: str) -> None:
     assert loss_text(exited) == text
-
-
-def test_a_removed_working_directory_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
-    def removed() -> str:
-        raise FileNotFoundError
-
-    assert working_directory() == os.getcwd()
-    monkeypatch.setattr(os, "getcwd", removed)
-    assert working_directory() == "/"

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from minispark.errors import MiniSparkError
 from minispark.executor.zygote_client import ZygoteClient, ending
+from minispark.executor.zygote_process import ZygoteProcess
 from minispark.ids import ExecutorId
 from minispark.messages.runner import RunnerExited, StartZygote
 from minispark.messages.task import BlockManagerId
@@ -50,8 +49,8 @@ def with_client(
 ) -> None:
     async def run() -> None:
         events = Events()
-        client = ZygoteClient(SystemWorld(), asyncio.get_running_loop(), events)
-        client.start(start or start_message(), sys.path, os.getcwd(), os.environ)
+        client = ZygoteClient(asyncio.get_running_loop(), events, ZygoteProcess.spawn(SystemWorld()))
+        client.send(start or start_message())
         await scenario(client, events)
         client.close()
         await client.gone
@@ -75,7 +74,6 @@ def test_a_zygote_that_is_closed_exits_by_itself() -> None:
 def test_a_zygote_that_dies_is_heard_of_once() -> None:
     async def scenario(client: ZygoteClient, events: Events) -> None:
         await events.next()
-        assert client.pid is not None
         client.kill()
         assert await events.next() == "the zygote was ended by SIGKILL"
         client.signal(1, signal.SIGTERM)
@@ -107,22 +105,6 @@ def test_a_runner_whose_descriptors_are_none_exits_and_says_why() -> None:
         assert "not enough values to unpack" in exited.text
 
     with_client(scenario)
-
-
-@pytest.mark.parametrize(("executable", "complaint"), [("", "minispark.executor.pool=thread"), ("/none", "/none")])
-def test_an_interpreter_that_cannot_be_started_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, executable: str, complaint: str
-) -> None:
-    monkeypatch.setattr(sys, "executable", executable)
-
-    async def run() -> None:
-        client = ZygoteClient(SystemWorld(), asyncio.get_running_loop(), Events())
-        with pytest.raises(MiniSparkError, match=complaint):
-            client.start(start_message(), sys.path, os.getcwd(), os.environ)
-        assert client.gone.done()
-        client.close()
-
-    asyncio.run(run())
 
 
 def test_endings_are_put_into_words() -> None:
