@@ -11,16 +11,20 @@ from minispark.rpc.message import Message, message
 
 __all__ = [
     "EventSink",
+    "Excluded",
     "JobEnd",
     "JobStart",
     "ListenerEvent",
     "SparkListener",
+    "SpeculativeTaskSubmitted",
     "StageCompleted",
     "StageInfo",
     "StageSubmitted",
     "TaskEnd",
     "TaskInfo",
     "TaskStart",
+    "Unexcluded",
+    "UnschedulableTaskSet",
 ]
 
 
@@ -108,7 +112,66 @@ class TaskEnd(Message):
     reason: TaskEndReason
 
 
-ListenerEvent = JobStart | JobEnd | StageSubmitted | StageCompleted | TaskStart | TaskEnd
+@message(212)
+class Excluded(Message):
+    """An executor, or with an empty `executor_id` a whole host, failed too often and gets no more tasks.
+
+    With a `stage_id` only that stage attempt leaves it; −1 stands for the application. `failures` are the tasks that
+    failed on the executor, or the excluded executors of the host. Source: Spark's SparkListenerExecutorExcluded,
+    NodeExcluded, ExecutorExcludedForStage and NodeExcludedForStage.
+    """
+
+    time_s: float
+    executor_id: ExecutorId
+    host: str
+    failures: int
+    stage_id: StageId = StageId(-1)
+    stage_attempt: int = 0
+
+
+@message(213)
+class Unexcluded(Message):
+    """The application gives an executor, or with an empty `executor_id` a whole host, tasks again."""
+
+    time_s: float
+    executor_id: ExecutorId
+    host: str
+
+
+@message(214)
+class SpeculativeTaskSubmitted(Message):
+    """A running task is slow and gets a second attempt where there is a slot."""
+
+    stage_id: StageId
+    stage_attempt: int
+    index: int
+    partition: int
+
+
+@message(215)
+class UnschedulableTaskSet(Message):
+    """With dynamic allocation: a task of the set may run on no executor there is; or, if not, it may again.
+
+    Source: Spark's SparkListenerUnschedulableTaskSetAdded and Removed.
+    """
+
+    stage_id: StageId
+    stage_attempt: int
+    is_unschedulable: bool
+
+
+ListenerEvent = (
+    JobStart
+    | JobEnd
+    | StageSubmitted
+    | StageCompleted
+    | TaskStart
+    | TaskEnd
+    | Excluded
+    | Unexcluded
+    | SpeculativeTaskSubmitted
+    | UnschedulableTaskSet
+)
 
 
 class SparkListener(Protocol):
