@@ -153,6 +153,67 @@ def test_a_location_is_packed_once_for_all_its_outputs() -> None:
     assert table.packed(SHUFFLE).count(b"localhost") == 1
 
 
+@pytest.mark.scenario("MOT-005")
+def test_statistics_are_there_without_going_through_the_outputs() -> None:
+    table = table_of(maps=50, reducers=300)
+    sizes = tuple(range(300))
+    for map_index in range(50):
+        table.register(SHUFFLE, status(map_index, sizes=sizes))
+    table.of(SHUFFLE).statuses.clear()  # nobody asks for them
+
+    assert table.statistics(SHUFFLE) == pytest.approx([50 * size for size in sizes], rel=0.1, abs=50)
+
+
+@pytest.mark.scenario("MOT-007", "32210: nested-array serialisation (and ignored >2 GB case)")
+def test_many_outputs_are_packed_as_flat_arrays_and_come_back_whole() -> None:
+    sizes = tuple(range(200))
+    table = table_of(*(status(index, str(index % 7), sizes) for index in range(500)), maps=500, reducers=200)
+
+    view = unpack_map_outputs(table.packed(SHUFFLE))
+
+    assert (len(view.places), len(view.map_ids), len(view.sizes)) == (500, 500, 500 * 200)
+    assert [block.map_id for block in view.blocks(199)] == [index + 50 for index in range(500)]
+
+
+@pytest.mark.scenario("MOT-008", "39553: concurrent unregister safe")
+def test_an_output_that_goes_after_a_reader_asked_does_not_change_the_answer() -> None:
+    table = table_of(status(0, "1"), status(1, "2"))
+    view = unpack_map_outputs(table.packed(SHUFFLE))
+
+    table.unregister(SHUFFLE, 0, location("1"))
+    table.remove_shuffle(SHUFFLE)
+
+    assert len(view.blocks(0)) == 2
+
+
+@pytest.mark.scenario("MOT-008", "44658/44661 null statuses handled")
+def test_outputs_that_are_not_there_are_passed_over() -> None:
+    table = table_of(status(1, "2"), maps=3)
+
+    assert not table.unregister(SHUFFLE, 0, location("1"))
+    assert table.remove_on_executor(ExecutorId("1")) == []
+    assert table.statistics(SHUFFLE) == pytest.approx([1000, 10000], rel=0.1)
+    assert table.locations_with_largest_outputs(SHUFFLE, 0, 0.2) == ("localhost",)
+    assert table.remove_shuffle(SHUFFLE) == [status(1, "2")]
+
+
+@pytest.mark.scenario("MOT-008", "48394 id→index map cleaned (3)")
+@pytest.mark.parametrize("how", ["again", "lost", "all"])
+def test_nothing_points_to_an_output_that_was_replaced_or_dropped(how: str) -> None:
+    table = table_of(status(0, "1"))
+
+    match how:
+        case "again":
+            table.register(SHUFFLE, status(0, "2"))
+        case "lost":
+            table.unregister(SHUFFLE, 0, location("1"))
+        case _:
+            table.unregister_all(SHUFFLE)
+
+    table.check()
+    assert table.remove_on_executor(ExecutorId("1")) == []
+
+
 def test_statistics_are_the_bytes_of_each_reducer() -> None:
     table = table_of(status(0, sizes=(1000, 10000)), status(1, sizes=(1000, 0)))
 
