@@ -69,7 +69,8 @@ def run(control: socket.socket) -> None:
         nursery.prepare()
     except Exception as error:  # noqa: BLE001 — whatever a preloaded module raises
         tell(control, ZygoteFailed(explain(error)))
-        control.recv(CONTROL_PACKET_SIZE)  # nothing but its end can come
+        while control.recv(CONTROL_PACKET_SIZE):  # forks that were asked for beforehand, then its end
+            pass
         nursery.close()
     else:
         with contextlib.suppress(EOFError):

@@ -117,6 +117,8 @@ class ProcessPool:
         self.loop = asyncio.get_running_loop()
         self.starting = self.loop.create_future()
         self.start_zygote()
+        for place in self.places:  # the zygote forks as soon as it can, whatever this process is busy with
+            self.ask_for_runner(place)
 
     def run(self, slot: int, task: TaskDescription) -> None:
         """Run an attempt on a slot that is ready; dropped once the pool stops."""
@@ -246,8 +248,11 @@ class ProcessPool:
 
     def fill(self, place: RunnerPlace) -> None:
         """Ask for a runner for an empty slot; without a zygote, the next one is asked."""
-        if self.stopping or not self.zygote_is_ready or place.slot.state is not SlotState.EMPTY:
-            return
+        if not self.stopping and self.zygote_is_ready and place.slot.state is SlotState.EMPTY:
+            self.ask_for_runner(place)
+
+    def ask_for_runner(self, place: RunnerPlace) -> None:
+        """Ask the zygote for a runner for an empty slot."""
         assert self.zygote is not None
         self.last_incarnation += 1
         incarnation = self.last_incarnation
