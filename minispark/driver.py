@@ -22,7 +22,6 @@ from minispark.rdd import closures
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
-from minispark.scheduler.allocation_file import find_pools
 from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.job_waiter import JobTable
 from minispark.scheduler.jobs import Jobs
@@ -136,6 +135,8 @@ class Driver:
         """
         if self.conf.scheduler_mode == "fifo":
             return PoolTree(Mode.FIFO)
+        from minispark.scheduler.allocation_file import find_pools  # parsers that only this mode needs
+
         return PoolTree(Mode.FAIR, find_pools(self.conf.scheduler_allocation_file, Path.cwd()))
 
     def configure_pool(self, name: str, mode: str, min_share: int, weight: int, parent: str) -> None:
