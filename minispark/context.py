@@ -13,10 +13,10 @@ from minispark.conf import SparkConf
 from minispark.cores import available_cores
 from minispark.errors import ConfigurationError, ContextError, PicklingError
 from minispark.executor.current_task import current_task_context
-from minispark.ids import JobId, RddId, ShuffleId
+from minispark.ids import RddId, ShuffleId
+from minispark.job_control import JobControl
 from minispark.rdd.call_site import call_site
 from minispark.rpc.world import SystemWorld, World
-from minispark.scheduler import properties
 from minispark.scheduler.logic.master_url import parse_master
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def load_driver() -> "type[Driver]":
     return Driver
 
 
-class SparkContext:
+class SparkContext(JobControl):
     """An application: where its RDDs are made and its jobs run.
 
     Use it with `async with`; one is active in a process at a time, on the loop that started it.
@@ -365,68 +365,7 @@ class SparkContext:
         """Run a blocking function off the loop and return its result; also while the context stops."""
         return await self.world.run_blocking(function, *args)
 
-    def cancel_job(self, job_id: JobId, reason: str = "cancelled") -> None:
-        """Cancel one job; its caller gets JobCancelled."""
-        self.check_on_loop()
-        self.driver.jobs.cancel(job_id, reason)
-
-    def cancel_job_group(self, group: str, reason: str = "its group was cancelled") -> None:
-        """Cancel all jobs of a group; their callers get JobCancelled."""
-        self.check_on_loop()
-        self.driver.jobs.cancel_group(group, reason)
-
-    def cancel_all_jobs(self, reason: str = "all jobs were cancelled") -> None:
-        """Cancel all jobs; their callers get JobCancelled."""
-        self.check_on_loop()
-        self.driver.jobs.cancel_all(reason)
-
-    # -- what jobs inherit -------------------------------------------------------------------------------------------
-
-    def set_job_group(self, group: str, description: str = "", interrupt_on_cancel: bool = True) -> None:
-        """Put the jobs started from here on (in this asyncio task and those it starts) into a group."""
-        properties.set_local_property(properties.GROUP, group)
-        properties.set_local_property(properties.DESCRIPTION, description)
-        properties.set_local_property(properties.INTERRUPT_ON_CANCEL, str(interrupt_on_cancel).lower())
-
-    def set_pool(self, name: str | None) -> None:
-        """Put the jobs started from here on (in this asyncio task and those it starts) into a pool; None: default.
-
-        Pools count where `minispark.scheduler.mode` is fair; one that is not configured has the defaults.
-        """
-        properties.set_local_property(properties.POOL, name)
-
-    def configure_pool(
-        self, name: str, *, mode: str = "fifo", min_share: int = 0, weight: int = 1, parent: str = ""
-    ) -> None:
-        """Add a pool to those of the allocation file, or change one.
-
-        Args:
-            name: what `set_pool` takes.
-            mode: how jobs within it share, "fifo" or "fair".
-            min_share: slots it gets before pools that have theirs get more.
-            weight: its part of the rest, beside those of its siblings.
-            parent: the pool that holds it; by default none does.
-
-        Raises:
-            ConfigurationError: the mode of the application is not fair, or a value is wrong.
-        """
-        self.check_on_loop()
-        self.driver.configure_pool(name, mode, min_share, weight, parent)
-
-    def set_local_property(self, key: str, value: str | None) -> None:
-        """Set a property of the jobs started from here on (in this asyncio task and those it starts).
-
-        Raises:
-            ConfigurationError: key or value is not a text.
-        """
-        for text in (key, value):
-            if text is not None and not isinstance(text, str):
-                raise ConfigurationError(f"local properties are texts: {key!r} = {value!r} is not")
-        properties.set_local_property(key, value)
-
-    def get_local_property(self, key: str) -> str | None:
-        """Return a property that jobs started here get."""
-        return properties.get_local_property(key)
+    # -- listeners ---------------------------------------------------------------------------------------------------
 
     def add_listener(self, listener: "SparkListener") -> None:
         """Have a listener see the events from now on.

@@ -19,12 +19,14 @@ __all__ = [
     "JobCancelled",
     "JobGroupCancelled",
     "JobSubmitted",
+    "JobTagCancelled",
     "KillTaskSet",
     "PartitionCompleted",
     "ResubmitFailedStages",
     "ResultFetched",
     "ReviveOffers",
     "ShuffleForgotten",
+    "StageCancelled",
     "SubmitTaskSet",
     "TaskEnded",
     "TaskSetFailed",
@@ -75,9 +77,26 @@ class JobCancelled(Message):
 
 @message(172)
 class JobGroupCancelled(Message):
-    """Caller → DAGScheduler: end all jobs of a group."""
+    """Caller → DAGScheduler: end all jobs of a group, and those that are submitted in it later if asked."""
 
     group: str
+    reason: str
+    cancel_future_jobs: bool = False
+
+
+@message(189)
+class JobTagCancelled(Message):
+    """Caller → DAGScheduler: end all jobs that have a tag."""
+
+    tag: str
+    reason: str
+
+
+@message(184)
+class StageCancelled(Message):
+    """Caller → DAGScheduler: end all jobs that need a stage."""
+
+    stage_id: StageId
     reason: str
 
 
@@ -246,6 +265,8 @@ ToDagScheduler = (
     JobSubmitted
     | JobCancelled
     | JobGroupCancelled
+    | JobTagCancelled
+    | StageCancelled
     | AllJobsCancelled
     | ResubmitFailedStages
     | TaskStarted

@@ -16,10 +16,12 @@ from minispark.messages.scheduler import (
     JobCancelled,
     JobGroupCancelled,
     JobSubmitted,
+    JobTagCancelled,
     KillTaskSet,
     PartitionCompleted,
     ResubmitFailedStages,
     ShuffleForgotten,
+    StageCancelled,
     SubmitTaskSet,
     TaskEnded,
     TaskSetFailed,
@@ -40,6 +42,7 @@ from minispark.scheduler.logic.effects import (
     RemoveShuffleFiles,
     ResubmitLater,
     SucceedJob,
+    Warn,
 )
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.logic.recovery import RecoveryRules
@@ -111,6 +114,7 @@ class DAGScheduler(RpcEndpoint):
         state.now = self.world.wall()
         match message:
             case TaskEnded():
+                state.watchers.task_ended(message)
                 if self.events.wants_tasks:
                     self.post_task_end(message)
                 state.task_ended(message)
@@ -119,11 +123,15 @@ class DAGScheduler(RpcEndpoint):
             case JobSubmitted():
                 state.submit_job(message)
             case JobCancelled():
-                state.cancel_job(message.job_id, message.reason)
+                state.cancellation.cancel_job(message.job_id, message.reason)
             case JobGroupCancelled():
-                state.cancel_group(message.group, message.reason)
+                state.cancellation.cancel_group(message.group, message.reason, message.cancel_future_jobs)
+            case JobTagCancelled():
+                state.cancellation.cancel_tag(message.tag, message.reason)
+            case StageCancelled():
+                state.cancellation.cancel_stage(message.stage_id, message.reason)
             case AllJobsCancelled():
-                state.cancel_all(message.reason)
+                state.cancellation.cancel_all(message.reason)
             case TaskSetFailed():
                 state.task_set_failed(message)
             case ResubmitFailedStages():
@@ -154,6 +162,8 @@ class DAGScheduler(RpcEndpoint):
                 self.task_scheduler.send(effect)
             case Post():
                 self.events.post(effect.event)
+            case Warn():
+                logger.warning("%s", effect.message)
             case SucceedJob():
                 self.jobs.job_succeeded(effect.job_id)
             case FailJob():
@@ -179,7 +189,7 @@ class DAGScheduler(RpcEndpoint):
     def give_all_up(self, message: str) -> None:
         """End all jobs, also one whose submission is what failed."""
         self.jobs.all_failed(JobFailure("aborted", message))
-        self.state.cancel_all(message)
+        self.state.cancellation.cancel_all(message)
         for effect in self.state.take_effects():
             self.perform(effect)
 

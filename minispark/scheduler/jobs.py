@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from minispark.errors import ConfigurationError, JobCancelled, JobFailed, ResultTooLarge
-from minispark.ids import JobId
+from minispark.ids import JobId, StageId
 from minispark.messages import scheduler as messages
 from minispark.messages.scheduler import JobSubmitted, pack_integers
 from minispark.rdd.call_site import call_site
@@ -127,9 +127,17 @@ class Jobs:
         """Cancel one job; its caller gets JobCancelled."""
         self.dag_scheduler.send(messages.JobCancelled(job_id, reason))
 
-    def cancel_group(self, group: str, reason: str) -> None:
-        """Cancel all jobs of a group; their callers get JobCancelled."""
-        self.dag_scheduler.send(messages.JobGroupCancelled(group, reason))
+    def cancel_group(self, group: str, reason: str, cancel_future_jobs: bool = False) -> None:
+        """Cancel all jobs of a group, and those to come if asked; their callers get JobCancelled."""
+        self.dag_scheduler.send(messages.JobGroupCancelled(group, reason, cancel_future_jobs))
+
+    def cancel_tag(self, tag: str, reason: str) -> None:
+        """Cancel all jobs with a tag; their callers get JobCancelled."""
+        self.dag_scheduler.send(messages.JobTagCancelled(tag, reason))
+
+    def cancel_stage(self, stage_id: StageId, reason: str) -> None:
+        """Cancel all jobs that need a stage; their callers get JobCancelled."""
+        self.dag_scheduler.send(messages.StageCancelled(stage_id, reason))
 
     def cancel_all(self, reason: str) -> None:
         """Cancel all jobs; their callers get JobCancelled."""

@@ -19,6 +19,7 @@ from minispark.messages.scheduler import (
     pack_integers,
 )
 from minispark.messages.task import DirectResult, FetchFailed, MapStatus, Resubmitted, Success
+from minispark.scheduler.logic.cancellation import Cancellation
 from minispark.scheduler.logic.effects import (
     DeliverResult,
     Effect,
@@ -31,6 +32,7 @@ from minispark.scheduler.logic.effects import (
 from minispark.scheduler.logic.job import ActiveJob, JobFailure
 from minispark.scheduler.logic.recovery import Recovery, RecoveryRules
 from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage, StageAttempt
+from minispark.scheduler.logic.stage_watch import StageWatchers
 from minispark.scheduler.logic.stages import StageTable
 from minispark.shuffle.logic.map_outputs import MapOutputs
 
@@ -47,6 +49,7 @@ class DagState:
         map_outputs: the table of map outputs, written here only.
         rules: how losses and failures are answered.
         interrupt_on_cancel: whether the tasks of a job are interrupted that does not say so itself.
+        can_kill_tasks: whether the backend can; if not, a job with running tasks cannot be cancelled.
     """
 
     def __init__(
@@ -55,17 +58,21 @@ class DagState:
         *,
         rules: RecoveryRules,
         interrupt_on_cancel: bool = True,
+        can_kill_tasks: bool = True,
     ) -> None:
         self.map_outputs = map_outputs
         self.stages = StageTable(map_outputs)
         self.interrupt_on_cancel = interrupt_on_cancel
+        self.can_kill_tasks = can_kill_tasks
         self.jobs: dict[JobId, ActiveJob] = {}
         # Dicts, not sets: their order is the order of insertion, and a replay decides alike.
         self.waiting: dict[StageId, Stage] = {}
         self.running: dict[StageId, Stage] = {}
         self.failed: dict[StageId, Stage] = {}
         self.recovery = Recovery(self, rules)
+        self.cancellation = Cancellation(self)
         self.forgotten: set[ShuffleId] = set()  # still read by an active job
+        self.watchers = StageWatchers()
         self.effects: list[Effect] = []
         self.now = 0.0
 
@@ -83,6 +90,8 @@ class DagState:
             self.effects.append(Post(JobStart(job_id, self.now, (), submitted.properties)))
             self.effects.append(Post(JobEnd(job_id, self.now, "succeeded", "")))
             self.effects.append(SucceedJob(job_id))
+            return
+        if self.cancellation.refuses(submitted):
             return
         final = self.stages.create(submitted)
         stages = self.stages.of_job(job_id)
@@ -126,6 +135,7 @@ class DagState:
             stage.pending = set(missing)
         properties = self.jobs[min(stage.job_ids)].properties
         self.running[stage.stage_id] = stage
+        self.watchers.attempt_started(stage.stage_id, number, len(missing))
         self.effects.append(Post(StageSubmitted(stage.info(), properties)))
         if not missing:
             # Everything was registered meanwhile, or a map side without partitions.
@@ -245,32 +255,29 @@ class DagState:
 
     # -- the ends of jobs --------------------------------------------------------------------------------------------
 
-    def cancel_job(self, job_id: JobId, reason: str) -> None:
-        """End a job for its caller; a job that has ended already is left alone."""
-        if job_id in self.jobs:
-            self.fail_job(job_id, JobFailure("cancelled", reason))
+    def runs_for(self, job_id: JobId) -> bool:
+        """Tell whether a stage runs, or may have tasks left of a failed attempt, that only this job needs."""
+        return any(self.may_have_tasks(stage) for stage in self.independent_stages(job_id))
 
-    def cancel_group(self, group: str, reason: str) -> None:
-        """End all jobs of a group."""
-        for job_id in [job_id for job_id, job in self.jobs.items() if job.group == group]:
-            self.cancel_job(job_id, reason)
+    def independent_stages(self, job_id: JobId) -> list[Stage]:
+        """Return the stages that only this job needs, parents first."""
+        stages = (self.stages.by_id[stage_id] for stage_id in sorted(self.jobs[job_id].stage_ids))
+        return [stage for stage in stages if stage.job_ids == {job_id}]
 
-    def cancel_all(self, reason: str) -> None:
-        """End all jobs."""
-        for job_id in list(self.jobs):
-            self.cancel_job(job_id, reason)
+    def may_have_tasks(self, stage: Stage) -> bool:
+        """Tell whether tasks of a stage may run; one that waits to be resubmitted may have some left."""
+        return stage.stage_id in self.running or bool(stage.failed_attempts)
 
     def fail_job(self, job_id: JobId, failure: JobFailure) -> None:
         """Stop what only this job needs, then forget it."""
         job = self.jobs[job_id]
         wish = job.properties.get("minispark.job.interruptOnCancel")
         interrupt = self.interrupt_on_cancel if wish is None else wish == "true"
-        for stage_id in sorted(job.stage_ids):
-            stage = self.stages.by_id[stage_id]
-            # A stage that failed and waits to be resubmitted may still have tasks of its last attempt.
-            if stage.job_ids == {job_id} and (stage_id in self.running or stage.failed_attempts):
-                self.effects.append(KillTaskSet(stage_id, interrupt, failure.message))
-                if stage_id in self.running:
+        for stage in self.independent_stages(job_id):
+            if self.may_have_tasks(stage):
+                if self.can_kill_tasks:
+                    self.effects.append(KillTaskSet(stage.stage_id, interrupt, failure.message))
+                if stage.stage_id in self.running:
                     self.end_stage(stage, failure.message)
         self.end_job(job_id, "cancelled" if failure.kind == "cancelled" else "failed", failure.message)
         self.effects.append(FailJob(job_id, failure))
@@ -279,6 +286,7 @@ class DagState:
         """Forget a job and the stages that only it needed."""
         job = self.jobs.pop(job_id)
         for stage in self.stages.release(job_id, sorted(job.stage_ids)):
+            self.watchers.stage_gone(stage.stage_id)
             for table in (self.running, self.waiting, self.failed):
                 table.pop(stage.stage_id, None)
             if isinstance(stage, MapStage) and stage.shuffle_id in self.forgotten:
@@ -293,6 +301,7 @@ class DagState:
         stage.attempt.failure = failure
         if not failure:
             stage.failed_attempts.clear()
+        self.watchers.attempt_ended(stage.stage_id, stage.attempt.number, is_done=not failure)
         self.effects.append(Post(StageCompleted(stage.info())))
 
     def forget_shuffle(self, shuffle_id: ShuffleId) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "RemoveShuffleFiles",
     "ResubmitLater",
     "SucceedJob",
+    "Warn",
 ]
 
 
@@ -74,6 +75,13 @@ class RemoveMapOutput:
     map_id: TaskId
 
 
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Log a warning."""
+
+    message: str
+
+
 Effect = (
     RemoveShuffleFiles
     | RemoveMapOutput
@@ -81,6 +89,7 @@ Effect = (
     | SucceedJob
     | FailJob
     | Post
+    | Warn
     | ResubmitLater
     | SubmitTaskSet
     | KillTaskSet

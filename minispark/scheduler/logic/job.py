@@ -1,5 +1,6 @@
 """Jobs as data. Source: Spark's ActiveJob."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,7 +8,7 @@ from minispark.ids import ExecutorId, JobId, StageId
 from minispark.messages.task import TaskEndReason
 from minispark.scheduler.logic.stage import ResultStage
 
-__all__ = ["ActiveJob", "JobFailure"]
+__all__ = ["ActiveJob", "JobFailure", "group_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +29,17 @@ class ActiveJob:
     @property
     def group(self) -> str | None:
         """The job group, if it has one."""
-        return self.properties.get("minispark.jobGroup.id")
+        return group_of(self.properties)
+
+    @property
+    def tags(self) -> list[str]:
+        """The job's tags."""
+        return self.properties.get("minispark.job.tags", "").split(",")
+
+
+def group_of(properties: Mapping[str, str]) -> str | None:
+    """Return the group that a job's properties put it into, if they do."""
+    return properties.get("minispark.jobGroup.id")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def test_a_large_task_set_comes_in_chunks() -> None:
         assert [len(harness.partitions(chunk)) for chunk in harness.sets] == [4096, 4096, 1808]
         assert [chunk.is_last for chunk in harness.sets] == [False, False, True]
         assert {chunk.num_tasks for chunk in harness.sets} == {10_000}
-        harness.state.cancel_job(JobId(1), "enough")
+        harness.state.cancellation.cancel_job(JobId(1), "enough")
 
 
 def test_a_second_job_skips_the_stage_whose_outputs_are_there() -> None:
@@ -163,7 +163,7 @@ def test_cancelling_one_of_two_jobs_keeps_the_stage_they_share() -> None:
         lineage = two_stages().lineage()
         harness.submit(submit_job(1, lineage))
         harness.submit(submit_job(2, lineage))
-        harness.state.cancel_job(JobId(1), "cancelled by its caller")
+        harness.state.cancellation.cancel_job(JobId(1), "cancelled by its caller")
         harness.absorb()
         assert harness.killed_stages() == []
         harness.end_all_maps(harness.sets[0])
@@ -174,7 +174,7 @@ def test_cancelling_one_of_two_jobs_keeps_the_stage_they_share() -> None:
 def test_a_map_output_that_comes_after_its_stage_is_gone_is_removed() -> None:
     with dag() as harness:
         harness.submit(submit_job(1, two_stages().lineage()))
-        harness.state.cancel_job(JobId(1), "cancelled by its caller")
+        harness.state.cancellation.cancel_job(JobId(1), "cancelled by its caller")
         late = map_success(0)
         harness.end(harness.sets[0], 0, late)
         assert isinstance(late.result, MapStatus)
@@ -184,7 +184,7 @@ def test_a_map_output_that_comes_after_its_stage_is_gone_is_removed() -> None:
 def test_a_cancelled_job_kills_the_stages_that_only_it_needs() -> None:
     with dag() as harness:
         harness.submit(submit_job(1, two_stages().lineage()))
-        harness.state.cancel_job(JobId(1), "cancelled by its caller")
+        harness.state.cancellation.cancel_job(JobId(1), "cancelled by its caller")
         harness.absorb()
         (kill,) = harness.of(KillTaskSet)
         assert isinstance(kill, KillTaskSet)
@@ -201,7 +201,7 @@ def test_whether_a_cancel_interrupts_is_a_property_of_the_job(value: str, interr
         build.source(1)
         properties = {"minispark.job.interruptOnCancel": value}
         harness.submit(submit_job(1, build.lineage(), properties=properties))
-        harness.state.cancel_job(JobId(1), "no")
+        harness.state.cancellation.cancel_job(JobId(1), "no")
         harness.absorb()
         (kill,) = harness.of(KillTaskSet)
         assert isinstance(kill, KillTaskSet)
@@ -213,7 +213,7 @@ def test_the_setting_says_it_for_jobs_that_do_not(interrupts: bool) -> None:
     with dag() as harness:
         harness.state.interrupt_on_cancel = interrupts
         harness.submit(submit_job(1, two_stages().lineage()))
-        harness.state.cancel_job(JobId(1), "no")
+        harness.state.cancellation.cancel_job(JobId(1), "no")
         harness.absorb()
         (kill,) = harness.of(KillTaskSet)
         assert isinstance(kill, KillTaskSet)
@@ -226,10 +226,10 @@ def test_a_group_is_cancelled_as_a_whole() -> None:
             build = LineageBuilder()
             build.source(1)
             harness.submit(submit_job(job_id, build.lineage(), properties={"minispark.jobGroup.id": group}))
-        harness.state.cancel_group("a", "not needed")
+        harness.state.cancellation.cancel_group("a", "not needed")
         harness.absorb()
         assert list(harness.failed()) == [1, 3]
-        harness.state.cancel_all("stop")
+        harness.state.cancellation.cancel_all("stop")
 
 
 def test_the_metrics_of_a_stage_are_the_sums_over_its_tasks() -> None:
@@ -252,4 +252,4 @@ def test_a_lineage_of_ten_thousand_shuffles_is_submitted_without_recursion() -> 
         harness.state.submit_job(submit_job(1, build.lineage()))
         (first,) = [effect for effect in harness.state.take_effects() if isinstance(effect, SubmitTaskSet)]
         assert first.stage_id == 0
-        harness.state.cancel_all("enough")
+        harness.state.cancellation.cancel_all("enough")

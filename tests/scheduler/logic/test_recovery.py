@@ -46,7 +46,7 @@ def test_a_fetch_failure_from_an_unreachable_executor_drops_all_its_outputs() ->
         harness.end(harness.last, 0, fetch_failed(0, 0, executor="a"))
         harness.resubmit()
         assert harness.partitions(harness.last) == [0, 1]
-        harness.state.cancel_all("enough")
+        harness.state.cancellation.cancel_all("enough")
 
 
 @pytest.mark.scenario("DAG-044")
@@ -60,7 +60,7 @@ def test_several_fetch_failures_cause_one_resubmission() -> None:
         assert harness.resubmissions() == 1
         harness.resubmit()
         assert harness.partitions(harness.last) == [0, 1]
-        harness.state.cancel_all("enough")
+        harness.state.cancellation.cancel_all("enough")
 
 
 @pytest.mark.scenario("DAG-046")

@@ -1,0 +1,93 @@
+"""Which jobs a cancel means: one, a group, those with a tag, those that need a stage, all.
+
+A part of `dag.DagState`, which ends them. Whatever is not known (any more) is left alone; where somebody named it, a
+warning says so. Source: the cancel handlers of Spark's DAGScheduler.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from minispark.ids import JobId, StageId
+from minispark.messages.scheduler import JobSubmitted
+from minispark.scheduler.logic.effects import FailJob, Warn
+from minispark.scheduler.logic.job import JobFailure, group_of
+
+if TYPE_CHECKING:
+    from minispark.scheduler.logic.dag import DagState
+
+__all__ = ["MAX_CANCELLED_GROUPS", "Cancellation"]
+
+MAX_CANCELLED_GROUPS: Final = 1000
+"""Groups whose future jobs are refused; of more, the ones cancelled first are forgotten."""
+
+
+class Cancellation:
+    """What was cancelled.
+
+    Args:
+        dag: the machine that this is a part of.
+
+    Attributes:
+        cancelled_groups: groups whose future jobs are cancelled too, and why.
+    """
+
+    def __init__(self, dag: "DagState") -> None:
+        self.dag = dag
+        self.cancelled_groups: dict[str, str] = {}
+
+    def refuses(self, submitted: JobSubmitted) -> bool:
+        """Tell whether a job's group was cancelled for good; if so the job has ended before it began."""
+        group = group_of(submitted.properties)
+        if group is None or group not in self.cancelled_groups:
+            return False
+        failure = JobFailure("cancelled", self.cancelled_groups[group])
+        self.dag.effects.append(FailJob(submitted.job_id, failure))
+        return True
+
+    def cancel_job(self, job_id: JobId, reason: str) -> None:
+        """End a job for its caller; a job that has ended already is left alone."""
+        if job_id in self.dag.jobs:
+            self.cancel([job_id], reason)
+
+    def cancel_group(self, group: str, reason: str, future_jobs: bool = False) -> None:
+        """End all jobs of a group, and those that are submitted later if asked."""
+        if future_jobs:
+            self.cancelled_groups.pop(group, None)
+            self.cancelled_groups[group] = reason
+            if len(self.cancelled_groups) > MAX_CANCELLED_GROUPS:
+                del self.cancelled_groups[next(iter(self.cancelled_groups))]
+        members = [job_id for job_id, job in self.dag.jobs.items() if job.group == group]
+        if not members:
+            self.warn(f"no active job is in the group {group!r} that was to be cancelled")
+        self.cancel(members, reason)
+
+    def cancel_tag(self, tag: str, reason: str) -> None:
+        """End all jobs that have a tag."""
+        tagged = [job_id for job_id, job in self.dag.jobs.items() if tag in job.tags]
+        if not tagged:
+            self.warn(f"no active job has the tag {tag!r} whose jobs were to be cancelled")
+        self.cancel(tagged, reason)
+
+    def cancel_stage(self, stage_id: StageId, reason: str) -> None:
+        """End all jobs that need a stage."""
+        stage = self.dag.stages.by_id.get(stage_id)
+        if stage is None:
+            self.warn(f"no active job needs stage {stage_id} that was to be cancelled")
+        else:
+            self.cancel(sorted(stage.job_ids), reason)
+
+    def cancel_all(self, reason: str) -> None:
+        """End all jobs."""
+        self.cancel(list(self.dag.jobs), reason)
+
+    def cancel(self, job_ids: Iterable[JobId], reason: str) -> None:
+        """End jobs, unless their tasks cannot be stopped: such a job goes on to its own end."""
+        for job_id in job_ids:
+            if self.dag.can_kill_tasks or not self.dag.runs_for(job_id):
+                self.dag.fail_job(job_id, JobFailure("cancelled", reason))
+            else:
+                self.warn(f"job {job_id} cannot be cancelled: the backend cannot kill tasks")
+
+    def warn(self, message: str) -> None:
+        """Have a warning logged."""
+        self.dag.effects.append(Warn(message))
