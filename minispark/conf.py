@@ -7,6 +7,7 @@ Code takes a typed attribute (`conf.task_max_failures`), never a string key. Key
 
 import difflib
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -135,7 +136,7 @@ class SparkConf(SchedulingSettings):
             # MINISPARK_TASK_MAXFAILURES is minispark.task.maxFailures: matched without case, _ for the dot.
             if name.startswith("MINISPARK_"):
                 folded = PREFIX + name.removeprefix("MINISPARK_").replace("_", ".").lower()
-                for key in settings():
+                for key in [*settings(), *_OLD_KEYS]:
                     if key.lower() == folded:
                         self.set(key, text)
         for key, value in (values or {}).items():
@@ -198,7 +199,7 @@ class SparkConf(SchedulingSettings):
 
     @staticmethod
     def known_key(key: str) -> str:
-        """Return a key in its full form.
+        """Return a key in its full form; an old one is taken with a warning.
 
         Raises:
             ConfigurationError: if there is no such setting; the nearest one is named.
@@ -207,6 +208,10 @@ class SparkConf(SchedulingSettings):
             raise ConfigurationError(f"the key of a setting is a text, not {key!r}")
         full_key = PREFIX + key.removeprefix("spark.") if key.startswith("spark.") else key
         known = settings()
+        if full_key in _OLD_KEYS:
+            # The line that is warned of is that of the caller of set, get, contains or unset.
+            warnings.warn(f"{key} is the old name of {_OLD_KEYS[full_key]}", FutureWarning, stacklevel=3)
+            return _OLD_KEYS[full_key]
         if full_key not in known:
             # Compared without what all keys share, or every word would be near to some key.
             names = {name.removeprefix(PREFIX).lower(): name for name in known}
@@ -233,3 +238,4 @@ def settings() -> dict[str, "Setting[Any]"]:
 
 
 _TABLE: dict[str, Setting[Any]] = {entry.key: entry for _, entry in table()}
+_OLD_KEYS: dict[str, str] = {old_key: entry.key for _, entry in table() for old_key in entry.old_keys}

@@ -7,6 +7,7 @@ from minispark.setting import (
     FLAG,
     FRACTION,
     INTEGER,
+    OPTIONAL_FLAG,
     OPTIONAL_SECONDS,
     SECONDS,
     TEXT,
@@ -14,6 +15,7 @@ from minispark.setting import (
     fraction,
     not_negative,
     one_of,
+    optional_positive,
     positive,
 )
 
@@ -129,66 +131,77 @@ class SchedulingSettings:
     )  # fmt: skip
 
     exclude_on_failure = Setting(
-        "excludeOnFailure.enabled",
-        False,
-        FLAG,
-        "Whether executors and hosts where tasks fail again and again get no more.",
-    )
+        "excludeOnFailure.enabled", None, OPTIONAL_FLAG,
+        "Whether executors and hosts where tasks fail again and again get no more; not set: no.",
+        old_keys=("blacklist.enabled",),
+    )  # fmt: skip
     exclude_on_failure_application = Setting(
-        "excludeOnFailure.application.enabled", False, FLAG,
-        "The same across task sets only; minispark.excludeOnFailure.enabled turns both on.",
+        "excludeOnFailure.application.enabled", None, OPTIONAL_FLAG,
+        "The same across task sets, if other than minispark.excludeOnFailure.enabled.",
     )  # fmt: skip
     exclude_on_failure_task_and_stage = Setting(
-        "excludeOnFailure.taskAndStage.enabled", False, FLAG,
-        "The same within each task set only; minispark.excludeOnFailure.enabled turns both on.",
+        "excludeOnFailure.taskAndStage.enabled", None, OPTIONAL_FLAG,
+        "The same within each task set, if other than minispark.excludeOnFailure.enabled.",
     )  # fmt: skip
     exclude_on_failure_timeout = Setting(
-        "excludeOnFailure.timeout", 3600.0, SECONDS,
-        "After what time an executor or host excluded by the application is given tasks again.", positive,
+        "excludeOnFailure.timeout", None, OPTIONAL_SECONDS,
+        "After what time an executor or host excluded by the application is given tasks again; not set: 1h.",
+        optional_positive, old_keys=("blacklist.timeout",),
+    )  # fmt: skip
+    exclude_on_failure_legacy_timeout = Setting(
+        "scheduler.executorTaskExcludeOnFailureTime", None, OPTIONAL_SECONDS,
+        "As Spark had it first: a time above 0 is minispark.excludeOnFailure.timeout and turns exclusion on, 0 turns "
+        "it off; the newer settings go before it.", not_negative, old_keys=("scheduler.executorTaskBlacklistTime",),
     )  # fmt: skip
     exclude_max_task_attempts_per_executor = Setting(
         "excludeOnFailure.task.maxTaskAttemptsPerExecutor", 1, INTEGER,
         "Failures of one task on an executor before it is not tried there again.", positive,
+        old_keys=("blacklist.task.maxTaskAttemptsPerExecutor",),
     )  # fmt: skip
     exclude_max_task_attempts_per_node = Setting(
         "excludeOnFailure.task.maxTaskAttemptsPerNode", 2, INTEGER,
         "Failures of one task on a host before it is not tried there again; must be below task.maxFailures.",
-        positive,
+        positive, old_keys=("blacklist.task.maxTaskAttemptsPerNode",),
     )  # fmt: skip
     exclude_stage_max_failed_tasks_per_executor = Setting(
         "excludeOnFailure.stage.maxFailedTasksPerExecutor", 2, INTEGER,
         "Tasks of a set that failed on an executor before the set leaves it.", positive,
+        old_keys=("blacklist.stage.maxFailedTasksPerExecutor",),
     )  # fmt: skip
     exclude_stage_max_failed_executors_per_node = Setting(
         "excludeOnFailure.stage.maxFailedExecutorsPerNode", 2, INTEGER,
         "Executors of a host that a set has left before it leaves the host.", positive,
+        old_keys=("blacklist.stage.maxFailedExecutorsPerNode",),
     )  # fmt: skip
     exclude_application_max_failed_tasks_per_executor = Setting(
         "excludeOnFailure.application.maxFailedTasksPerExecutor", 2, INTEGER,
         "Tasks of successful sets that failed on an executor before the application leaves it.", positive,
+        old_keys=("blacklist.application.maxFailedTasksPerExecutor",),
     )  # fmt: skip
     exclude_application_max_failed_executors_per_node = Setting(
         "excludeOnFailure.application.maxFailedExecutorsPerNode", 2, INTEGER,
         "Executors of a host that the application has left before it leaves the host.", positive,
+        old_keys=("blacklist.application.maxFailedExecutorsPerNode",),
     )  # fmt: skip
     exclude_kill = Setting(
-        "excludeOnFailure.killExcludedExecutors",
-        False,
-        FLAG,
+        "excludeOnFailure.killExcludedExecutors", False, FLAG,
         "Whether an executor that the application left is killed.",
-    )
+        old_keys=("blacklist.killBlacklistedExecutors",),
+    )  # fmt: skip
     exclude_decommission = Setting(
         "excludeOnFailure.killExcludedExecutors.decommission", False, FLAG,
         "Whether it is decommissioned instead of killed.",
+        old_keys=("blacklist.killBlacklistedExecutors.decommission",),
     )  # fmt: skip
     exclude_fetch_failure = Setting(
         "excludeOnFailure.application.fetchFailure.enabled", False, FLAG,
         "Whether the executor whose map output could not be read is left at once.",
+        old_keys=("blacklist.application.fetchFailure.enabled",),
     )  # fmt: skip
     unschedulable_task_set_timeout = Setting(
         "scheduler.excludeOnFailure.unschedulableTaskSetTimeout", 120.0, SECONDS,
         "How long a task that is excluded everywhere waits for a new executor before its jobs are given up.",
-        not_negative,
+        not_negative, old_keys=("scheduler.blacklist.unschedulableTaskSetTimeout",),
     )  # fmt: skip
 
     barrier_sync_timeout = Setting(

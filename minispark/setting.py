@@ -15,6 +15,7 @@ __all__ = [
     "FLAG",
     "FRACTION",
     "INTEGER",
+    "OPTIONAL_FLAG",
     "OPTIONAL_SECONDS",
     "PREFIX",
     "SECONDS",
@@ -24,6 +25,7 @@ __all__ = [
     "fraction",
     "not_negative",
     "one_of",
+    "optional_positive",
     "parse_bytes",
     "parse_duration",
     "positive",
@@ -85,6 +87,7 @@ class Unit(Generic[T]):
 
 INTEGER: Unit[int] = Unit(int, "a whole number, as 4")
 FLAG: Unit[bool] = Unit(parse_flag, "true or false")
+OPTIONAL_FLAG: Unit[bool | None] = Unit(parse_flag, "true or false")
 TEXT: Unit[str] = Unit(parse_text, "a text")
 BYTES: Unit[int] = Unit(parse_bytes, "a size in bytes, as 512k, 64m, 1g")
 SECONDS: Unit[float] = Unit(parse_duration, "a duration, as 200ms, 30s, 5min")
@@ -93,16 +96,27 @@ FRACTION: Unit[float] = Unit(float, "a number, as 0.5")
 
 
 class Setting(Generic[T]):
-    """One entry of the table; read through an instance of SparkConf it gives the typed value."""
+    """One entry of the table; read through an instance of SparkConf it gives the typed value.
+
+    `old_keys` are names that Spark gave it before; they are taken, with a warning.
+    """
 
     def __init__(
-        self, key: str, default: T, unit: Unit[T], doc: str, check: Callable[[T], bool] | None = None
+        self,
+        key: str,
+        default: T,
+        unit: Unit[T],
+        doc: str,
+        check: Callable[[T], bool] | None = None,
+        *,
+        old_keys: tuple[str, ...] = (),
     ) -> None:
         self.key = PREFIX + key
         self.default = default
         self.unit = unit
         self.doc = doc
         self.check = check
+        self.old_keys = tuple(PREFIX + old_key for old_key in old_keys)
 
     @overload
     def __get__(self, conf: None, owner: type) -> Self: ...
@@ -132,6 +146,11 @@ class Setting(Generic[T]):
 def positive(value: float) -> bool:
     """Tell whether a number is above zero."""
     return 0 < value < math.inf
+
+
+def optional_positive(value: float | None) -> bool:
+    """Tell whether a number is above zero; one that is not set is none to complain of."""
+    return value is None or positive(value)
 
 
 def not_negative(value: float | None) -> bool:

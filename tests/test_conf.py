@@ -107,3 +107,12 @@ def test_a_key_that_is_near_to_none_is_not_guessed() -> None:
         SparkConf().set("nope", 3)
     with pytest.raises(ConfigurationError, match="is a text, not 5"):
         SparkConf().set(5, 5)  # type: ignore[arg-type]
+
+
+def test_an_old_key_is_taken_with_a_warning_and_means_the_new_one() -> None:
+    with pytest.warns(
+        FutureWarning, match=r"blacklist\.enabled is the old name of minispark\.excludeOnFailure\.enabled"
+    ):
+        conf = SparkConf(environment={"MINISPARK_BLACKLIST_ENABLED": "true"})
+    assert conf.get_all() == [("minispark.excludeOnFailure.enabled", "true")]
+    assert conf.exclude_on_failure is True
