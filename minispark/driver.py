@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError, MiniSparkError
 from minispark.executor.executor import EXECUTOR, Executor
+from minispark.executor.questions import DriverRefs
 from minispark.ids import ShuffleId
 from minispark.local_mode import LOCAL_EXECUTOR_ID, LocalMode
 from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ShuffleForgotten
@@ -22,13 +23,17 @@ from minispark.rdd import closures
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
+from minispark.scheduler.accumulator_table import AccumulatorTable
+from minispark.scheduler.barrier import BARRIER_SYNC, BarrierCoordinator
 from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.job_waiter import JobTable
 from minispark.scheduler.jobs import Jobs
 from minispark.scheduler.listener_bus import ListenerBus
 from minispark.scheduler.local import LocalEndpoint, LocalSchedulerBackend
+from minispark.scheduler.logic.commits import OutputCommits
 from minispark.scheduler.logic.effects import RemoveMapOutput, RemoveShuffleFiles
 from minispark.scheduler.logic.pool import Mode, PoolSpec, PoolTree
+from minispark.scheduler.output_commit import OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator
 from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.files import remove_attempt_files, remove_shuffle_files
@@ -60,6 +65,7 @@ class Driver:
         work: the binaries of jobs and shuffles.
         pools: how jobs share the slots.
         events: the listener bus.
+        accumulators: those of the application.
         dag_scheduler: takes jobs.
     """
 
@@ -81,6 +87,9 @@ class Driver:
         if conf.ui_progress:
             self.events.add(ProgressLine(sys.stderr, world.monotonic))
         self.map_outputs = MapOutputs()
+        self.commits = OutputCommits()
+        self.barriers = BarrierCoordinator(world, conf.barrier_sync_timeout)
+        self.accumulators = AccumulatorTable(world)
         self.pools = self.make_pools()
         self.env: RpcEnv | None = None
         self.backend: LocalSchedulerBackend | None = None
@@ -105,9 +114,19 @@ class Driver:
 
     def start_schedulers(self, env: RpcEnv) -> TaskScheduler:
         """Register what a driver has in every mode."""
-        dag = DAGScheduler(self.conf, self.world, self.map_outputs, self.job_table, self.events, self.remove_files)
+        dag = DAGScheduler(
+            self.conf,
+            self.world,
+            self.map_outputs,
+            self.job_table,
+            self.events,
+            self.remove_files,
+            self.accumulators.count,
+        )
         self.dag_scheduler = env.setup_endpoint("DAGScheduler", dag)
         self.dag = dag
+        dag.state.watchers.add(self.commits)
+        dag.state.watchers.add(self.barriers)
         self.jobs = Jobs(self.dag_scheduler, self.job_table, self.work, self.world, self.max_failures)
         scheduler = TaskScheduler(
             self.conf,
@@ -123,6 +142,8 @@ class Driver:
         dag.attach(env.setup_endpoint("TaskScheduler", scheduler))
         self.scheduler = scheduler
         env.setup_endpoint("MapOutputTracker", MapOutputTracker(self.map_outputs))
+        env.setup_endpoint(OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator(self.commits))
+        env.setup_endpoint(BARRIER_SYNC, self.barriers)
         env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
         env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))
         return scheduler
@@ -161,13 +182,18 @@ class Driver:
             LOCAL_EXECUTOR_ID,
             local.pool,
             env.bind(backend_name, None),
-            env.endpoint_ref("BinaryServer"),
-            env.endpoint_ref("MapOutputTracker"),
+            DriverRefs(
+                env.endpoint_ref("BinaryServer"),
+                env.endpoint_ref("MapOutputTracker"),
+                env.endpoint_ref(OUTPUT_COMMIT_COORDINATOR),
+                env.endpoint_ref(BARRIER_SYNC),
+            ),
             conf=self.conf,
             location=local.location,
             world=self.world,
             scope=env.scope,
             serve=env.dispatcher.serve,
+            permits=self.commits.may_commit if self.conf.executor_pool == "inline" else None,
         )
         executor_ref = env.setup_endpoint(EXECUTOR, executor)
         self.backend = LocalSchedulerBackend(local.cores, executor_ref, self.conf.executor_stop_deadline)
@@ -239,5 +265,7 @@ class Driver:
     def assert_empty(self) -> None:
         """Assert, after a stop, that nothing of any job is left in a table."""
         self.dag.state.assert_empty()
+        self.commits.assert_empty()
+        self.barriers.syncs.assert_empty()
         self.scheduler.assert_empty()
         assert not self.job_table.waiters, f"left over: {list(self.job_table.waiters)}"

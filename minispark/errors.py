@@ -90,6 +90,14 @@ class ExecutorLost(JobFailed):
     """An executor or a runner process went away while it ran a task."""
 
 
+class BarrierError(MiniSparkError):
+    """The tasks of a barrier stage could not wait for each other; the message says which did not come, or why."""
+
+
+class CommitDenied(MiniSparkError):
+    """Another attempt of the task puts its output in place; this one ends as if it had been killed."""
+
+
 class TaskKilled(BaseException):
     """Raised inside user code when its task is killed.
 

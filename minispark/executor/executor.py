@@ -15,28 +15,27 @@ from minispark.errors import MiniSparkError
 from minispark.executor.failures import describe
 from minispark.executor.logic.preparation import IDLE_TTL_S, Preparation, Request
 from minispark.executor.logic.slots import KillAction, Slots
+from minispark.executor.questions import DriverRefs, Question, question_of, reply_of
 from minispark.executor.runners import RunnerPool
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.cluster import (
-    BinaryContent,
     ExecutorStopped,
-    FetchBinary,
     KillTask,
     LaunchTasks,
     StatusUpdate,
     StopExecutor,
     ToExecutor,
 )
+from minispark.messages.coordination import AskPermissionToCommit, PermissionToCommit
 from minispark.messages.runner import (
     AnswerFailed,
     Binary,
     MapOutputs,
     NeedBinary,
-    NeedClass,
     NeedMapOutputs,
+    RunnerReply,
     RunnerRequest,
 )
-from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses
 from minispark.messages.task import (
     BlockManagerId,
     RunnerLost,
@@ -49,7 +48,7 @@ from minispark.messages.task import (
     TaskState,
 )
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
-from minispark.rpc.message import Ask, Message
+from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
@@ -60,6 +59,7 @@ EXECUTOR: Final = "Executor"
 STOPPED: Final = "the executor was stopped"
 
 Affinity = Callable[[TaskDescription], int | None]
+Permits = Callable[[AskPermissionToCommit], bool]
 Event = TypeVar("Event", bound=Callable[..., None])
 
 
@@ -98,14 +98,14 @@ class Executor(RpcEndpoint):
         executor_id: its name in the application.
         pool: what runs the tasks; `start` starts it.
         backend: gets StatusUpdate, and ExecutorStopped if nobody asked for the stop.
-        binary_server: the driver's endpoint that has the stages' binaries and the classes of its `__main__`.
-        map_output_tracker: the driver's endpoint that has the map outputs.
+        driver: the driver's endpoints that answer it and its runners.
         conf: the application's settings.
         location: where this executor's blocks are.
         world: clock and timers.
         scope: owns what the executor waits for.
         affinity: which slot holds what an attempt needs, if one does.
         serve: calls an event of the pool and handles what it sends, as `Dispatcher.serve`.
+        permits: decides about commits without a message, for tasks on this very loop, which cannot wait for one.
     """
 
     def __init__(
@@ -113,8 +113,7 @@ class Executor(RpcEndpoint):
         executor_id: ExecutorId,
         pool: RunnerPool,
         backend: RpcEndpointRef,
-        binary_server: RpcEndpointRef,
-        map_output_tracker: RpcEndpointRef,
+        driver: DriverRefs,
         *,
         conf: SparkConf,
         location: BlockManagerId,
@@ -122,18 +121,19 @@ class Executor(RpcEndpoint):
         scope: TaskScope,
         affinity: Affinity = nowhere,
         serve: Callable[..., None] = directly,
+        permits: Permits | None = None,
     ) -> None:
         self.executor_id = executor_id
         self.pool = pool
         self.backend = backend
-        self.binary_server = binary_server
-        self.map_output_tracker = map_output_tracker
+        self.driver = driver
         self.conf = conf
         self.location = location
         self.world = world
         self.scope = scope
         self.affinity = affinity
         self.serve = serve
+        self.permits = permits
         self.slots = Slots(pool.slots)
         self.preparation = Preparation(conf.executor_binary_cache_size)
         self.expiry: asyncio.TimerHandle | None = None
@@ -176,27 +176,23 @@ class Executor(RpcEndpoint):
 
     def fetch(self, request: Request) -> None:
         """Ask the driver for something that attempts wait for."""
-        target = self.binary_server if isinstance(request, FetchBinary) else self.map_output_tracker
-        self.ask(target, request, partial(self.fetched, request), partial(self.not_fetched, request))
+        question = question_of(request, self.driver, self.conf)
+        self.ask(question, partial(self.fetched, request), partial(self.not_fetched, request))
 
     def ask(
-        self,
-        target: RpcEndpointRef,
-        message: Ask[Any],
-        answered: Callable[[Binary | MapOutputs], None],
-        failed: Callable[[BaseException], None],
+        self, question: Question, answered: Callable[[Any], None], failed: Callable[[BaseException], None]
     ) -> None:
         """Ask, and have one of two functions called; the ask's own timeout sees to it."""
 
         def done(future: "asyncio.Future[Message]") -> None:
             try:
-                content = content_of(future.result())
+                reply = reply_of(future.result())
             except (MiniSparkError, asyncio.CancelledError) as error:
                 failed(error)
             else:
-                answered(content)
+                answered(reply)
 
-        target.ask(message).add_done_callback(done)
+        question.target.ask(question.request, question.timeout_s).add_done_callback(done)
 
     @settled
     def fetched(self, request: Request, content: Binary | MapOutputs) -> None:
@@ -288,26 +284,20 @@ class Executor(RpcEndpoint):
     @settled
     def runner_asked(self, slot: int, task_id: TaskId, ask_id: int, request: RunnerRequest) -> None:
         """Answer a runner from what was prepared; ask the driver for what was not."""
-        answer: Binary | MapOutputs | None = None
-        target, question = self.binary_server, cast(Ask[Any], request)
+        answer: RunnerReply | None = None
         match request:
             case NeedBinary():
                 answer = self.preparation.binary(request.binary_id)
-                question = FetchBinary(request.binary_id)
             case NeedMapOutputs():
                 answer = self.preparation.map_outputs(request.shuffle_id, request.epoch)
-                target, question = self.map_output_tracker, GetMapOutputStatuses(request.shuffle_id)
-            case NeedClass():
-                pass  # the driver has them
-            case _:
-                assert_never(request)
+            case AskPermissionToCommit() if self.permits is not None:
+                answer = PermissionToCommit(self.permits(request))
         if answer is not None:
             self.pool.answer(slot, ask_id, answer)
             return
         self.ask(
-            target,
-            question,
-            lambda content: self.pool.answer(slot, ask_id, content),
+            question_of(request, self.driver, self.conf),
+            lambda reply: self.pool.answer(slot, ask_id, reply),
             lambda error: self.pool.answer(slot, ask_id, AnswerFailed(f"{type(error).__name__}: {error}")),
         )
 
@@ -344,16 +334,3 @@ def state_of(outcome: TaskOutcome) -> TaskState:
     if isinstance(outcome, Success):
         return TaskState.FINISHED
     return TaskState.KILLED if isinstance(outcome, TaskKilled | TaskCommitDenied) else TaskState.FAILED
-
-
-def content_of(answer: Message) -> Binary | MapOutputs:
-    """Make the runners' answer of the driver's; bytes that a frame lent are copied."""
-    match answer:
-        case BinaryContent():
-            return Binary(bytes(answer.data))
-        case MapOutputStatuses():
-            return MapOutputs(answer.epoch, bytes(answer.data))
-        case Binary():
-            return Binary(bytes(answer.data))
-        case _:
-            raise MiniSparkError(f"the driver answered with a {type(answer).__name__}")

@@ -17,7 +17,7 @@ from minispark.executor.metrics import STOPPED, Clocks
 from minispark.executor.runners import RunnerEvents
 from minispark.executor.task_runner import TaskRunner
 from minispark.ids import TaskId
-from minispark.messages.runner import AnswerFailed, Binary, MapOutputs, RunnerRequest
+from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription, TaskKilled, TaskOutcome
 from minispark.rpc.world import World
 
@@ -68,7 +68,7 @@ class InlineServices:
         """The application's settings."""
         return self.pool.conf
 
-    def ask(self, request: RunnerRequest) -> Binary | MapOutputs:
+    def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor, which answers before it returns."""
         return self.pool.ask(self.slot, request)
 
@@ -104,7 +104,7 @@ class InlinePool:
         self.runners = [TaskRunner(services, clocks) for services in self.services]
         self.runs: dict[int, Run] = {}
         self.asks = 0
-        self.answers: dict[tuple[int, int], Binary | MapOutputs | AnswerFailed] = {}
+        self.answers: dict[tuple[int, int], RunnerReply | AnswerFailed] = {}
 
     @property
     def slots(self) -> int:
@@ -159,7 +159,7 @@ class InlinePool:
             run.cancel()
             run.timer = self.loop.call_soon(self.deliver, slot, run)
 
-    def ask(self, slot: int, request: RunnerRequest) -> Binary | MapOutputs:
+    def ask(self, slot: int, request: RunnerRequest) -> RunnerReply:
         """Bring a task's question to the executor and its answer back.
 
         Raises:
@@ -175,7 +175,7 @@ class InlinePool:
             raise MiniSparkError(answer.error)
         return answer
 
-    def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:
+    def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
         """Answer a question; a late answer finds nobody."""
         if slot in self.runs and ask_id == self.asks:
             self.answers[slot, ask_id] = answer

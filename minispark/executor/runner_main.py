@@ -25,11 +25,11 @@ from minispark.messages.runner import (
     Binary,
     KillAnswered,
     KillAttempt,
-    MapOutputs,
     NeedClass,
     RunnerAnswer,
     RunnerAsk,
     RunnerReady,
+    RunnerReply,
     RunnerRequest,
     RunTask,
     StartZygote,
@@ -141,7 +141,7 @@ class ProcessServices:
         self.user_code = runner.bracket
         self.page = runner.page
 
-    def ask(self, request: RunnerRequest) -> Binary | MapOutputs:
+    def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor and wait for its answer; any thread of the attempt may.
 
         Raises:
@@ -229,7 +229,7 @@ class Runner:
             failure = ExceptionFailure(type(error).__name__, str(error), "", "", b"", TaskMetrics())
             self.channel.send(TaskFinished(self.incarnation, task_id, failure))
 
-    def ask(self, request: RunnerRequest) -> Binary | MapOutputs:
+    def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor and wait; see `ProcessServices.ask`."""
         if threading.get_ident() != self.main_thread:
             return self.ask_from_thread(request)
@@ -246,7 +246,7 @@ class Runner:
         assert isinstance(answer, Binary)
         return bytes(answer.data)
 
-    def ask_from_thread(self, request: RunnerRequest) -> Binary | MapOutputs:
+    def ask_from_thread(self, request: RunnerRequest) -> RunnerReply:
         """Ask from a thread that user code started; kills never strike there, so it watches for the attempt's end."""
         task_id = self.task_id
         with self.lock:
@@ -287,7 +287,7 @@ class Runner:
         self.control.close()
 
 
-def checked(answer: Any) -> Binary | MapOutputs:
+def checked(answer: Any) -> RunnerReply:
     """Return an answer.
 
     Raises:
@@ -295,5 +295,5 @@ def checked(answer: Any) -> Binary | MapOutputs:
     """
     if isinstance(answer, AnswerFailed):
         raise MiniSparkError(answer.error)
-    assert isinstance(answer, Binary | MapOutputs)
+    assert isinstance(answer, RunnerReply)
     return answer

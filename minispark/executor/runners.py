@@ -9,7 +9,7 @@ fencing: what it reports is never about an attempt that is not the slot's curren
 from typing import Protocol
 
 from minispark.ids import TaskId
-from minispark.messages.runner import AnswerFailed, Binary, MapOutputs, RunnerRequest
+from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import RunnerLost, TaskDescription, TaskOutcome
 
 __all__ = ["RunnerEvents", "RunnerPool"]
@@ -65,7 +65,7 @@ class RunnerPool(Protocol):
         is reported as finished with TaskKilled. Nothing happens if the slot runs another attempt, or none.
         """
 
-    def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:
+    def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
         """Answer a runner's question; dropped if the asker is gone."""
 
     async def stop(self, deadline_s: float) -> None:

@@ -4,6 +4,7 @@
 and knows nothing of how its questions reach the executor. Source: Spark's `Executor.TaskRunner`.
 """
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Protocol
 
@@ -16,9 +17,18 @@ from minispark.executor.results import ResultLimits, serialise
 from minispark.executor.task_context import TaskContextImpl
 from minispark.ids import BinaryId, ShuffleId
 from minispark.messages import task as values
-from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerRequest
-from minispark.messages.task import BlockManagerId, MapStatus, Success, TaskDescription, TaskOutcome, TaskResult
+from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerReply, RunnerRequest
+from minispark.messages.task import (
+    AccumulatorUpdate,
+    BlockManagerId,
+    MapStatus,
+    Success,
+    TaskDescription,
+    TaskOutcome,
+    TaskResult,
+)
 from minispark.rdd import closures, rdd, sources
+from minispark.rdd.accumulators import Additions, pack_additions, set_additions
 from minispark.rdd.node import Partition
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess
 from minispark.rdd.tasks import ShuffleMapTask, TaskWork
@@ -77,7 +87,7 @@ class RunnerServices(Protocol):
     def user_code(self) -> UserCode:
         """The bracket of this runner."""
 
-    def ask(self, request: RunnerRequest) -> Binary | MapOutputs:
+    def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor and wait for its answer.
 
         Raises:
@@ -98,6 +108,7 @@ class TaskRunner:
         self.user_code = services.user_code
         self.clocks = clocks
         self.limits = ResultLimits.of(services.conf)
+        self.max_additions_bytes = services.conf.rpc_message_max_size // 2
         self.works = Works()
         self.map_outputs: dict[ShuffleId, MapOutputs] = {}
 
@@ -106,22 +117,27 @@ class TaskRunner:
         metrics = MutableTaskMetrics()
         clock = TaskClock(self.clocks, metrics)
         context = TaskContextImpl(task, metrics, self.user_code, self.open_shuffle)
+        additions: Additions = {}
         set_current(context)
+        set_additions(additions)
         try:
-            result = self.result_of(task, context, clock)
+            result, updates = self.result_of(task, context, clock, additions)
             if not self.user_code.killed:
                 clock.stop()
-                return Success(result, metrics.snapshot())
+                return Success(result, metrics.snapshot(), updates)
             raise TaskKilled(self.user_code.reason)  # it came too late to interrupt, not too late to count
         except BaseException as error:  # noqa: BLE001 — whatever user code does is an outcome
             self.works.forget(task.binary_id)  # what a failed attempt left behind in its closure is its own
             context.end_with(error)
             clock.stop()
-            return self.classify(error, context)
+            return self.classify(error, context, additions)
         finally:
             set_current(None)
+            set_additions(None)
 
-    def result_of(self, task: TaskDescription, context: TaskContextImpl, clock: TaskClock) -> TaskResult:
+    def result_of(
+        self, task: TaskDescription, context: TaskContextImpl, clock: TaskClock, additions: Additions
+    ) -> tuple[TaskResult, tuple[AccumulatorUpdate, ...]]:
         """Decode, run and serialise; raises whatever user code raises.
 
         Decoding is outside of the bracket: a kill inside an import would leave half a module behind.
@@ -141,11 +157,23 @@ class TaskRunner:
             context.kill_task_if_interrupted()
             if context.fetch_failure is not None:
                 raise context.fetch_failure
+            updates = self.pack(additions) if additions else ()
             if isinstance(value, MapStatus) and isinstance(work, ShuffleMapTask):
-                return value
+                return value, updates
             result = serialise(value, task.task_id, self.limits, self.services.location.directory)
         context.metrics.result_size_bytes = size_of(result)
-        return result
+        return result, updates
+
+    def pack(self, additions: Additions) -> tuple[AccumulatorUpdate, ...]:
+        """Pickle what an attempt that succeeds added to accumulators."""
+        return pack_additions(additions.values(), limit_bytes=self.max_additions_bytes)
+
+    def pack_of_failed(self, additions: Additions) -> tuple[AccumulatorUpdate, ...]:
+        """Pickle what counts although the attempt failed, if it can be; never raises."""
+        counted = [addition for addition in additions.values() if addition.accumulator.count_failed_values]
+        with suppress(Exception):  # the user's __reduce__; the attempt's own failure is what is reported
+            return pack_additions(counted, limit_bytes=self.max_additions_bytes)
+        return ()
 
     def load(self, binary_id: BinaryId) -> TaskWork:
         """Get a stage's work from the executor and decode it."""
@@ -182,7 +210,7 @@ class TaskRunner:
             self.map_outputs[shuffle_id] = known
         return known.data
 
-    def classify(self, error: BaseException, context: TaskContextImpl) -> TaskOutcome:
+    def classify(self, error: BaseException, context: TaskContextImpl, additions: Additions) -> TaskOutcome:
         """Say what an exception means for the scheduler; the first that applies counts.
 
         What was asked of the attempt, or was noted by it, decides, never the class of the exception: user code may
@@ -190,12 +218,12 @@ class TaskRunner:
         """
         metrics = context.metrics.snapshot()
         if self.user_code.killed:
-            return values.TaskKilled(self.user_code.reason, metrics)
+            return values.TaskKilled(self.user_code.reason, metrics, self.pack_of_failed(additions))
         fetch = context.fetch_failure
         if fetch is not None and not isinstance(error, FATAL):
             assert isinstance(fetch.failure, values.FetchFailed)
             return fetch.failure
-        return describe(error, metrics)
+        return describe(error, metrics, self.pack_of_failed(additions))
 
 
 class Works:

@@ -20,7 +20,7 @@ from minispark.executor.cooperative import CooperativeBracket, WatchingTaskRunne
 from minispark.executor.runners import RunnerEvents
 from minispark.ids import TaskId
 from minispark.messages import task as values
-from minispark.messages.runner import AnswerFailed, Binary, MapOutputs, RunnerRequest
+from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, TaskDescription, TaskOutcome
 from minispark.rpc.world import World
 
@@ -29,7 +29,7 @@ __all__ = ["ThreadPool"]
 STARTED_AFTER_S: Final = 0.1  # a task that takes longer is reported as running
 
 Ts = TypeVarTuple("Ts")
-Answer = Binary | MapOutputs | AnswerFailed
+Answer = RunnerReply | AnswerFailed
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class ThreadRunner:
             del task, outcome  # nothing is kept alive while the thread waits
         self.pool.hand_over(self.pool.thread_ended, self)
 
-    def ask(self, request: RunnerRequest) -> Binary | MapOutputs:
+    def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor and wait; runs in the thread. See `task_runner.RunnerServices`."""
         self.asks += 1
         self.pool.hand_over(self.pool.asked, self, self.asks, request)

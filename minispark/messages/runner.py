@@ -6,6 +6,7 @@ a late word of or to a dead attempt is recognised and dropped.
 """
 
 from minispark.ids import BinaryId, ShuffleId, TaskId
+from minispark.messages.coordination import AskPermissionToCommit, BarrierSynced, PermissionToCommit, RequestToSync
 from minispark.messages.task import BlockManagerId, TaskDescription, TaskOutcome
 from minispark.rpc.message import Ask, Attachment, Message, message
 
@@ -28,6 +29,7 @@ __all__ = [
     "RunnerExited",
     "RunnerForked",
     "RunnerReady",
+    "RunnerReply",
     "RunnerRequest",
     "StartZygote",
     "TaskFinished",
@@ -110,7 +112,8 @@ class NeedClass(Ask[Binary]):
     qualified_name: str
 
 
-RunnerRequest = NeedBinary | NeedMapOutputs | NeedClass
+RunnerRequest = NeedBinary | NeedMapOutputs | NeedClass | RequestToSync | AskPermissionToCommit
+RunnerReply = Binary | MapOutputs | BarrierSynced | PermissionToCommit
 
 
 @message(90)
@@ -136,7 +139,7 @@ class RunnerAnswer(Message):
 
     incarnation: int
     ask_id: int
-    answer: Binary | MapOutputs | AnswerFailed
+    answer: RunnerReply | AnswerFailed
 
 
 @message(93)

@@ -9,6 +9,7 @@ from minispark.executor.executor import STOPPED, Executor
 from minispark.executor.inline_pool import InlinePool
 from minispark.executor.logic.preparation import IDLE_TTL_S
 from minispark.executor.logic.slots import KILL_MARK_TTL_S
+from minispark.executor.questions import DriverRefs
 from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, TaskId
 from minispark.messages import task as values
 from minispark.messages.cluster import (
@@ -21,7 +22,15 @@ from minispark.messages.cluster import (
     StopExecutor,
     ToExecutor,
 )
-from minispark.messages.runner import AnswerFailed, Binary, MapOutputs, NeedBinary, NeedClass, NeedMapOutputs
+from minispark.messages.runner import (
+    AnswerFailed,
+    Binary,
+    MapOutputs,
+    NeedBinary,
+    NeedClass,
+    NeedMapOutputs,
+    RunnerReply,
+)
 from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses
 from minispark.messages.task import ExceptionFailure, RunnerLost, Success, TaskKilled, TaskOutcome, TaskState
 from minispark.rpc.scope import TaskScope
@@ -46,7 +55,7 @@ class WatchedPool(InlinePool):
         self.dispatched.append((slot, task.task_id))
         super().run(slot, task)
 
-    def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:
+    def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
         self.answered.append(answer)
         super().answer(slot, ask_id, answer)
 
@@ -60,13 +69,13 @@ class House:
         answer = None if data is None else lambda ask: BinaryContent(ask.binary_id, data)
         self.binary_server = RecordingRef("BinaryServer", answer=answer)
         self.tracker = RecordingRef("MapOutputTracker")
+        self.commits, self.barriers = RecordingRef("OutputCommitCoordinator"), RecordingRef("barrierSync")
         self.pool = WatchedPool(slots, conf(**settings), location(), world, duration=lambda _: duration)
         self.executor = Executor(
             EXECUTOR_ID,
             self.pool,
             self.backend,
-            self.binary_server,
-            self.tracker,
+            DriverRefs(self.binary_server, self.tracker, self.commits, self.barriers),
             conf=conf(**settings),
             location=location(),
             world=world,
