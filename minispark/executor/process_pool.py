@@ -25,13 +25,12 @@ from minispark.executor.zygote_process import ZygoteProcess
 from minispark.ids import TaskId
 from minispark.messages.runner import (
     AnswerFailed,
-    Binary,
     KillAnswered,
-    MapOutputs,
     RunnerAnswer,
     RunnerAsk,
     RunnerExited,
     RunnerReady,
+    RunnerReply,
     RunTask,
     StartZygote,
     TaskFinished,
@@ -137,7 +136,7 @@ class ProcessPool:
         """End an attempt; see `RunnerPool.kill`."""
         self.places[slot].kill(task_id, interrupt, reason, self.conf.executor_kill_grace)
 
-    def answer(self, slot: int, ask_id: int, answer: Binary | MapOutputs | AnswerFailed) -> None:
+    def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
         """Answer a runner's question; dropped if the asker is gone."""
         place = self.places[slot]
         if ask_id in place.asks and place.link is not None:
