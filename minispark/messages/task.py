@@ -317,12 +317,14 @@ class Preferences(Message):
 class NarrowDependency(Message):
     """Each partition needs few partitions of that parent.
 
-    Partition i needs `parents[starts[i]:starts[i + 1]]`, both packed numbers; both empty: partition i needs i.
+    Partition i needs `parents[starts[i]:starts[i + 1]]`, both packed numbers; both empty: partition i needs
+    i − `shift`, if the parent has such a one.
     """
 
     rdd_id: RddId
     starts: bytes = b""
     parents: bytes = b""
+    shift: int = 0
 
 
 @message(31)

@@ -1,19 +1,30 @@
 """From nodes to what the scheduler sees: ids, dependency kinds, counts, call sites; no code, no data.
 
-Called by the context when a job starts, in the caller's task: finding partitions is user code.
+Called by the context when a job starts, in the caller's task: partitions and preferred locations are found by user code.
 """
 
+from array import array
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from minispark.ids import BinaryId, RddId
-from minispark.messages.task import Lineage, LineageNode, NarrowDependency, ShuffleDependencyInfo
+from minispark.errors import ConfigurationError
+from minispark.ids import BinaryId, ExecutorId, RddId
+from minispark.messages.task import (
+    Lineage,
+    LineageNode,
+    NarrowDependency,
+    Preferences,
+    ShuffleDependencyInfo,
+    TaskLocation,
+)
 from minispark.rdd.dependency import Dependency, ShuffleDependency
 from minispark.rdd.node import Node, parents_first
 
 __all__ = ["describe", "prepare"]
 
 Determinism = Literal["determinate", "unordered", "indeterminate"]
+
+EXECUTOR_PREFIX: Final = "executor_"
 
 
 async def prepare(node: Node[Any]) -> None:
@@ -42,13 +53,22 @@ def describe(node: Node[Any], binary_id_of: Callable[[ShuffleDependency[Any, Any
     for above in parents_first(node):
         description = above.description
         if description is None:
+            dependencies = tuple(
+                [
+                    describe_dependency(above, place, dependency, binary_id_of)
+                    for place, dependency in enumerate(above.dependencies)
+                ]
+            )
             description = LineageNode(
                 above.rdd_id,
                 above.name,
                 len(above.partitions()),
-                tuple([describe_dependency(dependency, binary_id_of) for dependency in above.dependencies]),
+                dependencies,
                 above.call_site,
-                determinism=determinism(above, described),
+                above.is_barrier,
+                determinism(above, described),
+                preferences(above, described),
+                above.is_cached,
             )
             # Iterative programs describe a growing lineage again and again. Only a shuffle's binary may change.
             if not any(isinstance(dependency, ShuffleDependency) for dependency in above.dependencies):
@@ -58,17 +78,68 @@ def describe(node: Node[Any], binary_id_of: Callable[[ShuffleDependency[Any, Any
 
 
 def describe_dependency(
-    dependency: Dependency, binary_id_of: Callable[[ShuffleDependency[Any, Any, Any]], BinaryId]
+    node: Node[Any],
+    place: int,
+    dependency: Dependency,
+    binary_id_of: Callable[[ShuffleDependency[Any, Any, Any]], BinaryId],
 ) -> NarrowDependency | ShuffleDependencyInfo:
-    """Return what the scheduler sees of a dependency."""
+    """Return what the scheduler sees of a node's dependency."""
     if not isinstance(dependency, ShuffleDependency):
-        return NarrowDependency(dependency.node.rdd_id)
+        return node.narrow_dependency(place)
     return ShuffleDependencyInfo(
         dependency.node.rdd_id,
         dependency.shuffle_id,
         dependency.partitioner.num_partitions,
         binary_id_of(dependency),
     )
+
+
+def preferences(node: Node[Any], described: Mapping[RddId, LineageNode]) -> Preferences:
+    """Return where a node itself would like its partitions computed. Most kinds of nodes do not care.
+
+    Raises:
+        ConfigurationError: what the node says is no location.
+    """
+    if type(node).preferred_locations is Node.preferred_locations:
+        return Preferences()
+    if node.prefers_as_parents and not any(prefers(described, dependency) for dependency in node.dependencies):
+        return Preferences()
+    known: dict[str, int] = {}
+    starts, places = array("i", [0]), array("i")
+    for partition in node.partitions():
+        for location in node.preferred_locations(partition):
+            places.append(known.setdefault(location, len(known)))
+        starts.append(len(places))
+    if not places:
+        return Preferences()
+    return Preferences(tuple([parse_location(text, node) for text in known]), starts.tobytes(), places.tobytes())
+
+
+def prefers(described: Mapping[RddId, LineageNode], dependency: Dependency) -> bool:
+    """Tell whether a parent of the same stage, or one above it there, prefers any place."""
+    pending = [] if isinstance(dependency, ShuffleDependency) else [dependency.node.rdd_id]
+    seen = set(pending)
+    while pending:
+        parent = described[pending.pop()]
+        if parent.preferences.locations:
+            return True
+        for above in parent.dependencies:
+            if isinstance(above, NarrowDependency) and above.rdd_id not in seen:
+                seen.add(above.rdd_id)
+                pending.append(above.rdd_id)
+    return False
+
+
+def parse_location(text: object, node: Node[Any]) -> TaskLocation:
+    """Return the location that a text names: `HOST`, or `executor_HOST_ID`. Source: Spark's TaskLocation."""
+    if not isinstance(text, str) or not text:
+        raise ConfigurationError(f"{node!r} prefers {text!r}, which is no location: a host, or executor_HOST_ID")
+    if not text.startswith(EXECUTOR_PREFIX):
+        return TaskLocation(text)
+    host, _, executor_id = text.removeprefix(EXECUTOR_PREFIX).partition("_")
+    if not host or not executor_id:
+        raise ConfigurationError(f"{node!r} prefers {text!r}, which is no location: executor_HOST_ID needs both")
+    return TaskLocation(host, ExecutorId(executor_id))
 
 
 def determinism(node: Node[Any], described: Mapping[RddId, LineageNode]) -> Determinism:

@@ -10,8 +10,10 @@ from itertools import chain, count, takewhile, tee
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
+from minispark.messages.scheduler import pack_integers
+from minispark.messages.task import NarrowDependency
 from minispark.rdd.dependency import Narrow
-from minispark.rdd.node import Node, Origin, Partition
+from minispark.rdd.node import Node, Origin, Partition, locations_of
 from minispark.rdd.partitioner import Partitioner
 from minispark.rdd.ports import TaskContext
 
@@ -67,12 +69,9 @@ class OneToOneNode(Node[U], Generic[T, U]):
         """Return the parent's partitions."""
         return self.parent.partitions()
 
-    def preferred_locations(self, partition: Partition) -> Sequence[str]:
-        """Return where the parent's partition is."""
-        source: Node[Any] = self
-        while isinstance(source, OneToOneNode):
-            source = source.parent
-        return source.preferred_locations(partition)
+    def member(self, partition: Partition) -> tuple[Node[Any], Partition]:
+        """Return the parent with its partition."""
+        return self.parent, partition
 
     def transform(self, records: Iterator[T], partition: Partition, context: TaskContext) -> Iterator[U]:
         """Turn the parent's records into this node's; what a subclass implements."""
@@ -308,10 +307,17 @@ class UnionNode(Node[T]):
         )
         return [UnionPartition(index, *pair) for index, pair in enumerate(pairs)]
 
-    def preferred_locations(self, partition: Partition) -> Sequence[str]:
-        """Return where the parent's partition is."""
+    def narrow_dependency(self, place: int) -> NarrowDependency:
+        """Return how far a parent's numbers are shifted."""
+        parents = [dependency.node for dependency in self.dependencies]
+        return NarrowDependency(
+            parents[place].rdd_id, shift=sum(len(parent.partitions()) for parent in parents[:place])
+        )
+
+    def member(self, partition: Partition) -> tuple[Node[Any], Partition]:
+        """Return the parent with its partition."""
         assert isinstance(partition, UnionPartition)
-        return self.dependencies[partition.parent].node.preferred_locations(partition.partition)
+        return self.dependencies[partition.parent].node, partition.partition
 
     def compute(self, partition: Partition, context: TaskContext) -> Iterator[T]:
         """Yield the records of the parent's partition."""
@@ -332,13 +338,15 @@ class GroupPartition(Partition):
 class GroupedNode(Node[T]):
     """A node whose partitions are several of the parents', one after another."""
 
+    prefers_as_parents = True
+
     def preferred_locations(self, partition: Partition) -> Sequence[str]:
         """Return the places that most of the members prefer, the commonest first."""
         assert isinstance(partition, GroupPartition)
         places = Counter(
             place
             for parent, member in partition.members
-            for place in self.dependencies[parent].node.preferred_locations(member)
+            for place in locations_of(self.dependencies[parent].node, member)
         )
         return [place for place, _ in places.most_common()]
 
@@ -385,3 +393,12 @@ class CoalescedNode(GroupedNode[T]):
             GroupPartition(index, members[index * total // parts : (index + 1) * total // parts])
             for index in range(parts)
         ]
+
+    def narrow_dependency(self, place: int) -> NarrowDependency:
+        """Return which partitions were joined."""
+        total, parts = len(self.dependencies[place].node.partitions()), len(self.partitions())
+        return NarrowDependency(
+            self.dependencies[place].node.rdd_id,
+            pack_integers([index * total // parts for index in range(parts + 1)] if parts else []),
+            pack_integers(range(total)),
+        )

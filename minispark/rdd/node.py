@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from minispark.ids import RddId
-from minispark.messages.task import LineageNode
+from minispark.messages.task import LineageNode, NarrowDependency
 from minispark.rdd.dependency import Dependency, Narrow, ShuffleDependency
 from minispark.rdd.partitioner import Partitioner
 from minispark.rdd.ports import TaskContext
 from minispark.rdd.preparation import Preparation
 
-__all__ = ["Node", "Origin", "Partition", "parents_first"]
+__all__ = ["Node", "Origin", "Partition", "locations_of", "parents_first"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -51,12 +51,18 @@ class Node(Generic[T_co]):
 
     Attributes:
         is_order_sensitive: whether another order of the parent's records gives other records.
+        is_barrier: whether the tasks of its stage start together or not at all.
+        is_cached: whether executors may keep its partitions; who changes it clears `description`.
+        prefers_as_parents: its preferred locations are made of its parents'; it is not asked if they have none.
         description: what the scheduler sees, kept by `lineage`.
         preparation: a job of its own that must run before any that computes the node; None if there is none.
         needs_preparation: whether it or a node above has a preparation that has not run.
     """
 
     is_order_sensitive = False
+    is_barrier = False
+    is_cached = False
+    prefers_as_parents = False
 
     def __init__(
         self,
@@ -89,8 +95,23 @@ class Node(Generic[T_co]):
         raise NotImplementedError
 
     def preferred_locations(self, partition: Partition) -> Sequence[str]:
-        """Return the hosts (or `executor_HOST_ID`) where the partition's data is; () for anywhere."""
+        """Return the hosts (or `executor_HOST_ID`) where the node itself finds the partition's data; () for anywhere.
+
+        Asked in the driver. Where parents find theirs is added by the scheduler, and by `locations_of`.
+        """
         return ()
+
+    def narrow_dependency(self, place: int) -> NarrowDependency:
+        """Return which partitions of a parent in the same stage each partition needs; by default its own number.
+
+        Args:
+            place: of the parent in `dependencies`. The partitions are known.
+        """
+        return NarrowDependency(self.dependencies[place].node.rdd_id)
+
+    def member(self, partition: Partition) -> "tuple[Node[Any], Partition] | None":
+        """Return the parent and its partition that a partition is made of, the first of several; None if of none."""
+        return None
 
     def prepare_by(self, preparation: Preparation) -> None:
         """Have something learnt before the first job that computes this node, after what the parents need."""
@@ -117,6 +138,16 @@ class Node(Generic[T_co]):
 
     def __repr__(self) -> str:
         return f"{self.name} [{self.rdd_id}] at {self.call_site}"
+
+
+def locations_of(node: Node[Any], partition: Partition) -> Sequence[str]:
+    """Return where a partition's data is: the node's own locations, else those of the next node above with some."""
+    while not (locations := node.preferred_locations(partition)):
+        member = node.member(partition)
+        if member is None:
+            break
+        node, partition = member
+    return locations
 
 
 def knows_partitions(node: Node[Any]) -> Iterator[Node[Any]]:

@@ -90,12 +90,12 @@ class CoGroupedNode(Node[tuple[K, tuple[list[Any], ...]]]):
             CoGroupPartition(index, {place: partitions[index] for place, partitions in in_place}) for index in indexes
         ]
 
-    def preferred_locations(self, partition: Partition) -> Sequence[str]:
-        """Return where the first parent that is read in place has its partition."""
+    def member(self, partition: Partition) -> tuple[Node[Any], Partition] | None:
+        """Return the first parent that is read in place, with its partition."""
         if not isinstance(partition, CoGroupPartition):
-            return ()
+            return None
         place, member = next(iter(partition.members.items()))
-        return self.dependencies[place].node.preferred_locations(member)
+        return self.dependencies[place].node, member
 
     def compute(self, partition: Partition, context: TaskContext) -> Iterator[tuple[K, tuple[list[Any], ...]]]:
         """Yield the groups."""

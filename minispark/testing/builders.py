@@ -16,9 +16,11 @@ from minispark.messages.task import (
     LineageNode,
     MapStatus,
     NarrowDependency,
+    Preferences,
     ShuffleDependencyInfo,
     Success,
     TaskEndReason,
+    TaskLocation,
     TaskMetrics,
 )
 
@@ -29,6 +31,7 @@ __all__ = [
     "fetch_failed",
     "location",
     "map_success",
+    "preferences",
     "result_success",
     "submit_job",
     "task_ended",
@@ -39,6 +42,19 @@ __all__ = [
 def location(executor: str = "driver", host: str = "localhost") -> BlockManagerId:
     """Return where an executor keeps its blocks."""
     return BlockManagerId(ExecutorId(executor), host, 7000, f"dir-{executor}")
+
+
+def preferences(rows: Sequence[Sequence[TaskLocation]]) -> Preferences:
+    """Pack preferences, a row a task; nothing if there are no rows."""
+    known: list[TaskLocation] = []
+    starts, places = [0], list[int]()
+    for row in rows:
+        for place in row:
+            if place not in known:
+                known.append(place)
+            places.append(known.index(place))
+        starts.append(len(places))
+    return Preferences(tuple(known), pack_integers(starts), pack_integers(places)) if rows else Preferences()
 
 
 class LineageBuilder:
@@ -57,15 +73,32 @@ class LineageBuilder:
         self.nodes: list[LineageNode] = []
         self.next_shuffle = 0
 
-    def add(self, partitions: int, dependencies: Sequence[NarrowDependency | ShuffleDependencyInfo]) -> int:
-        """Add an RDD; returns its id."""
+    def add(
+        self,
+        partitions: int,
+        dependencies: Sequence[NarrowDependency | ShuffleDependencyInfo],
+        hosts: Sequence[Sequence[str]] = (),
+        *,
+        is_cached: bool = False,
+    ) -> int:
+        """Add an RDD, with the hosts that it prefers for each partition; returns its id."""
         rdd_id = RddId(len(self.nodes))
-        self.nodes.append(LineageNode(rdd_id, f"rdd{rdd_id}", partitions, tuple(dependencies), f"app.py:{rdd_id}"))
+        self.nodes.append(
+            LineageNode(
+                rdd_id,
+                f"rdd{rdd_id}",
+                partitions,
+                tuple(dependencies),
+                f"app.py:{rdd_id}",
+                preferences=preferences([[TaskLocation(host) for host in row] for row in hosts]),
+                is_cached=is_cached,
+            )
+        )
         return rdd_id
 
-    def source(self, partitions: int) -> int:
+    def source(self, partitions: int, hosts: Sequence[Sequence[str]] = (), *, is_cached: bool = False) -> int:
         """Add an RDD without parents."""
-        return self.add(partitions, ())
+        return self.add(partitions, (), hosts, is_cached=is_cached)
 
     def narrow(self, *parents: int, partitions: int | None = None) -> int:
         """Add an RDD over narrow dependencies."""

@@ -1,15 +1,25 @@
 """What the scheduler is told of an RDD, and what is learnt before."""
 
 import operator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
-from minispark.ids import BinaryId
-from minispark.messages.task import Lineage, NarrowDependency, ShuffleDependencyInfo
+import pytest
+
+from minispark.context import SparkContext
+from minispark.errors import ConfigurationError
+from minispark.ids import BinaryId, ExecutorId
+from minispark.messages.scheduler import unpack_integers
+from minispark.messages.task import Lineage, NarrowDependency, Preferences, ShuffleDependencyInfo, TaskLocation
+from minispark.rdd.face import new_origin
 from minispark.rdd.lineage import describe
+from minispark.rdd.node import Node, Partition
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.rdd import RDD
 from minispark.rdd.sources import parallelize, range_rdd
 from minispark.testing.serial import SerialJobRunner
+from tests.contexts import run_inline
 from tests.rdd.conftest import on_serial
 
 
@@ -67,3 +77,82 @@ def test_what_depends_on_the_order_of_a_shuffle_is_indeterminate() -> None:
         for rdd in rdds:
             if isinstance(rdd, RDD):
                 assert described(rdd).nodes[-1].determinism == level, rdd
+
+
+class Placed(Node[int]):
+    """An RDD that a user made: its partitions and where they are come from functions."""
+
+    def __init__(self, context: Any, partitions: Callable[[], int], locations: Callable[[int], Any]) -> None:
+        super().__init__(*new_origin(context, "placed"))
+        self.count = partitions
+        self.locations = locations
+
+    def find_partitions(self) -> Sequence[Partition]:
+        return [Partition(index) for index in range(self.count())]
+
+    def preferred_locations(self, partition: Partition) -> Sequence[str]:
+        found: Sequence[str] = self.locations(partition.index)
+        return found
+
+    def compute(self, partition: Partition, context: Any) -> Iterator[int]:
+        return iter([partition.index])
+
+
+def placed(context: Any, *hosts: Sequence[str]) -> RDD[int]:
+    return RDD(context, Placed(context, lambda: len(hosts), lambda index: hosts[index]))
+
+
+def rows(preferences: Preferences) -> list[list[str]]:
+    starts, places = unpack_integers(preferences.starts), unpack_integers(preferences.places)
+    names = [place.host + place.executor_id for place in preferences.locations]
+    return [[names[k] for k in places[a:b]] for a, b in pairwise(starts)]
+
+
+def test_a_node_that_has_preferences_tells_them_and_others_cost_nothing() -> None:
+    source, up = described(placed(SerialJobRunner(), ["a", "b"], [], ["b", "executor_a_x_1"]).map(str)).nodes
+
+    assert rows(source.preferences) == [["a", "b"], [], ["b", "ax_1"]]
+    assert source.preferences.locations[2] == TaskLocation("a", ExecutorId("x_1"))
+    assert up.preferences == Preferences()
+
+
+def test_a_coalesced_rdd_prefers_what_most_of_its_members_prefer() -> None:
+    sc = SerialJobRunner()
+    with_places = described(placed(sc, ["a"], ["b"], ["b"]).map(str).coalesce(1)).nodes[-1]
+    without = described(range_rdd(sc, 3, num_slices=3).coalesce(1)).nodes[-1]
+
+    assert rows(with_places.preferences) == [["b", "a"]]
+    assert without.preferences == Preferences()
+
+
+def test_dependencies_say_which_partitions_of_the_parents_are_needed() -> None:
+    sc = SerialJobRunner()
+    left, right = range_rdd(sc, 4, num_slices=4), range_rdd(sc, 4, num_slices=2)
+    union = described(left.union(right)).nodes[-1]
+    (joined,) = described(left.coalesce(3)).nodes[-1].dependencies
+
+    assert [getattr(dependency, "shift", None) for dependency in union.dependencies] == [0, 4]
+    assert isinstance(joined, NarrowDependency)
+    assert list(unpack_integers(joined.starts)) == [0, 1, 2, 4]
+    assert list(unpack_integers(joined.parents)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("location", ["", "executor_", "executor_host", "executor__1", 7])
+def test_what_is_no_location_is_refused_with_the_name_of_the_rdd(location: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"placed \[0\] at .* is no location"):
+        described(placed(SerialJobRunner(), [location]))
+
+
+def explode(*args: object) -> Any:
+    raise OSError("the name node is down")
+
+
+@pytest.mark.scenario("DAG-023")
+def test_exceptions_of_user_code_that_finds_partitions_or_locations_fail_that_job_only() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        for node in (Placed(sc, explode, lambda index: ()), Placed(sc, lambda: 2, explode)):
+            with pytest.raises(OSError, match="the name node is down"):
+                await RDD(sc, node).count()
+        assert await placed(sc, ["a"], ["b"]).count() == 2
+
+    run_inline(scenario)

@@ -19,7 +19,7 @@ from minispark.rdd.narrow import (
     PartitionerAwareUnionNode,
     UnionNode,
 )
-from minispark.rdd.node import Node, Origin, Partition
+from minispark.rdd.node import Node, Origin, Partition, locations_of
 from minispark.rdd.partitioner import HashPartitioner
 
 NO_CONTEXT = cast(Any, None)
@@ -59,7 +59,7 @@ def test_a_union_numbers_the_partitions_of_its_parents_through() -> None:
     node = UnionNode(origin(2), [Letters("ab", "c"), Letters("d", rdd_id=1)])
 
     assert records(node) == [["a", "b"], ["c"], ["d"]]
-    assert [node.preferred_locations(partition) for partition in node.partitions()] == [["ab"], ["c"], ["d"]]
+    assert [locations_of(node, partition) for partition in node.partitions()] == [["ab"], ["c"], ["d"]]
     assert node.partitioner is None
 
 
@@ -67,7 +67,7 @@ def test_a_union_of_equal_partitioners_pairs_partitions() -> None:
     node = PartitionerAwareUnionNode(origin(2), [Letters("ab", "c"), Letters("x", "c", rdd_id=1)], HashPartitioner(2))
 
     assert records(node) == [["a", "b", "x"], ["c", "c"]]
-    assert node.preferred_locations(node.partitions()[1]) == ["c"]
+    assert locations_of(node, node.partitions()[1]) == ["c"]
     assert node.partitioner == HashPartitioner(2)
 
 
@@ -78,7 +78,7 @@ def test_coalescing_joins_neighbours(count: int, expected: list[str]) -> None:
     node = CoalescedNode(origin(1), Letters(*"abcde"), count)
 
     assert ["".join(part) for part in records(node)] == expected
-    assert node.preferred_locations(node.partitions()[0]) == list(expected[0])
+    assert locations_of(node, node.partitions()[0]) == list(expected[0])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_who_keeps_keys_in_place_keeps_the_partitioner_and_all_keep_locations(ma
     node = make(parent)
 
     assert node.partitioner == (parent.partitioner if keeps else None)
-    assert node.preferred_locations(node.partitions()[1]) == ["c"]
+    assert locations_of(node, node.partitions()[1]) == ["c"]
 
 
 def test_steps_are_chained_in_order_whatever_their_kind() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from minispark.ids import RddId, ShuffleId
 from minispark.rdd.dependency import Narrow, ShuffleDependency
-from minispark.rdd.node import Node, Origin, Partition
+from minispark.rdd.node import Node, Origin, Partition, locations_of
 from minispark.rdd.partitioner import HashPartitioner
 from minispark.rdd.shuffled import CoGroupedNode, CoGroupPartition, ShuffledNode
 
@@ -44,11 +44,11 @@ def test_a_cogroup_shuffles_only_the_sides_that_are_placed_otherwise() -> None:
     second = node.partitions()[1]
     assert isinstance(second, CoGroupPartition)
     assert {place: member.index for place, member in second.members.items()} == {0: 1}
-    assert node.preferred_locations(second) == ["h1"]
+    assert locations_of(node, second) == ["h1"]
 
 
 def test_a_cogroup_of_shuffles_alone_has_plain_partitions_anywhere() -> None:
     node = cogroup(placed(0, None))
 
     assert [type(partition) for partition in node.partitions()] == [Partition, Partition]
-    assert node.preferred_locations(node.partitions()[0]) == ()
+    assert locations_of(node, node.partitions()[0]) == ()
