@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from minispark.executor.current_task import current_task_context
     from minispark.messages.listener import SparkListener
+    from minispark.rdd.accumulators import Accumulator, AccumulatorParam
     from minispark.rdd.ports import TaskContext
     from minispark.rdd.rdd import RDD
 
@@ -33,6 +34,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "RDD",
+    "Accumulator",
+    "AccumulatorParam",
     "ConfigurationError",
     "ContextError",
     "ExecutorLost",
@@ -54,6 +57,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "Accumulator": "minispark.rdd.accumulators",
+    "AccumulatorParam": "minispark.rdd.accumulators",
     "RDD": "minispark.rdd.rdd",
     "SparkConf": "minispark.conf",
     "SparkContext": "minispark.context",

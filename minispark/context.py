@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from minispark.local_mode import LocalMode
     from minispark.messages.listener import SparkListener
     from minispark.rdd import sources
+    from minispark.rdd.accumulators import Accumulator, AccumulatorParam
     from minispark.rdd.files import PathLike
     from minispark.rdd.ports import TaskContext
     from minispark.rdd.rdd import RDD
@@ -312,6 +313,28 @@ class SparkContext(JobControl):
         """Make an RDD without partitions."""
         self.check_usable()
         return sources.empty(self)
+
+    def accumulator(
+        self,
+        initial: T,
+        param: "AccumulatorParam[T] | None" = None,
+        *,
+        name: str = "",
+        count_failed_values: bool = False,
+    ) -> "Accumulator[T]":
+        """Make a value that tasks add to, with `add` or `+=`, and that only the driver reads.
+
+        Args:
+            initial: the value before anything is added.
+            param: how values are added up; known for int, float, complex (sums), list and set (elements).
+            name: for messages.
+            count_failed_values: whether attempts that fail or are killed count, too.
+
+        Raises:
+            ConfigurationError: there is no param, and none is known for the type.
+        """
+        self.check_usable()
+        return self.driver.accumulators.create(initial, param, name, count_failed_values)
 
     def new_rdd_id(self) -> RddId:
         """Return the next RDD id."""
