@@ -12,6 +12,7 @@ from minispark.rpc.message import Message, message
 
 __all__ = [
     "AllJobsCancelled",
+    "CheckSpeculation",
     "ComponentFailed",
     "ExecutorAdded",
     "ExecutorDecommissioned",
@@ -34,6 +35,7 @@ __all__ = [
     "ToBackend",
     "ToDagScheduler",
     "ToTaskScheduler",
+    "UnschedulableExpired",
     "pack_integers",
     "unpack_integers",
 ]
@@ -261,6 +263,19 @@ class ReviveOffers(Message):
     """TaskScheduler → backend: there may be tasks for free slots."""
 
 
+@message(193)
+class CheckSpeculation(Message):
+    """TaskScheduler → itself, again and again while there are task sets: look for tasks that are slow."""
+
+
+@message(194)
+class UnschedulableExpired(Message):
+    """TaskScheduler → itself: a task set that no executor may run has waited long enough for another one."""
+
+    stage_id: StageId
+    stage_attempt: int
+
+
 ToDagScheduler = (
     JobSubmitted
     | JobCancelled
@@ -286,5 +301,7 @@ ToTaskScheduler = (
     | ExecutorAdded
     | ExecutorDecommissioned
     | ExecutorRemoved
+    | CheckSpeculation
+    | UnschedulableExpired
 )
 ToBackend = ReviveOffers
