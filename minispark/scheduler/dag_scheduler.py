@@ -28,10 +28,11 @@ from minispark.messages.scheduler import (
     TaskStarted,
     ToDagScheduler,
 )
-from minispark.messages.task import DirectResult
+from minispark.messages.task import AccumulatorUpdate, DirectResult
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
+from minispark.scheduler.logic.accumulation import updates_that_count
 from minispark.scheduler.logic.dag import DagState
 from minispark.scheduler.logic.effects import (
     DeliverResult,
@@ -79,6 +80,7 @@ class DAGScheduler(RpcEndpoint):
         jobs: told of results and ends.
         events: told everything else.
         remove_files: does what these effects say, off the loop.
+        count_updates: takes what attempts that count have added to accumulators.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class DAGScheduler(RpcEndpoint):
         jobs: JobListener,
         events: EventSink,
         remove_files: Callable[[RemoveShuffleFiles | RemoveMapOutput], object],
+        count_updates: Callable[[tuple[AccumulatorUpdate, ...]], object] = tuple,
     ) -> None:
         self.state = DagState(
             map_outputs,
@@ -102,6 +105,7 @@ class DAGScheduler(RpcEndpoint):
         self.jobs = jobs
         self.events = events
         self.remove_files = remove_files
+        self.count_updates = count_updates
         self.task_scheduler: RpcEndpointRef | None = None
 
     def attach(self, task_scheduler: RpcEndpointRef) -> None:
@@ -115,8 +119,7 @@ class DAGScheduler(RpcEndpoint):
         match message:
             case TaskEnded():
                 state.watchers.task_ended(message)
-                if self.events.wants_tasks:
-                    self.post_task_end(message)
+                self.report_end(message)
                 state.task_ended(message)
             case TaskStarted():
                 self.post_task_start(message)
@@ -198,10 +201,14 @@ class DAGScheduler(RpcEndpoint):
         info = self.task_info(started, self.state.now, 0.0)
         self.events.post(TaskStart(started.stage_id, started.stage_attempt, info))
 
-    def post_task_end(self, ended: TaskEnded) -> None:
-        """Tell the listeners that an attempt ended."""
-        info = self.task_info(ended, ended.launched_s, self.state.now)
-        self.events.post(TaskEnd(ended.stage_id, ended.stage_attempt, info, ended.reason))
+    def report_end(self, ended: TaskEnded) -> None:
+        """Tell the accumulators, and then the listeners, that an attempt ended; always, whatever comes of it."""
+        updates = updates_that_count(self.state.stages.by_id.get(ended.stage_id), ended)
+        if updates:
+            self.count_updates(updates)
+        if self.events.wants_tasks:
+            info = self.task_info(ended, ended.launched_s, self.state.now)
+            self.events.post(TaskEnd(ended.stage_id, ended.stage_attempt, info, ended.reason))
 
     @staticmethod
     def task_info(task: TaskStarted | TaskEnded, launched_s: float, finished_s: float) -> TaskInfo:
