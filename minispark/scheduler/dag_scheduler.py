@@ -98,6 +98,9 @@ class DAGScheduler(RpcEndpoint):
             rules=RecoveryRules(
                 max_consecutive_attempts=conf.stage_max_consecutive_attempts,
                 max_attempts=conf.stage_max_attempts,
+                excuse_decommissioned=conf.stage_ignore_decommission_fetch_failure,
+                shuffle_service=conf.shuffle_service,
+                unregister_on_host=conf.files_unregister_output_on_host,
             ),
             interrupt_on_cancel=conf.job_interrupt_on_cancel,
         )
@@ -142,9 +145,9 @@ class DAGScheduler(RpcEndpoint):
             case ExecutorAdded():
                 state.recovery.executor_added(message.executor_id)
             case ExecutorDecommissioned():
-                state.recovery.executor_decommissioned(message.executor_id)
+                state.recovery.executor_decommissioned(message)
             case ExecutorRemoved():
-                state.recovery.executor_removed(message.executor_id, files_lost=True)
+                state.recovery.executor_removed(message)
             case ComponentFailed():
                 self.give_all_up(f"the endpoint {message.name} failed: {message.error}")
             case ShuffleForgotten():

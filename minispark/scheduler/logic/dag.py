@@ -18,7 +18,7 @@ from minispark.messages.scheduler import (
     TaskSetFailed,
     pack_integers,
 )
-from minispark.messages.task import DirectResult, FetchFailed, MapStatus, Resubmitted, Success
+from minispark.messages.task import DirectResult, MapStatus, Success
 from minispark.scheduler.logic.cancellation import Cancellation
 from minispark.scheduler.logic.effects import (
     DeliverResult,
@@ -31,6 +31,7 @@ from minispark.scheduler.logic.effects import (
 )
 from minispark.scheduler.logic.job import ActiveJob, JobFailure
 from minispark.scheduler.logic.recovery import Recovery, RecoveryRules
+from minispark.scheduler.logic.rollback import Rollback
 from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage, StageAttempt
 from minispark.scheduler.logic.stage_watch import StageWatchers
 from minispark.scheduler.logic.stages import StageTable
@@ -70,6 +71,7 @@ class DagState:
         self.running: dict[StageId, Stage] = {}
         self.failed: dict[StageId, Stage] = {}
         self.recovery = Recovery(self, rules)
+        self.rollback = Rollback(self)
         self.cancellation = Cancellation(self)
         self.forgotten: set[ShuffleId] = set()  # still read by an active job
         self.watchers = StageWatchers()
@@ -127,6 +129,8 @@ class DagState:
 
     def submit_missing_tasks(self, stage: Stage) -> None:
         """Start a new attempt over the partitions that have no output yet."""
+        if isinstance(stage, MapStage) and not self.rollback.start_over(stage):
+            return
         missing = self.stages.missing_partitions(stage)
         number = stage.next_attempt
         stage.next_attempt = number + 1
@@ -157,6 +161,7 @@ class DagState:
                     len(missing),
                     start + CHUNK >= len(missing),
                     properties,
+                    is_barrier=stage.is_barrier,
                 )
             )
 
@@ -173,16 +178,17 @@ class DagState:
         match ended.reason:
             case Success():
                 self.task_succeeded(stage, ended, ended.reason)
-            case FetchFailed():
-                self.recovery.fetch_failed(stage, ended, ended.reason)
-            case Resubmitted() if isinstance(stage, MapStage):
-                stage.pending.add(ended.partition)
             case _:
-                pass  # the task set retries or fails as a whole
+                self.recovery.task_failed(stage, ended, ended.reason)
 
     def task_succeeded(self, stage: Stage, ended: TaskEnded, success: Success) -> None:
         """Deliver a result or register a map output."""
+        if ended.stage_attempt < stage.first_valid_attempt:
+            self.rollback.succeeded_too_late(stage, ended, success)
+            return
         if stage.attempt is not None and stage.attempt.number != ended.stage_attempt:
+            if isinstance(stage, MapStage) and not self.recovery.is_trusted(ended):
+                return  # its output may be lost; the newest attempt makes it anyway, and must not be told otherwise
             self.effects.append(PartitionCompleted(stage.stage_id, ended.partition))
         if stage.attempt is not None:
             stage.attempt.add(success.metrics)
@@ -205,7 +211,8 @@ class DagState:
         if stage.num_finished == len(stage.finished):
             if stage.next_attempt > 1:
                 self.effects.append(KillTaskSet(stage.stage_id, True, "the stage is finished"))
-            self.end_stage(stage)
+            if stage.stage_id in self.running:  # not if a further copy of the task has failed the attempt
+                self.end_stage(stage)
             self.end_job(job_id, "succeeded", "")
             self.effects.append(SucceedJob(job_id))
 
@@ -227,8 +234,9 @@ class DagState:
             return
         children = [waiting for waiting in self.waiting.values() if stage in waiting.parents]
         for child in sorted(children, key=lambda waiting: waiting.first_job_id):
-            del self.waiting[child.stage_id]
-            self.submit_stage(child)
+            # Submitting one may end a job, and with it the stages behind.
+            if self.waiting.pop(child.stage_id, None) is not None:
+                self.submit_stage(child)
 
     # -- failures ----------------------------------------------------------------------------------------------------
 
@@ -249,9 +257,30 @@ class DagState:
             self.abort_stage(stage, failure)
 
     def abort_stage(self, stage: Stage, failure: JobFailure) -> None:
-        """Give up every job that needs this stage."""
+        """Give up the jobs that cannot go on without this stage.
+
+        A job that has the stage above complete outputs goes on; if these are lost, it submits the stage anew.
+        """
         for job_id in sorted(stage.job_ids):
-            self.fail_job(job_id, failure)
+            if self.stages.needs(self.jobs[job_id].stage, stage):
+                self.fail_job(job_id, failure)
+        if stage.job_ids:
+            self.failed.pop(stage.stage_id, None)
+            if stage.stage_id in self.running:
+                self.end_stage(stage, failure.message)
+                self.kill_tasks(stage, failure.message)
+            for later in self.stages.succeeding(stage):
+                self.waiting.pop(later.stage_id, None)
+
+    def kill_tasks(self, stage: Stage, reason: str) -> None:
+        """Have all tasks of a stage stopped that only go on for nothing."""
+        if self.can_kill_tasks:
+            self.effects.append(KillTaskSet(stage.stage_id, self.interrupts(min(stage.job_ids)), reason))
+
+    def interrupts(self, job_id: JobId) -> bool:
+        """Tell whether the tasks of a job are interrupted when they are to stop."""
+        wish = self.jobs[job_id].properties.get("minispark.job.interruptOnCancel")
+        return self.interrupt_on_cancel if wish is None else wish == "true"
 
     # -- the ends of jobs --------------------------------------------------------------------------------------------
 
@@ -270,9 +299,7 @@ class DagState:
 
     def fail_job(self, job_id: JobId, failure: JobFailure) -> None:
         """Stop what only this job needs, then forget it."""
-        job = self.jobs[job_id]
-        wish = job.properties.get("minispark.job.interruptOnCancel")
-        interrupt = self.interrupt_on_cancel if wish is None else wish == "true"
+        interrupt = self.interrupts(job_id)
         for stage in self.independent_stages(job_id):
             if self.may_have_tasks(stage):
                 if self.can_kill_tasks:

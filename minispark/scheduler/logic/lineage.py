@@ -14,12 +14,14 @@ class CutLineage:
         last: the RDD that the job runs on.
         shuffles: all shuffle dependencies, those of parents before those of children.
         parents_of: RDD id → the direct shuffle parents of a stage that ends there, in order.
+        barrier_rdds: the RDDs that are barriers or lie below one in the same stage.
     """
 
     def __init__(self, lineage: Lineage) -> None:
         self.nodes: dict[RddId, LineageNode] = {}
         self.shuffles: dict[ShuffleId, ShuffleDependencyInfo] = {}
         self.parents_of: dict[RddId, tuple[ShuffleId, ...]] = {}
+        self.barrier_rdds: set[RddId] = set()
         for node in lineage.nodes:
             self.add(node)
         self.last = lineage.nodes[-1]
@@ -32,7 +34,11 @@ class CutLineage:
             match dependency:
                 case NarrowDependency(rdd_id=parent):
                     above.update(dict.fromkeys(self.parents_of[parent]))
+                    if parent in self.barrier_rdds:
+                        self.barrier_rdds.add(node.rdd_id)
                 case ShuffleDependencyInfo(shuffle_id=shuffle_id):
                     self.shuffles.setdefault(shuffle_id, dependency)
                     above[shuffle_id] = None
+        if node.is_barrier:
+            self.barrier_rdds.add(node.rdd_id)
         self.parents_of[node.rdd_id] = tuple(above)

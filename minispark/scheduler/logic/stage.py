@@ -46,6 +46,9 @@ class Stage:
         next_attempt: number of the next attempt.
         attempt: the latest attempt, if there was one.
         failed_attempts: attempts that failed by fetch failures since the last success.
+        is_indeterminate: another attempt may write other records.
+        is_barrier: its tasks start together and fail together.
+        first_valid_attempt: what attempts before this one deliver is out of date, see `rollback`.
     """
 
     stage_id: StageId
@@ -61,6 +64,9 @@ class Stage:
     next_attempt: int = 0
     attempt: StageAttempt | None = None
     failed_attempts: set[int] = field(default_factory=set)
+    is_indeterminate: bool = False
+    is_barrier: bool = False
+    first_valid_attempt: int = 0
 
     def info(self) -> StageInfo:
         """Describe the latest attempt, or the stage before its first one, for listeners."""

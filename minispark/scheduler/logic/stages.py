@@ -49,6 +49,8 @@ class StageTable:
             partitions=partitions,
             position_of=positions(partitions),
             finished=bytearray(len(partitions)),
+            is_indeterminate=node.determinism == "indeterminate",
+            is_barrier=node.rdd_id in lineage.barrier_rdds,
         )
         self.by_id[stage.stage_id] = stage
         self.claim(stage, lineage, job.job_id)
@@ -69,6 +71,8 @@ class StageTable:
             job_id,
             shuffle_id=dependency.shuffle_id,
             num_reducers=dependency.num_reducers,
+            is_indeterminate=node.determinism == "indeterminate",
+            is_barrier=node.rdd_id in lineage.barrier_rdds,
         )
         self.by_id[stage.stage_id] = stage
         self.by_shuffle[dependency.shuffle_id] = stage
@@ -106,6 +110,28 @@ class StageTable:
                 if isinstance(stage, MapStage):
                     del self.by_shuffle[stage.shuffle_id]
         return gone
+
+    def succeeding(self, stage: Stage) -> list[Stage]:
+        """Return the stages that follow from a stage, directly or not, parents first."""
+        found = {stage.stage_id: stage}
+        for later in self.by_id.values():  # in the order of their ids: parents first
+            if any(parent.stage_id in found for parent in later.parents):
+                found[later.stage_id] = later
+        del found[stage.stage_id]
+        return list(found.values())
+
+    def needs(self, final: Stage, stage: Stage) -> bool:
+        """Tell whether a job's last stage cannot run without a stage; above complete outputs none is needed."""
+        found, pending = {final.stage_id}, [final]
+        while pending:
+            below = pending.pop()
+            if below is stage:
+                return True
+            for parent in below.parents:
+                if parent.stage_id not in found and (parent is stage or not self.is_available(parent)):
+                    found.add(parent.stage_id)
+                    pending.append(parent)
+        return False
 
     def is_available(self, stage: MapStage) -> bool:
         """Tell whether all outputs of a map stage are registered."""

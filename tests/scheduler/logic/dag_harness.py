@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minispark.messages.scheduler import JobSubmitted, KillTaskSet, SubmitTaskSet, unpack_integers
+from minispark.ids import ExecutorId
+from minispark.messages.scheduler import (
+    ExecutorDecommissioned,
+    ExecutorRemoved,
+    JobSubmitted,
+    KillTaskSet,
+    SubmitTaskSet,
+    unpack_integers,
+)
 from minispark.messages.task import TaskEndReason
 from minispark.scheduler.logic.dag import DagState
 from minispark.scheduler.logic.effects import DeliverResult, Effect, FailJob, Post, ResubmitLater, SucceedJob
@@ -50,6 +58,15 @@ class DagHarness:
     def end_all_results(self, task_set: SubmitTaskSet) -> None:
         for index, partition in enumerate(unpack_integers(task_set.partitions)):
             self.end(task_set, index, result_success(b"%d" % partition))
+
+    def lose_executor(self, executor: str, *, host: str = "localhost", worker_lost: bool = False) -> None:
+        self.state.recovery.executor_removed(ExecutorRemoved(ExecutorId(executor), host, "lost", False, worker_lost))
+        self.absorb()
+
+    def decommission(self, executor: str, *, host: str = "localhost", host_too: bool = False) -> None:
+        message = ExecutorDecommissioned(ExecutorId(executor), host, "going away", host_too)
+        self.state.recovery.executor_decommissioned(message)
+        self.absorb()
 
     def resubmit(self) -> None:
         self.state.recovery.resubmit_failed_stages()

@@ -1,6 +1,5 @@
 import pytest
 
-from minispark.ids import ExecutorId
 from minispark.messages.scheduler import PartitionCompleted
 from minispark.messages.task import Resubmitted
 from minispark.testing.builders import LineageBuilder, fetch_failed, map_success, result_success, submit_job
@@ -118,7 +117,7 @@ def test_a_late_completion_from_a_lost_executor_does_not_count() -> None:
     with dag() as harness:
         harness.submit(submit_job(1, two_stages().lineage()))
         maps = harness.last
-        harness.state.recovery.executor_removed(ExecutorId("a"), files_lost=True)
+        harness.lose_executor("a")
         harness.end(maps, 0, map_success(0, executor="a", reducers=2), "a")
         harness.end(maps, 1, map_success(1, executor="b", reducers=2), "b")
         assert harness.partitions(harness.last) == [0]
@@ -134,7 +133,7 @@ def test_outputs_lost_between_map_and_reduce_are_made_again_first() -> None:
         build.shuffled(first, 1)
         harness.submit(submit_job(1, build.lineage()))
         harness.end_all_maps(harness.last, "a")
-        harness.state.recovery.executor_removed(ExecutorId("a"), files_lost=True)
+        harness.lose_executor("a")
         second = harness.last
         harness.end(second, 0, fetch_failed(0, 0, executor="a"))
         harness.resubmit()
