@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from minispark.conf import SparkConf
-from minispark.errors import MiniSparkError
+from minispark.errors import BarrierError, MiniSparkError
 from minispark.executor.cooperative import CooperativeBracket
 from minispark.executor.metrics import STOPPED, Clocks
 from minispark.executor.runners import RunnerEvents
 from minispark.executor.task_runner import TaskRunner
 from minispark.ids import TaskId
+from minispark.messages.coordination import RequestToSync
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription, TaskKilled, TaskOutcome
 from minispark.rpc.world import World
@@ -163,8 +164,14 @@ class InlinePool:
         """Bring a task's question to the executor and its answer back.
 
         Raises:
+            BarrierError: it asks to wait for other tasks.
             MiniSparkError: there is no answer, or not yet.
         """
+        if isinstance(request, RequestToSync):
+            raise BarrierError(
+                "the inline pool runs tasks one after another, and those of a barrier stage wait for each other: set "
+                "minispark.executor.pool to process or thread"
+            )
         self.asks += 1
         ask_id = self.asks
         self.events.runner_asked(slot, self.runs[slot].task.task_id, ask_id, request)

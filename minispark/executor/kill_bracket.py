@@ -32,6 +32,9 @@ class KillBracket:
         control: the runner's end of its control socket; non-blocking, one packet a message. The answers go back over
             it, so that the handler never writes into the middle of a frame of the conversation.
         incarnation: the runner's number; words for other runners are dropped.
+
+    Attributes:
+        heeds_all: whether kills raise that do not interrupt, too: while the attempt only waits for other tasks.
     """
 
     def __init__(self, control: socket.socket, incarnation: int) -> None:
@@ -40,6 +43,7 @@ class KillBracket:
         self.task_id = NO_ATTEMPT
         self.armed = False
         self.handling = False
+        self.heeds_all = False
         self.kill: KillAttempt | None = None
 
     def begin(self, task_id: TaskId) -> None:
@@ -88,7 +92,9 @@ class KillBracket:
 
     def raise_if_due(self, kill: KillAttempt | None) -> None:
         """Raise TaskKilled if that kill is for the current attempt, interrupts, and the bracket is armed."""
-        if self.armed and kill is not None and kill.task_id == self.task_id and kill.interrupt:
+        if not self.armed or kill is None or kill.task_id != self.task_id:
+            return
+        if kill.interrupt or self.heeds_all:
             self.armed = False
             raise TaskKilled(kill.reason)
 

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol
 
 from minispark.conf import SparkConf
-from minispark.errors import MiniSparkError, ProtocolError
+from minispark.errors import MiniSparkError, ProtocolError, TaskKilled
 from minispark.executor.channel import RunnerChannel
 from minispark.executor.kill_bracket import KILL_SIGNAL, KillBracket
 from minispark.executor.shared_page import SharedPage
 from minispark.ids import BinaryId, ExecutorId, JobId, StageId, TaskId
+from minispark.messages.coordination import RequestToSync
 from minispark.messages.runner import (
     AnswerFailed,
     Binary,
@@ -233,11 +234,16 @@ class Runner:
         """Ask the executor and wait; see `ProcessServices.ask`."""
         if threading.get_ident() != self.main_thread:
             return self.ask_from_thread(request)
-        with self.bracket.unarmed() as span, self.lock:
-            ask_id = self.send_ask(request)
-            while (answer := self.take_answer(ask_id)) is None:
-                span.wait(self.channel.wait)
-                self.bracket.take_kills()
+        bracket = self.bracket
+        bracket.heeds_all = isinstance(request, RequestToSync)
+        try:
+            with bracket.unarmed() as span, self.lock:
+                ask_id = self.send_ask(request)
+                while (answer := self.take_answer(ask_id)) is None:
+                    span.wait(self.channel.wait)
+                    bracket.take_kills()
+        finally:
+            bracket.heeds_all = False
         return checked(answer)
 
     def ask_for_class(self, qualified_name: str) -> bytes:
@@ -254,6 +260,8 @@ class Runner:
             ask_id = self.send_ask(request)
             while (answer := self.take_answer(ask_id)) is None:
                 self.expect_running(task_id)
+                if self.bracket.killed and isinstance(request, RequestToSync):
+                    raise TaskKilled(self.bracket.reason)
                 self.channel.wait(STRAY_THREAD_ROUND_MS)
         return checked(answer)
 

@@ -1,7 +1,7 @@
 """TaskContextImpl: what a running attempt knows and may do; made by `task_runner`, one per attempt.
 
 User code gets it as an argument or from `minispark.current_task_context()`. It lives in the runner, beside the user's
-code; must not talk to anybody itself. Source: Spark's TaskContextImpl.
+code, and talks to the driver only through the runner's `ask`. Source: Spark's TaskContextImpl.
 """
 
 import threading
@@ -9,11 +9,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeAlias
 
-from minispark.errors import FetchFailedError, TaskKilled, TaskListenerError
+from minispark.errors import CommitDenied, FetchFailedError, TaskKilled, TaskListenerError
+from minispark.messages.coordination import AskPermissionToCommit, PermissionToCommit
+from minispark.messages.runner import RunnerReply, RunnerRequest
 from minispark.messages.task import TaskDescription
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess, TaskContext
 
-__all__ = ["TaskContextImpl"]
+__all__ = ["KillState", "TaskContextImpl"]
 
 CompletionListener: TypeAlias = Callable[[TaskContext], object]
 FailureListener: TypeAlias = Callable[[TaskContext, BaseException], object]
@@ -39,12 +41,16 @@ class TaskContextImpl:
         metrics: counted up while it runs.
         kill: tells whether and why the attempt was asked to stop.
         open_shuffle: makes the attempt's view of the shuffle at its first use.
+        ask: asks the executor and waits; None: there is nobody to ask, nor any other attempt.
 
     Attributes:
         fetch_failure: a map output that could not be read, whatever user code made of the exception.
+        commit_denied: whether another attempt puts the output in place.
     """
 
     __slots__ = (
+        "ask",
+        "commit_denied",
         "completion_listeners",
         "error",
         "failure_listeners",
@@ -65,13 +71,16 @@ class TaskContextImpl:
         metrics: MutableTaskMetrics,
         kill: KillState,
         open_shuffle: "Callable[[TaskContextImpl], ShuffleAccess]",
+        ask: Callable[[RunnerRequest], RunnerReply] | None = None,
     ) -> None:
         self.task = task
         self.metrics = metrics
         self.kill = kill
         self.open_shuffle = open_shuffle
+        self.ask = ask
         self.opened_shuffle: ShuffleAccess | None = None
         self.fetch_failure: FetchFailedError | None = None
+        self.commit_denied = False
         self.completion_listeners: list[CompletionListener] = []
         self.failure_listeners: list[FailureListener] = []
         self.finished = False
@@ -141,6 +150,26 @@ class TaskContextImpl:
         """Note that a map output could not be read: it is what the attempt reports, even if user code hides it."""
         if self.fetch_failure is None:
             self.fetch_failure = error
+
+    def request_commit(self) -> None:
+        """Ask to put this attempt's output in place: for code that writes where other attempts may write too.
+
+        Of all attempts of a task, in all attempts of its stage, one gets the permission, and another only if that
+        one has failed.
+
+        Raises:
+            CommitDenied: another attempt has it; this one ends as killed, and is not counted as failed.
+        """
+        if self.ask is None:
+            return
+        task = self.task
+        reply = self.ask(
+            AskPermissionToCommit(task.stage_id, task.stage_attempt, task.partition, task.attempt_number)
+        )
+        assert isinstance(reply, PermissionToCommit)
+        if not reply.granted:
+            self.commit_denied = True
+            raise CommitDenied(f"{task.name} may not commit partition {task.partition}: another attempt does")
 
     def add_task_completion_listener(self, listener: CompletionListener) -> None:
         """Have a function run at the end, whatever it is; last registered first. Runs now if the task has ended.

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from minispark.conf import SparkConf
 from minispark.errors import TaskKilled
+from minispark.executor.barrier_context import BarrierTaskContext
 from minispark.executor.current_task import set_current
 from minispark.executor.failures import describe
 from minispark.executor.metrics import SYSTEM, Clocks, TaskClock
@@ -17,6 +18,7 @@ from minispark.executor.results import ResultLimits, serialise
 from minispark.executor.task_context import TaskContextImpl
 from minispark.ids import BinaryId, ShuffleId
 from minispark.messages import task as values
+from minispark.messages.coordination import BARRIER_HOSTS
 from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerReply, RunnerRequest
 from minispark.messages.task import (
     AccumulatorUpdate,
@@ -116,7 +118,8 @@ class TaskRunner:
         """Run an attempt and say how it ended; nothing of it runs afterwards."""
         metrics = MutableTaskMetrics()
         clock = TaskClock(self.clocks, metrics)
-        context = TaskContextImpl(task, metrics, self.user_code, self.open_shuffle)
+        kind = BarrierTaskContext if BARRIER_HOSTS in task.properties else TaskContextImpl
+        context = kind(task, metrics, self.user_code, self.open_shuffle, self.services.ask)
         additions: Additions = {}
         set_current(context)
         set_additions(additions)
@@ -223,6 +226,9 @@ class TaskRunner:
         if fetch is not None and not isinstance(error, FATAL):
             assert isinstance(fetch.failure, values.FetchFailed)
             return fetch.failure
+        if context.commit_denied:
+            task = context.task
+            return values.TaskCommitDenied(task.job_id, task.partition, task.attempt_number)
         return describe(error, metrics, self.pack_of_failed(additions))
 
 

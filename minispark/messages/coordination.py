@@ -4,14 +4,24 @@ A runner asks its executor, which passes the request on. Source: Spark's Request
 AskPermissionToCommitOutput.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from minispark.ids import StageId, TaskId
 from minispark.rpc.message import Ask, Message, message
 
-__all__ = ["AskPermissionToCommit", "BarrierSynced", "PermissionToCommit", "RequestToSync", "SyncKind"]
+__all__ = [
+    "BARRIER_HOSTS",
+    "AskPermissionToCommit",
+    "BarrierSynced",
+    "PermissionToCommit",
+    "RequestToSync",
+    "SyncKind",
+]
 
 SyncKind = Literal["barrier", "all_gather"]
+
+BARRIER_HOSTS: Final = "minispark.barrier.hosts"
+"""The property that makes a task a barrier task: the hosts of all tasks of its stage attempt, comma-separated."""
 
 
 @message(130)

@@ -6,7 +6,7 @@ import re
 import shutil
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from tempfile import mkdtemp
 from typing import IO, Any, BinaryIO, Final, NamedTuple
@@ -196,6 +196,10 @@ def open_input(path: str) -> BinaryIO:
     return open(path, "rb")
 
 
+def nobody_else() -> None:
+    """Permit a commit: no other attempt writes."""
+
+
 class OutputDirectory(NamedTuple):
     """A directory that a job fills with parts, as its tasks see it.
 
@@ -208,14 +212,23 @@ class OutputDirectory(NamedTuple):
     temporary: str
 
     @contextmanager
-    def part(self, name: str, attempt: str) -> Iterator[IO[bytes]]:
-        """Open a part for writing; it appears under its name, whole, when the block ends well."""
+    def part(
+        self, name: str, attempt: str, request_commit: Callable[[], object] = nobody_else
+    ) -> Iterator[IO[bytes]]:
+        """Open a part for writing; it appears under its name, whole, when the block ends well.
+
+        Args:
+            name: of the file.
+            attempt: names the attempt that writes.
+            request_commit: called when all is written; what it raises keeps the part from appearing.
+        """
         own = os.path.join(self.temporary, attempt)
         os.mkdir(own)  # not its parents: if the job was given up meanwhile, nothing is to come back
         written = os.path.join(own, name)
         file: Any = open_compressed(written, name, "wb") if is_compressed(name) else open(written, "wb")  # noqa: SIM115 - closed below
         with file:
             yield file
+        request_commit()
         os.replace(written, os.path.join(self.path, name))
         os.rmdir(own)
 

@@ -93,6 +93,13 @@ class TaskContext(Protocol):
     def is_failed(self) -> bool:
         """Tell whether the attempt has failed."""
 
+    def request_commit(self) -> None:
+        """Ask to put this attempt's output in place; one attempt of each task may.
+
+        Raises:
+            CommitDenied: another attempt does.
+        """
+
     def add_task_completion_listener(self, listener: "Callable[[TaskContext], object]") -> None:
         """Have a function run at the end, whatever it is; last registered first. Runs now if the task has ended."""
 

@@ -25,8 +25,9 @@ class SaveMethods(Face[T_co]):
     def save_as_text_file(self, path: PathLike, compression: Compression | None = None) -> Coroutine[Any, Any, None]:
         """Write one file per partition, `part-00000` and so on, with a line `str(record)` for each record.
 
-        A task writes elsewhere and moves its file into place when it is whole, so a part is never seen half written,
-        whichever of several attempts wins; `_SUCCESS` is written last. If the job fails, the directory goes away.
+        A task writes elsewhere and moves its file into place when it is whole, so a part is never seen half written.
+        Of several attempts only one does: the first that asks the driver. `_SUCCESS` is written last. If the job
+        fails, the directory goes away.
 
         Args:
             path: the directory to make; a relative one is taken from the working directory of now.
@@ -62,7 +63,7 @@ async def save(rdd: Face[Any], output: Output, suffix: str) -> None:
 def write_part(directory: OutputDirectory, suffix: str, context: TaskContext, records: Iterator[Any]) -> None:
     """Write a partition's file; what a task runs."""
     name = f"part-{context.partition_id:05d}{suffix}"
-    with directory.part(name, str(context.task_attempt_id)) as file:
+    with directory.part(name, str(context.task_attempt_id), context.request_commit) as file:
         while batch := list(islice(records, 1000)):
             file.write(lines(batch))
 
