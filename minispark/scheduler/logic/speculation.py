@@ -8,7 +8,7 @@ Source: the speculative half of Spark's TaskSetManager, its TaskProcessRateCalcu
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from minispark.ids import ExecutorId, TaskId
 
@@ -57,12 +57,11 @@ class Attempt(Protocol):
         """Where it runs."""
 
     @property
-    def host(self) -> str:
-        """Where its executor is."""
-
-    @property
     def launched_s(self) -> float:
         """When it was launched."""
+
+
+A = TypeVar("A", bound=Attempt)
 
 
 class Durations:
@@ -107,7 +106,7 @@ class TaskSetSpeculation:
         self.records = 0
         self.run_time_s = 0.0
         self.rates: dict[TaskId, float] = {}  # records per second, of running attempts that reported
-        self.submitted: dict[int, str] = {}  # tasks that were found slow → the host of the slow attempt
+        self.submitted: set[int] = set()  # tasks that were found slow
 
     def succeeded(self, task_id: TaskId, duration_s: float, records: int, run_time_s: float) -> None:
         """Learn from an attempt that was its task's first success."""
@@ -120,7 +119,7 @@ class TaskSetSpeculation:
         """Forget an attempt; with its last running one gone a task may be found slow anew."""
         self.rates.pop(task_id, None)
         if is_last:
-            self.submitted.pop(index, None)
+            self.submitted.discard(index)
 
     def progress(self, task_id: TaskId, records: int, run_time_s: float) -> None:
         """Note how far a running attempt is."""
@@ -129,13 +128,13 @@ class TaskSetSpeculation:
 
     def find(
         self,
-        running: Iterable[Attempt],
+        running: Iterable[A],
         is_alone: Callable[[int], bool],
         now: float,
         executor_slots: int,
         decommissioned: Mapping[ExecutorId, float],
-    ) -> list[int]:
-        """Return the tasks that are slow now and were not before.
+    ) -> list[A]:
+        """Return the attempts that are slow now, of tasks that were not found slow before.
 
         Args:
             running: in the order of their launch.
@@ -159,8 +158,8 @@ class TaskSetSpeculation:
                 continue
             slow = run_time_s > threshold and (custom or self.is_inefficient(attempt.task_id, run_time_s, threshold))
             if slow or (look_at_all and self.ends_too_late(attempt, decommissioned)):
-                self.submitted[index] = attempt.host
-                found.append(index)
+                self.submitted.add(index)
+                found.append(attempt)
         return found
 
     def threshold(self, executor_slots: int) -> float | None:

@@ -21,7 +21,6 @@ class Running:
     index: int
     launched_s: float = 0.0
     executor_id: ExecutorId = E1
-    host: str = "a"
 
     @property
     def task_id(self) -> TaskId:
@@ -41,7 +40,7 @@ def make(
 def find(
     speculation: TaskSetSpeculation, running: Sequence[Running], now: float, *, slots: int = 4, alone: bool = True
 ) -> list[int]:
-    return speculation.find(running, lambda index: alone, now, slots, {})
+    return [attempt.index for attempt in speculation.find(running, lambda index: alone, now, slots, {})]
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))
@@ -122,7 +121,7 @@ def test_a_task_that_its_decommissioned_executor_will_not_live_to_finish_is_slow
     running = [Running(0, 0.0, E1), Running(1, 0.0, E2), Running(2, 8.0, E1)]
 
     def find_with(gone: dict[ExecutorId, float]) -> list[int]:
-        return speculation.find(running, lambda index: True, 9.0, 4, gone)
+        return [attempt.index for attempt in speculation.find(running, lambda index: True, 9.0, 4, gone)]
 
     assert find_with({}) == []
     assert find_with({E1: 8.0}) == [2], "it would end at 16, the executor at 13; the first one ends at 8"
@@ -190,4 +189,4 @@ def test_young_attempts_are_not_looked_at() -> None:
         return True
 
     found = speculation.find(running, is_alone, 12.5, 4, {})
-    assert found == asked == list(range(11))
+    assert [attempt.index for attempt in found] == asked == list(range(11))
