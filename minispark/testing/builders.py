@@ -4,6 +4,8 @@ Each takes what a test cares about and fills in the rest.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 from minispark.ids import BinaryId, ExecutorId, JobId, RddId, ShuffleId, StageId, TaskId
 from minispark.messages.scheduler import JobSubmitted, SubmitTaskSet, TaskEnded, pack_integers
@@ -39,6 +41,9 @@ __all__ = [
 ]
 
 
+Determinism = Literal["determinate", "unordered", "indeterminate"]
+
+
 def location(executor: str = "driver", host: str = "localhost") -> BlockManagerId:
     """Return where an executor keeps its blocks."""
     return BlockManagerId(ExecutorId(executor), host, 7000, f"dir-{executor}")
@@ -46,13 +51,10 @@ def location(executor: str = "driver", host: str = "localhost") -> BlockManagerI
 
 def preferences(rows: Sequence[Sequence[TaskLocation]]) -> Preferences:
     """Pack preferences, a row a task; nothing if there are no rows."""
-    known: list[TaskLocation] = []
+    known: dict[TaskLocation, int] = {}
     starts, places = [0], list[int]()
     for row in rows:
-        for place in row:
-            if place not in known:
-                known.append(place)
-            places.append(known.index(place))
+        places += [known.setdefault(place, len(known)) for place in row]
         starts.append(len(places))
     return Preferences(tuple(known), pack_integers(starts), pack_integers(places)) if rows else Preferences()
 
@@ -115,6 +117,11 @@ class LineageBuilder:
         """Add an RDD over a shuffle of its own."""
         return self.add(reducers, [self.shuffle_of(parent, reducers)])
 
+    def declare(self, rdd_id: int, *, determinism: Determinism = "determinate", is_barrier: bool = False) -> int:
+        """Say of an RDD how far another computation may differ, and whether its tasks start together."""
+        self.nodes[rdd_id] = replace(self.nodes[rdd_id], determinism=determinism, is_barrier=is_barrier)
+        return rdd_id
+
     def lineage(self) -> Lineage:
         """Return what has grown; the last RDD is the one the job runs on."""
         return Lineage(tuple(self.nodes))
@@ -172,9 +179,11 @@ def result_success(data: bytes = b"", size_bytes: int = 0) -> Success:
     return Success(direct_result(data), TaskMetrics(result_size_bytes=size_bytes))
 
 
-def map_success(map_index: int, *, executor: str = "driver", map_id: int = 0, reducers: int = 1) -> Success:
+def map_success(
+    map_index: int, *, executor: str = "driver", map_id: int = 0, reducers: int = 1, host: str = "localhost"
+) -> Success:
     """Return the success of a map task."""
-    status = MapStatus(location(executor), TaskId(map_id), map_index, bytes([1]) * reducers, reducers, 1)
+    status = MapStatus(location(executor, host), TaskId(map_id), map_index, bytes([1]) * reducers, reducers, 1)
     return Success(status, TaskMetrics())
 
 
@@ -184,11 +193,11 @@ def exception_failure(text: str = "boom") -> ExceptionFailure:
 
 
 def fetch_failed(
-    shuffle_id: int, map_index: int, *, executor: str = "driver", only_this: bool = False
+    shuffle_id: int, map_index: int, *, executor: str = "driver", only_this: bool = False, host: str = "localhost"
 ) -> FetchFailed:
     """Return the failure of a task that could not read a map output."""
     return FetchFailed(
-        location(executor), ShuffleId(shuffle_id), TaskId(0), map_index, 0, "a file is missing", only_this
+        location(executor, host), ShuffleId(shuffle_id), TaskId(0), map_index, 0, "a file is missing", only_this
     )
 
 

@@ -24,11 +24,13 @@ from minispark.testing.builders import map_success, result_success, task_ended
 class DagHarness:
     """A DagState whose effects a test reads, and whose invariants are checked after every message."""
 
-    def __init__(self, *, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31) -> None:
+    def __init__(self, *, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31, **rules: bool) -> None:
         self.map_outputs = MapOutputs()
         self.state = DagState(
             self.map_outputs,
-            rules=RecoveryRules(max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts),
+            rules=RecoveryRules(
+                max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts, **rules
+            ),
         )
         self.effects: list[Effect] = []
         self.sets: list[SubmitTaskSet] = []
@@ -106,8 +108,8 @@ class DagHarness:
 
 
 @contextmanager
-def dag(*, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31) -> Iterator[DagHarness]:
+def dag(*, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31, **rules: bool) -> Iterator[DagHarness]:
     """Give a harness and assert afterwards that nothing of any job is left."""
-    harness = DagHarness(max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts)
+    harness = DagHarness(max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts, **rules)
     yield harness
     harness.state.assert_empty()

@@ -1,8 +1,19 @@
+from dataclasses import replace
+
 import pytest
 
-from minispark.messages.scheduler import PartitionCompleted
-from minispark.messages.task import Resubmitted
-from minispark.testing.builders import LineageBuilder, fetch_failed, map_success, result_success, submit_job
+from minispark.ids import ShuffleId
+from minispark.messages.scheduler import PartitionCompleted, SubmitTaskSet
+from minispark.messages.task import Resubmitted, TaskEndReason, TaskKilled
+from minispark.shuffle.logic.map_outputs import unpack_map_outputs
+from minispark.testing.builders import (
+    LineageBuilder,
+    exception_failure,
+    fetch_failed,
+    map_success,
+    result_success,
+    submit_job,
+)
 from tests.scheduler.logic.dag_harness import DagHarness, dag
 
 
@@ -10,6 +21,31 @@ def two_stages(maps: int = 2, reducers: int = 2) -> LineageBuilder:
     build = LineageBuilder()
     build.shuffled(build.source(maps), reducers)
     return build
+
+
+def three_stages(build: LineageBuilder | None = None, *, barrier: int = -1) -> LineageBuilder:
+    """Source, shuffle 0, shuffle 1, two partitions each; RDD `barrier` is a barrier."""
+    build = build or LineageBuilder()
+    first = build.shuffled(build.source(2), 2)
+    build.shuffled(first, 2)
+    if barrier >= 0:
+        build.declare(barrier, is_barrier=True)
+    return build
+
+
+def write_on(harness: DagHarness, executors: str, task_set: SubmitTaskSet | None = None) -> None:
+    """Let task i of the newest map set succeed on the i-th executor; capitals are on host "far"."""
+    task_set = task_set or harness.last
+    for index, executor in enumerate(executors):
+        host = "far" if executor.isupper() else "localhost"
+        partition = harness.partitions(task_set)[index]
+        harness.end(task_set, index, map_success(partition, executor=executor, reducers=2, host=host), executor)
+
+
+def places(harness: DagHarness, shuffle_id: int = 0) -> list[str]:
+    """Return the executors that a reducer is told to read from, "-" for an output that is missing."""
+    view = unpack_map_outputs(harness.map_outputs.packed(ShuffleId(shuffle_id)))
+    return ["-" if place < 0 else view.locations[place].executor_id for place in view.places]
 
 
 def fail_reduce_once(harness: DagHarness, *, only_this: bool = True) -> None:
@@ -155,3 +191,460 @@ def test_a_resubmitted_map_task_is_waited_for() -> None:
         harness.end(maps, 0, map_success(0, map_id=7, reducers=2))
         harness.end_all_results(harness.last)
         assert harness.succeeded() == [1]
+
+
+# -- fetch failures --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.scenario("DAG-045")
+def test_a_late_fetch_failure_waits_for_the_attempt_of_the_map_stage_that_runs() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        reduces = harness.last
+        harness.end(reduces, 0, fetch_failed(0, 0, only_this=True))
+        harness.resubmit()
+        harness.end(reduces, 1, fetch_failed(0, 1, only_this=True))
+        harness.resubmit()
+        assert [harness.partitions(task_set) for task_set in harness.sets[2:]] == [[0]]
+        harness.end_all_maps(harness.last)
+        assert harness.partitions(harness.last) == [1]
+        harness.end_all_maps(harness.last)
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+@pytest.mark.scenario("DAG-047")
+def test_a_shuffle_of_an_earlier_job_is_made_again_for_a_later_one() -> None:
+    with dag() as harness:
+        lineage = two_stages().lineage()
+        harness.submit(submit_job(1, lineage))
+        harness.end_all_maps(harness.last)
+        harness.end_all_results(harness.last)
+        harness.submit(submit_job(2, lineage))
+        fail_reduce_once(harness)
+        assert harness.sets[-2].stage_id != harness.sets[0].stage_id
+        assert harness.partitions(harness.sets[-2]) == [0]
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1, 2]
+
+
+@pytest.mark.scenario("DAG-048")
+def test_losses_on_several_levels_are_made_good_from_the_top() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, three_stages().lineage()))
+        write_on(harness, "ab")
+        write_on(harness, "ab")
+        harness.end(harness.last, 0, fetch_failed(1, 0, executor="a"))  # and shuffle 0 loses what a had as well
+        harness.resubmit()
+        assert [(task_set.stage_id, harness.partitions(task_set)) for task_set in harness.sets[3:]] == [(0, [0])]
+        write_on(harness, "b")
+        assert (harness.last.stage_id, harness.partitions(harness.last)) == (1, [0])
+        write_on(harness, "b")
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def fail_and_come_back(harness: DagHarness, shuffle_id: int) -> None:
+    """Let the newest set's first task miss an output, and run what is needed until its stage runs again."""
+    failing = harness.last.stage_id
+    harness.end(harness.last, 0, fetch_failed(shuffle_id, 0, only_this=True))
+    harness.resubmit()
+    while harness.last.stage_id != failing:
+        harness.end_all_maps(harness.last)
+
+
+@pytest.mark.scenario("DAG-051")
+def test_failures_of_different_stages_do_not_add_up() -> None:
+    with dag(max_consecutive_attempts=3) as harness:
+        harness.submit(submit_job(1, three_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        for _ in range(2):
+            fail_and_come_back(harness, 0)  # stage 1
+        harness.end_all_maps(harness.last)
+        for _ in range(2):
+            fail_and_come_back(harness, 1)  # stage 2
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+@pytest.mark.scenario("DAG-052")
+def test_a_success_in_between_starts_the_count_of_failures_anew() -> None:
+    with dag(max_consecutive_attempts=3) as harness:
+        harness.submit(submit_job(1, three_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        for _ in range(2):
+            fail_and_come_back(harness, 0)
+        harness.end_all_maps(harness.last)
+        harness.end(harness.last, 0, fetch_failed(1, 0, only_this=True))
+        harness.resubmit()
+        for _ in range(2):
+            fail_and_come_back(harness, 0)  # four failures in all, but two in a row
+        harness.end_all_maps(harness.last)
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+@pytest.mark.scenario("DAG-053")
+def test_the_total_of_attempts_is_a_limit_of_its_own_with_its_own_message() -> None:
+    with dag(max_attempts=2) as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        fail_reduce_once(harness)
+        count = len(harness.sets)
+        harness.end(harness.last, 0, fetch_failed(0, 0, only_this=True))
+        assert "attempted 2 times (minispark.stage.maxAttempts)" in harness.failed()[1]
+        assert "in a row" not in harness.failed()[1]
+        harness.resubmit()
+        assert len(harness.sets) == count
+
+
+@pytest.mark.scenario("DAG-054")
+@pytest.mark.parametrize(("excuse", "gives_up"), [(True, False), (False, True)])
+def test_fetch_failures_from_executors_that_go_away_on_purpose_are_excused(excuse: bool, gives_up: bool) -> None:
+    with dag(max_consecutive_attempts=2, excuse_decommissioned=excuse) as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        harness.decommission("driver")
+        fail_reduce_once(harness)
+        harness.end(harness.last, 0, fetch_failed(0, 0, only_this=True))
+        assert bool(harness.failed()) is gives_up
+        harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.scenario("DAG-055")
+@pytest.mark.scenario("DAG-061", "40082: stage with no pending partitions left after resubmission finalises")
+def test_a_copy_that_cannot_fetch_does_no_harm_to_the_original_that_succeeds() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, three_stages().lineage()))
+        write_on(harness, "ab")
+        second = harness.last
+        harness.end(second, 0, map_success(0, executor="b", reducers=2), "b")
+        harness.end(second, 1, fetch_failed(0, 0, executor="a"))  # the copy
+        harness.end(second, 1, map_success(1, executor="b", reducers=2), "b")  # the original
+        assert places(harness, 1) == ["b", "b"]
+        harness.resubmit()
+        assert (harness.last.stage_id, harness.partitions(harness.last)) == (0, [0])
+        write_on(harness, "b")
+        assert harness.last.stage_id == 2  # nothing of stage 1 is missing: it ended when it was submitted
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def test_a_copy_that_cannot_fetch_does_not_keep_a_job_from_ending() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        reduces = harness.last
+        harness.end(reduces, 1, fetch_failed(0, 0, only_this=True))
+        harness.end_all_results(reduces)
+        assert harness.succeeded() == [1]
+        harness.resubmit()
+
+
+@pytest.mark.scenario("DAG-056")
+def test_after_a_stage_was_given_up_others_still_handle_fetch_failures() -> None:
+    with dag(max_consecutive_attempts=1) as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        harness.end(harness.last, 0, fetch_failed(0, 0, only_this=True))
+        assert list(harness.failed()) == [1]
+        harness.state.recovery.rules = replace(harness.state.recovery.rules, max_consecutive_attempts=4)
+        harness.submit(submit_job(2, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        fail_reduce_once(harness)
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [2]
+
+
+@pytest.mark.scenario("DAG-057")
+def test_a_late_output_that_may_be_lost_does_not_end_the_attempt_that_makes_it() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, three_stages().lineage()))
+        write_on(harness, "ab")
+        old = harness.last
+        harness.end(old, 1, fetch_failed(0, 0, executor="a"))
+        harness.resubmit()
+        write_on(harness, "b")
+        live = harness.last
+        assert (live.stage_id, live.stage_attempt) == (1, 1)
+        harness.end(live, 1, map_success(1, executor="b", reducers=2), "b")
+        harness.end(old, 0, map_success(0, executor="a", reducers=2), "a")  # a is lost since
+        assert harness.last is live
+        assert harness.of(PartitionCompleted) == []
+        harness.end(live, 0, map_success(0, executor="b", reducers=2), "b")
+        assert (harness.last.stage_id, places(harness, 1)) == (2, ["b", "b"])
+        harness.end_all_results(harness.last)
+
+
+def test_unknown_locations_drop_nothing_but_make_executors_ask_again() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        epoch = harness.map_outputs.epoch
+        harness.end(harness.last, 0, replace(fetch_failed(0, -1), location=None))
+        assert places(harness) == ["driver", "driver"]
+        harness.resubmit()
+        assert harness.last.epoch > epoch
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def test_a_stage_that_is_given_up_ends_only_the_jobs_that_cannot_do_without() -> None:
+    with dag() as harness:
+        build = three_stages()
+        harness.submit(submit_job(1, build.lineage()))
+        write_on(harness, "ab")
+        write_on(harness, "AB")  # complete, and safe from what follows
+        sibling = LineageBuilder()
+        sibling.shuffled(sibling.source(2), 2)
+        harness.submit(submit_job(2, sibling.lineage()))  # reads shuffle 0 only
+        harness.end(harness.last, 0, fetch_failed(0, 0, executor="a"))
+        harness.resubmit()
+        lost = harness.last
+        assert lost.stage_id == 0
+        harness.end(lost, 0, exception_failure())
+        stage = harness.state.stages.by_id[lost.stage_id]
+        harness.state.abort_stage(stage, harness.state.recovery.too_many_attempts(stage))
+        harness.absorb()
+        assert list(harness.failed()) == [2]
+        harness.end_all_results(harness.sets[2])
+        assert harness.succeeded() == [1]
+
+
+# -- executors and hosts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.scenario("DAG-035")
+def test_a_lost_executor_loses_its_outputs_once() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages(maps=3).lineage()))
+        write_on(harness, "aba")
+        reduces = harness.last
+        harness.lose_executor("a")
+        assert places(harness) == ["-", "b", "-"]
+        epoch = harness.map_outputs.epoch
+        harness.end(reduces, 0, fetch_failed(0, 0, executor="a"))
+        harness.end(reduces, 1, fetch_failed(0, 2, executor="a"))
+        assert harness.map_outputs.epoch == epoch  # what came late told nothing new
+        harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.scenario("DAG-036")
+def test_a_fetch_failure_drops_outputs_that_a_shuffle_service_had_kept_of_a_lost_executor() -> None:
+    with dag(shuffle_service=True) as harness:
+        harness.submit(submit_job(1, two_stages(maps=3).lineage()))
+        maps = harness.last
+        write_on(harness, "aba")
+        harness.lose_executor("a")
+        assert places(harness) == ["a", "b", "a"]
+        assert harness.last.epoch > maps.epoch
+        harness.end(harness.last, 0, fetch_failed(0, 0, executor="a"))
+        assert places(harness) == ["-", "b", "-"]
+        harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.parametrize(
+    ("service", "worker_lost", "left"),
+    [
+        pytest.param(True, False, "ABc", marks=[
+            pytest.mark.scenario("DAG-037", "process lost + shuffle service → kept"),
+            pytest.mark.scenario("DAG-037", "executor killed + service → kept"),
+        ]),
+        pytest.param(True, True, "--c", marks=pytest.mark.scenario(
+            "DAG-037", "worker lost + service → whole host lost")),
+        pytest.param(False, True, "--c", marks=pytest.mark.scenario("DAG-037", "worker lost without service → lost")),
+        pytest.param(False, False, "-Bc", marks=pytest.mark.scenario("DAG-037", "killed without → lost")),
+    ],
+)  # fmt: skip
+def test_what_is_lost_with_an_executor_and_its_host(service: bool, worker_lost: bool, left: str) -> None:
+    with dag(shuffle_service=service) as harness:
+        harness.submit(submit_job(1, two_stages(maps=3).lineage()))
+        write_on(harness, "ABc")
+        harness.lose_executor("A", host="far", worker_lost=worker_lost)
+        assert "".join(places(harness)) == left
+        harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.scenario("DAG-038")
+def test_reliable_storage_loses_nothing_with_a_worker() -> None:
+    with dag(reliable_storage=True) as harness:
+        harness.submit(submit_job(1, two_stages(maps=3).lineage()))
+        write_on(harness, "ABc")
+        harness.lose_executor("A", host="far", worker_lost=True)
+        assert places(harness) == ["A", "B", "c"]
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+@pytest.mark.parametrize(
+    ("service", "host_goes", "by_host", "left"),
+    [
+        (True, False, True, "--c"),
+        (False, True, True, "--c"),
+        (True, False, False, "-Bc"),
+        (False, False, True, "-Bc"),
+    ],
+)
+def test_a_fetch_failure_takes_the_host_where_outputs_go_with_it(
+    service: bool, host_goes: bool, by_host: bool, left: str
+) -> None:
+    with dag(shuffle_service=service, unregister_on_host=by_host) as harness:
+        harness.submit(submit_job(1, two_stages(maps=3).lineage()))
+        write_on(harness, "ABc")
+        harness.decommission("A", host="far", host_too=host_goes)
+        harness.end(harness.last, 0, fetch_failed(0, 0, executor="A", host="far"))
+        assert "".join(places(harness)) == left
+        harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.scenario("DAG-039")
+def test_the_stage_waits_for_the_task_whose_output_went_with_its_executor() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        maps = harness.last
+        harness.end(maps, 0, map_success(0, executor="a", reducers=2), "a")
+        harness.lose_executor("a")
+        harness.end(maps, 0, Resubmitted(), "a")
+        harness.end(maps, 1, map_success(1, executor="b", reducers=2), "b")
+        assert harness.last is maps
+        assert places(harness) == ["-", "b"]
+        harness.end(maps, 0, map_success(0, executor="b", reducers=2), "b")
+        assert places(harness) == ["b", "b"]
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def test_a_resubmission_of_an_older_attempt_is_not_waited_for() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        old = harness.last
+        write_on(harness, "ab")
+        harness.end(harness.last, 0, fetch_failed(0, 0, executor="a", only_this=True))
+        harness.resubmit()
+        assert harness.partitions(harness.last) == [0]
+        harness.end(old, 1, Resubmitted(), "b")
+        write_on(harness, "b")
+        assert harness.last.stage_id == 1
+        harness.end_all_results(harness.last)
+
+
+@pytest.mark.scenario("DAG-040")
+def test_outputs_lost_between_map_and_reduce_are_found_before_the_reduce_runs() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        left, right = build.shuffled(build.source(2), 2), build.shuffled(build.source(2), 2)
+        build.narrow(left, right)
+        harness.submit(submit_job(1, build.lineage()))
+        write_on(harness, "ab", harness.sets[0])
+        harness.lose_executor("a")  # while the other map stage runs
+        write_on(harness, "bb", harness.sets[1])
+        assert (harness.last.stage_id, harness.partitions(harness.last)) == (0, [0])
+        write_on(harness, "b")
+        assert not harness.last.is_map_stage
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+@pytest.mark.scenario("DAG-042")
+def test_a_map_stage_that_keeps_losing_its_output_is_given_up() -> None:
+    with dag(max_attempts=3) as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        for attempt, executor in enumerate("abc"):
+            assert (harness.last.stage_id, harness.last.stage_attempt) == (0, attempt)
+            harness.lose_executor(executor)  # whatever it writes from now on is not trusted
+            for index, partition in enumerate(harness.partitions(harness.last)):
+                done = map_success(partition, executor=executor, reducers=2)
+                harness.end(harness.sets[attempt], index, done, executor)
+        assert "attempted 3 times" in harness.failed()[1]
+
+
+# -- barrier stages --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.scenario("DAG-071")
+def test_a_fetch_failure_in_a_barrier_stage_runs_all_its_tasks_again() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, three_stages(barrier=1).lineage()))
+        write_on(harness, "ab")
+        barrier = harness.last
+        assert barrier.is_barrier
+        harness.end(barrier, 0, map_success(0, executor="b", reducers=2), "b")
+        harness.end(barrier, 1, fetch_failed(0, 0, executor="a"))
+        assert harness.killed_stages() == [barrier.stage_id]
+        harness.resubmit()
+        write_on(harness, "b")
+        assert (harness.last.stage_id, harness.partitions(harness.last)) == (barrier.stage_id, [0, 1])
+        write_on(harness, "bb")
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
+def test_an_output_of_a_barrier_stage_that_is_lost_takes_the_others_with_it() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, three_stages(barrier=0).lineage()))
+        write_on(harness, "ab")
+        harness.end(harness.last, 1, fetch_failed(0, 0, executor="a", only_this=True))
+        harness.resubmit()
+        assert (harness.last.stage_id, harness.partitions(harness.last)) == (0, [0, 1])
+        harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.scenario("DAG-072")
+@pytest.mark.scenario("DAG-074")
+def test_a_killed_task_of_a_barrier_stage_runs_all_of_them_again_once() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, three_stages(barrier=0).lineage()))
+        barrier = harness.last
+        harness.end(barrier, 0, map_success(0, reducers=2))
+        harness.end(barrier, 1, TaskKilled("by hand"))
+        assert harness.killed_stages() == [barrier.stage_id]
+        harness.end(barrier, 0, exception_failure())  # a further failure of the same attempt
+        assert (harness.resubmissions(), harness.killed_stages()) == (1, [barrier.stage_id])
+        harness.resubmit()
+        assert [harness.partitions(task_set) for task_set in harness.sets] == [[0, 1], [0, 1]]
+        harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.scenario("DAG-073")
+@pytest.mark.parametrize("reason", [exception_failure(), fetch_failed(0, 0), TaskKilled("by hand")])
+def test_a_barrier_stage_that_gives_results_cannot_run_again(reason: TaskEndReason) -> None:
+    with dag() as harness:
+        build = two_stages()
+        build.declare(1, is_barrier=True)
+        harness.submit(submit_job(1, build.lineage()))
+        harness.end_all_maps(harness.last)
+        harness.end(harness.last, 0, reason)
+        assert "cannot run again: it may have given results" in harness.failed()[1]
+
+
+@pytest.mark.scenario("DAG-075")
+def test_a_failure_of_an_older_attempt_of_a_barrier_stage_is_ignored() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, three_stages(barrier=0).lineage()))
+        old = harness.last
+        harness.end(old, 0, exception_failure())
+        harness.resubmit()
+        harness.end(old, 1, exception_failure())
+        harness.resubmit()
+        assert [task_set.stage_attempt for task_set in harness.sets] == [0, 1]
+        assert harness.state.running
+        harness.state.cancellation.cancel_all("enough")
+
+
+def test_a_barrier_stage_has_as_many_attempts_as_any_other() -> None:
+    with dag(max_consecutive_attempts=2) as harness:
+        harness.submit(submit_job(1, three_stages(barrier=0).lineage()))
+        harness.end(harness.last, 0, exception_failure())
+        harness.resubmit()
+        harness.end(harness.last, 1, exception_failure())
+        assert "2 attempts in a row failed" in harness.failed()[1]
+        assert "ExceptionFailure" in harness.failed()[1]
+
+
+def test_a_barrier_stage_whose_tasks_cannot_be_killed_is_given_up() -> None:
+    with dag() as harness:
+        harness.state.can_kill_tasks = False
+        harness.submit(submit_job(1, three_stages(barrier=0).lineage()))
+        harness.end(harness.last, 0, exception_failure())
+        assert "cannot be killed" in harness.failed()[1]
