@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from minispark.conf import SparkConf
     from minispark.context import SparkContext
     from minispark.errors import (
+        BarrierError,
+        CommitDenied,
         ConfigurationError,
         ContextError,
         ExecutorLost,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         ResultTooLarge,
         UserCodeError,
     )
+    from minispark.executor.barrier_context import BarrierTaskContext
     from minispark.executor.current_task import current_task_context
     from minispark.messages.listener import SparkListener
     from minispark.rdd.accumulators import Accumulator, AccumulatorParam
@@ -36,6 +39,9 @@ __all__ = [
     "RDD",
     "Accumulator",
     "AccumulatorParam",
+    "BarrierError",
+    "BarrierTaskContext",
+    "CommitDenied",
     "ConfigurationError",
     "ContextError",
     "ExecutorLost",
@@ -59,6 +65,7 @@ __all__ = [
 _HOME = {
     "Accumulator": "minispark.rdd.accumulators",
     "AccumulatorParam": "minispark.rdd.accumulators",
+    "BarrierTaskContext": "minispark.executor.barrier_context",
     "RDD": "minispark.rdd.rdd",
     "SparkConf": "minispark.conf",
     "SparkContext": "minispark.context",

@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from minispark.rdd.actions import Actions
+from minispark.rdd.barrier import BarrierMethods
 from minispark.rdd.joins import JoinMethods
 from minispark.rdd.pair import PairMethods
 from minispark.rdd.saving import SaveMethods
@@ -22,6 +23,7 @@ class RDD(
     SortMethods[T_co],
     Actions[T_co],
     StreamMethods[T_co],
+    BarrierMethods[T_co],
     SaveMethods[T_co],
 ):
     """A distributed collection of records, computed in partitions when an action asks for them.

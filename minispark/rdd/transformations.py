@@ -29,7 +29,7 @@ from minispark.rdd.preparation import Preparation
 if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
 
-__all__ = ["Transformations", "count_records"]
+__all__ = ["Transformations", "call_without_index", "count_records"]
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
