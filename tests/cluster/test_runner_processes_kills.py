@@ -149,3 +149,21 @@ def test_a_thousand_kills_at_random_moments_tear_nothing(seed: int) -> None:
 
     assert ends["TaskKilled"] > 50
     assert ends["Success"] > 50
+
+
+@pytest.mark.scenario("BAR-006")
+@pytest.mark.parametrize("interrupt", [True, False])
+def test_a_kill_ends_the_wait_for_other_tasks_at_once(interrupt: bool) -> None:
+    async def scenario(recorder: Recorder) -> None:
+        before = (await recorder.do("facts"))["pid"]
+        recorder.answer = None
+        task_id = await recorder.begin_long("wait_for_others")
+
+        recorder.kill(task_id, interrupt=interrupt, reason="enough")
+
+        end = await recorder.end_of(task_id)
+        assert isinstance(end, TaskKilled)
+        assert end.reason == "enough"
+        assert (await recorder.do("facts"))["pid"] == before
+
+    with_pool(scenario, executor_killGrace=60)

@@ -7,7 +7,8 @@ from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.executor.cooperative import CooperativeBracket
 from minispark.ids import BinaryId, ExecutorId, JobId, RddId, ShuffleId, StageId, TaskId
-from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerRequest
+from minispark.messages.coordination import AskPermissionToCommit, PermissionToCommit
+from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, TaskDescription
 from minispark.rdd import closures
 from minispark.rdd.node import Node, Partition
@@ -68,14 +69,17 @@ class FakeServices:
         self.user_code = CooperativeBracket()
         self.binaries: dict[int, bytes] = {}
         self.map_outputs: dict[int, MapOutputs] = {}
+        self.permits = True
         self.asked: list[RunnerRequest] = []
 
-    def ask(self, request: RunnerRequest) -> Binary | MapOutputs:
+    def ask(self, request: RunnerRequest) -> RunnerReply:
         self.asked.append(request)
         match request:
             case NeedBinary() if request.binary_id in self.binaries:
                 return Binary(self.binaries[request.binary_id])
             case NeedMapOutputs() if request.shuffle_id in self.map_outputs:
                 return self.map_outputs[request.shuffle_id]
+            case AskPermissionToCommit():
+                return PermissionToCommit(self.permits)
             case _:
                 raise MiniSparkError("there is none")

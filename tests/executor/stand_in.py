@@ -20,8 +20,9 @@ import msgpack
 
 from minispark.errors import MiniSparkError, TaskKilled
 from minispark.executor.runner_main import ProcessServices
-from minispark.ids import BinaryId
+from minispark.ids import BinaryId, StageId, TaskId
 from minispark.messages import task as values
+from minispark.messages.coordination import RequestToSync
 from minispark.messages.runner import Binary, NeedBinary
 from minispark.messages.task import DirectResult, Success, TaskDescription, TaskMetrics, TaskOutcome
 
@@ -134,6 +135,19 @@ def ask(services: ProcessServices, argument: bytes) -> Any:
     return len(answer.data)
 
 
+def wait_for_others(services: ProcessServices, argument: bytes) -> Any:
+    """Wait in a barrier; with an argument on a thread."""
+    request = RequestToSync(StageId(1), 0, TaskId(0), 0, 0, "all_gather", "me")
+    reply: list[Any] = []
+    if argument:
+        thread = threading.Thread(target=lambda: reply.append(services.ask(request)))
+        thread.start()
+        thread.join()
+    else:
+        reply.append(services.ask(request))
+    return list(reply[0].messages)
+
+
 def ask_in_thread(services: ProcessServices, argument: bytes) -> Any:
     answers: list[Any] = []
     threads = [threading.Thread(target=lambda: answers.append(ask(services, argument))) for _ in range(4)]
@@ -201,6 +215,6 @@ ACTIONS: dict[str, Action] = {
     action.__name__: action
     for action in (
         echo, spin, sleep, swallow, finaliser, poll_flag, leave, crash, kill_self, escape, close_everything, ask,
-        ask_in_thread, come_back_twice, grandchild, facts, chance, hashes, write,
+        ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance, hashes, write,
     )
 }  # fmt: skip

@@ -1,133 +1,25 @@
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
 from minispark.errors import RpcEndpointNotFound, RpcTimeout
-from minispark.executor.executor import STOPPED, Executor
-from minispark.executor.inline_pool import InlinePool
+from minispark.executor.executor import STOPPED
 from minispark.executor.logic.preparation import IDLE_TTL_S
 from minispark.executor.logic.slots import KILL_MARK_TTL_S
-from minispark.executor.questions import DriverRefs
-from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, TaskId
+from minispark.ids import BinaryId, JobId, ShuffleId
 from minispark.messages import task as values
 from minispark.messages.cluster import (
     BinaryContent,
     ExecutorStopped,
     FetchBinary,
-    KillTask,
-    LaunchTasks,
-    StatusUpdate,
     StopExecutor,
-    ToExecutor,
-)
-from minispark.messages.runner import (
-    AnswerFailed,
-    Binary,
-    MapOutputs,
-    NeedBinary,
-    NeedClass,
-    NeedMapOutputs,
-    RunnerReply,
 )
 from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses
-from minispark.messages.task import ExceptionFailure, RunnerLost, Success, TaskKilled, TaskOutcome, TaskState
-from minispark.rpc.scope import TaskScope
-from minispark.testing.fakes import RecordingContext, RecordingRef
-from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
-from tests.executor.attempts import binary, conf, location, task
-
-EXECUTOR_ID = ExecutorId("exec-1")
-NOTHING = binary(lambda *_: None)
-CRASH = RunnerLost(None, 11, "Fatal Python error: Segmentation fault")
-
-
-class WatchedPool(InlinePool):
-    """An inline pool that keeps what it was told."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.dispatched: list[tuple[int, int]] = []
-        self.answered: list[object] = []
-
-    def run(self, slot: int, task: values.TaskDescription) -> None:
-        self.dispatched.append((slot, task.task_id))
-        super().run(slot, task)
-
-    def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
-        self.answered.append(answer)
-        super().answer(slot, ask_id, answer)
-
-
-class House:
-    """An executor with an inline pool, between refs that record; the binary server knows one binary for all."""
-
-    def __init__(self, *, slots: int, duration: float, data: bytes | None, affinity: int | None, **settings: object):
-        world = VirtualWorld()
-        self.backend = RecordingRef("backend")
-        answer = None if data is None else lambda ask: BinaryContent(ask.binary_id, data)
-        self.binary_server = RecordingRef("BinaryServer", answer=answer)
-        self.tracker = RecordingRef("MapOutputTracker")
-        self.commits, self.barriers = RecordingRef("OutputCommitCoordinator"), RecordingRef("barrierSync")
-        self.pool = WatchedPool(slots, conf(**settings), location(), world, duration=lambda _: duration)
-        self.executor = Executor(
-            EXECUTOR_ID,
-            self.pool,
-            self.backend,
-            DriverRefs(self.binary_server, self.tracker, self.commits, self.barriers),
-            conf=conf(**settings),
-            location=location(),
-            world=world,
-            scope=TaskScope("test"),
-            affinity=lambda _: affinity,
-        )
-
-    def tell(self, message: ToExecutor) -> RecordingContext:
-        context = RecordingContext(is_ask=isinstance(message, StopExecutor))
-        self.executor.receive(message, context)
-        self.check()
-        return context
-
-    def launch(self, *tasks: values.TaskDescription) -> None:
-        self.tell(LaunchTasks(tasks))
-
-    def kill(self, task_id: int, interrupt: bool = True) -> None:
-        self.tell(KillTask(TaskId(task_id), EXECUTOR_ID, interrupt, "why"))
-
-    def check(self) -> None:
-        self.executor.slots.check()
-        self.executor.preparation.check()
-
-    def updates(self) -> list[tuple[int, TaskState]]:
-        return [(update.task_id, update.state) for update in self.backend.of(StatusUpdate)]
-
-    def outcome(self) -> TaskOutcome:
-        """Return the only outcome."""
-        (outcome,) = [update.outcome for update in self.backend.of(StatusUpdate) if update.outcome is not None]
-        return outcome
-
-
-def in_house(
-    test: Callable[[House], Coroutine[Any, Any, None]],
-    *,
-    slots: int = 2,
-    duration: float = 0.0,
-    data: bytes | None = NOTHING,
-    affinity: int | None = None,
-    **settings: object,
-) -> None:
-    """Run a test with an executor; at the end nothing may be left in it."""
-
-    async def main() -> None:
-        house = House(slots=slots, duration=duration, data=data, affinity=affinity, **settings)
-        await house.executor.start()
-        await test(house)
-        house.check()
-        house.executor.slots.assert_empty()
-        house.executor.preparation.assert_empty()
-
-    run_virtual(main())
+from minispark.messages.task import ExceptionFailure, Success, TaskKilled, TaskState
+from minispark.testing.fakes import RecordingContext
+from minispark.testing.virtual_loop import settle
+from tests.executor.attempts import task
+from tests.executor.executor_house import CRASH, NOTHING, House, in_house
 
 
 def test_a_short_task_is_reported_once_as_finished() -> None:
@@ -403,37 +295,6 @@ def test_a_denied_commit_is_reported_as_killed() -> None:
         assert house.updates()[-1] == (1, TaskState.KILLED)
 
     in_house(test, slots=1, duration=3.0)
-
-
-@pytest.mark.parametrize(
-    ("request_", "reply", "answer"),
-    [
-        (NeedBinary(BinaryId(5)), BinaryContent(BinaryId(5), b"five"), Binary(b"five")),
-        (NeedClass("Point"), Binary(b"class"), Binary(b"class")),
-        (NeedMapOutputs(ShuffleId(4), 9), MapOutputStatuses(ShuffleId(4), 9, b"packed"), MapOutputs(9, b"packed")),
-    ],
-)
-def test_what_was_not_prepared_is_asked_of_the_driver(request_: Any, reply: Any, answer: object) -> None:
-    async def test(house: House) -> None:
-        house.executor.runner_asked(0, TaskId(1), 1, request_)
-        ref = house.tracker if isinstance(request_, NeedMapOutputs) else house.binary_server
-        ref.reply(reply)
-        await settle()
-
-        assert house.pool.answered == [answer]
-
-    in_house(test, data=None)
-
-
-def test_a_runner_hears_that_the_driver_has_no_answer() -> None:
-    async def test(house: House) -> None:
-        house.executor.runner_asked(0, TaskId(1), 1, NeedClass("Point"))
-        house.binary_server.fail(RpcTimeout("no reply"))
-        await settle()
-
-        assert house.pool.answered == [AnswerFailed("RpcTimeout: no reply")]
-
-    in_house(test, data=None)
 
 
 def test_binaries_that_no_task_used_for_long_are_let_go() -> None:

@@ -1,10 +1,11 @@
 import asyncio
 import pickle
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from minispark.executor.inline_pool import InlinePool
+from minispark.messages.coordination import BARRIER_HOSTS
 from minispark.messages.runner import AnswerFailed, Binary, RunnerRequest
 from minispark.messages.task import DirectResult, ExceptionFailure, RunnerLost, Success, TaskKilled, TaskOutcome
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
@@ -163,5 +164,19 @@ def test_a_stopped_pool_reports_nothing_more() -> None:
         await asyncio.sleep(10)
 
         assert not events.outcomes
+
+    run_virtual(main())
+
+
+def test_tasks_on_the_loop_cannot_wait_for_each_other() -> None:
+    async def main() -> None:
+        pool, events = await started(binary(lambda context, _: cast(Any, context).barrier()))
+        pool.run(0, task(1, properties={BARRIER_HOSTS: "a,a"}))
+        await settle()
+
+        (failure,) = events.outcomes
+        assert isinstance(failure, ExceptionFailure)
+        assert failure.class_name == "minispark.errors.BarrierError"
+        assert "set minispark.executor.pool to process or thread" in failure.description
 
     run_virtual(main())

@@ -213,3 +213,26 @@ def test_an_executor_that_is_gone_needs_no_answer(executor: Executor) -> None:
     os.kill(os.getpid(), KILL_SIGNAL)
 
     assert not executor.bracket.killed
+
+
+@pytest.mark.scenario("BAR-006")
+def test_while_it_waits_for_other_tasks_an_attempt_heeds_every_kill(executor: Executor) -> None:
+    bracket = executor.bracket
+    bracket.begin(TASK)
+    bracket.heeds_all = True
+
+    with pytest.raises(TaskKilled, match="enough"), bracket, bracket.unarmed() as span:
+        span.wait(lambda: executor.kill(interrupt=False))
+
+    assert executor.answers() == [TASK]
+
+
+def test_a_kill_that_came_before_the_wait_for_other_tasks_is_heeded_at_its_start(executor: Executor) -> None:
+    bracket = executor.bracket
+    bracket.begin(TASK)
+
+    with bracket:
+        executor.kill(interrupt=False)
+        bracket.heeds_all = True
+        with pytest.raises(TaskKilled), bracket.unarmed() as span:
+            span.wait(lambda: pytest.fail("it must not wait"))

@@ -4,10 +4,11 @@ from typing import NoReturn
 
 import pytest
 
-from minispark.errors import FetchFailedError, TaskKilled, TaskListenerError
+from minispark.errors import CommitDenied, FetchFailedError, TaskKilled, TaskListenerError
 from minispark.executor.cooperative import CooperativeBracket
 from minispark.executor.task_context import TaskContextImpl
 from minispark.ids import TaskId
+from minispark.messages.coordination import PermissionToCommit
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess, TaskContext
 from tests.executor.attempts import task
 
@@ -262,3 +263,22 @@ def test_the_first_fetch_failure_is_kept() -> None:
     context.fetch_failed(second)
 
     assert context.fetch_failure is first
+
+
+def test_an_attempt_without_rivals_may_commit() -> None:
+    context = make_context()
+    context.request_commit()
+
+    assert not context.commit_denied
+
+
+def test_a_denial_is_an_error_and_is_noted() -> None:
+    context = make_context()
+    context.ask = lambda request: PermissionToCommit(False)
+
+    with pytest.raises(
+        CommitDenied, match=r"task 0\.0 in stage 2\.3 may not commit partition 0: another attempt does"
+    ):
+        context.request_commit()
+
+    assert context.commit_denied

@@ -4,13 +4,14 @@ from typing import Any, NoReturn
 
 import pytest
 
-from minispark.errors import FetchFailedError, TaskKilled
+from minispark.errors import CommitDenied, FetchFailedError, TaskKilled
 from minispark.executor.cooperative import CooperativeBracket
 from minispark.executor.current_task import current_task_context
 from minispark.executor.metrics import STOPPED
 from minispark.executor.task_runner import MAX_WORKS, TaskRunner
-from minispark.ids import ShuffleId, TaskId
+from minispark.ids import JobId, ShuffleId, StageId, TaskId
 from minispark.messages import task as values
+from minispark.messages.coordination import BARRIER_HOSTS, AskPermissionToCommit
 from minispark.messages.runner import MapOutputs, NeedBinary
 from minispark.messages.task import DirectResult, ExceptionFailure, Success, TaskDescription, TaskOutcome
 from minispark.rdd.ports import TaskContext
@@ -349,3 +350,44 @@ def test_map_outputs_are_asked_for_again_only_when_they_are_too_old() -> None:
     services.map_outputs[4] = MapOutputs(5, b"five")
     assert bytes(runner.outputs_of(ShuffleId(4), 4)) == b"five"
     assert len(services.asked) == 2
+
+
+def commit(context: Any, records: Iterator[Any]) -> str:
+    """Ask to commit; some say nothing of a denial, or make another error of it."""
+    try:
+        context.request_commit()
+    except CommitDenied as denied:
+        raise ValueError("my own") from denied
+    return "committed"
+
+
+def run_committing(*, permits: bool) -> tuple[FakeServices, TaskOutcome]:
+    services = FakeServices()
+    services.permits = permits
+    services.binaries[1] = binary(commit)
+    services.user_code.begin(TaskId(1))
+    return services, TaskRunner(services).run(task(attempt_number=4, partition=6))
+
+
+def test_an_attempt_that_may_commit_asks_with_all_that_names_it() -> None:
+    services, outcome = run_committing(permits=True)
+
+    assert value_of(outcome) == ["committed"]
+    assert services.asked[-1] == AskPermissionToCommit(StageId(2), 3, 6, 4)
+
+
+def test_a_denied_attempt_is_denied_whatever_it_raises() -> None:
+    _, outcome = run_committing(permits=False)
+
+    assert outcome == values.TaskCommitDenied(JobId(1), 6, 4)
+
+
+def test_a_task_that_was_launched_with_its_fellows_gets_the_context_of_a_barrier() -> None:
+    plain = run(lambda context, _: type(context).__name__)
+    barrier = run(
+        lambda context, _: [info.address for info in context.get_task_infos()],
+        attempt=task(properties={BARRIER_HOSTS: "a,b"}),
+    )
+
+    assert value_of(plain) == ["TaskContextImpl"]
+    assert value_of(barrier) == [["a", "b"]]

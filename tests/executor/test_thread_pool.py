@@ -2,12 +2,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from minispark.executor import thread_pool
 from minispark.executor.thread_pool import ThreadPool
+from minispark.ids import TaskId
+from minispark.messages.coordination import BARRIER_HOSTS, RequestToSync
 from minispark.messages.runner import AnswerFailed, Binary, RunnerRequest
 from minispark.messages.task import ExceptionFailure, RunnerLost, Success, TaskKilled, TaskOutcome
 from minispark.rdd.node import Partition
@@ -42,6 +44,11 @@ class Events:
         self.started: asyncio.Queue[int] = asyncio.Queue()
         self.outcomes: asyncio.Queue[tuple[int, TaskOutcome]] = asyncio.Queue()
         self.asked = asyncio.Event()
+        self.requests: asyncio.Queue[RunnerRequest] = asyncio.Queue()
+
+    async def until_asked_for(self, kind: type) -> None:
+        while not isinstance(await self.requests.get(), kind):
+            pass
 
     def runner_ready(self, slot: int) -> None:
         self.ready.append(slot)
@@ -57,6 +64,7 @@ class Events:
 
     def runner_asked(self, slot: int, task_id: int, ask_id: int, request: RunnerRequest) -> None:
         self.asked.set()
+        self.requests.put_nowait(request)
         if self.answer is not None:
             self.pool.answer(slot, ask_id, self.answer)
 
@@ -195,3 +203,20 @@ def test_a_stop_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None
         pool.all_ended.clear()
 
     with_pool(test, Binary(binary(wait_for_release)))
+
+
+@pytest.mark.parametrize("interrupt", [False, True])
+def test_a_task_that_waits_for_others_ends_at_once_when_it_is_killed(interrupt: bool) -> None:
+    async def test(pool: ThreadPool, events: Events) -> None:
+        pool.run(0, task(1, properties={BARRIER_HOSTS: "a,a"}))
+        await events.asked.wait()
+        pool.answer(0, 1, Binary(binary(lambda context, _: cast(Any, context).barrier())))
+        await events.until_asked_for(RequestToSync)
+
+        pool.kill(0, TaskId(1), interrupt, "enough")
+
+        _, outcome = await events.outcomes.get()
+        assert isinstance(outcome, TaskKilled)
+        assert outcome.reason == "enough"
+
+    with_pool(test, executor_killGrace=60)
