@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minispark.ids import ExecutorId
+from minispark.ids import ExecutorId, ShuffleId
 from minispark.messages.scheduler import (
     ExecutorDecommissioned,
     ExecutorRemoved,
@@ -17,8 +17,8 @@ from minispark.scheduler.logic.dag import DagState
 from minispark.scheduler.logic.effects import DeliverResult, Effect, FailJob, Post, ResubmitLater, SucceedJob
 from minispark.scheduler.logic.recovery import RecoveryRules
 from minispark.scheduler.logic.stage import MapStage
-from minispark.shuffle.logic.map_outputs import MapOutputs
-from minispark.testing.builders import map_success, result_success, task_ended
+from minispark.shuffle.logic.map_outputs import MapOutputs, unpack_map_outputs
+from minispark.testing.builders import LineageBuilder, map_success, result_success, task_ended
 
 
 class DagHarness:
@@ -113,3 +113,34 @@ def dag(*, max_consecutive_attempts: int = 4, max_attempts: int = 1 << 31, **rul
     harness = DagHarness(max_consecutive_attempts=max_consecutive_attempts, max_attempts=max_attempts, **rules)
     yield harness
     harness.state.assert_empty()
+
+
+def two_stages(maps: int = 2, reducers: int = 2) -> LineageBuilder:
+    build = LineageBuilder()
+    build.shuffled(build.source(maps), reducers)
+    return build
+
+
+def three_stages(build: LineageBuilder | None = None, *, barrier: int = -1) -> LineageBuilder:
+    """Source, shuffle 0, shuffle 1, two partitions each; RDD `barrier` is a barrier."""
+    build = build or LineageBuilder()
+    first = build.shuffled(build.source(2), 2)
+    build.shuffled(first, 2)
+    if barrier >= 0:
+        build.declare(barrier, is_barrier=True)
+    return build
+
+
+def write_on(harness: DagHarness, executors: str, task_set: SubmitTaskSet | None = None) -> None:
+    """Let task i of the newest map set succeed on the i-th executor; capitals are on host "far"."""
+    task_set = task_set or harness.last
+    for index, executor in enumerate(executors):
+        host = "far" if executor.isupper() else "localhost"
+        partition = harness.partitions(task_set)[index]
+        harness.end(task_set, index, map_success(partition, executor=executor, reducers=2, host=host), executor)
+
+
+def places(harness: DagHarness, shuffle_id: int = 0) -> list[str]:
+    """Return the executors that a reducer is told to read from, "-" for an output that is missing."""
+    view = unpack_map_outputs(harness.map_outputs.packed(ShuffleId(shuffle_id)))
+    return ["-" if place < 0 else view.locations[place].executor_id for place in view.places]
