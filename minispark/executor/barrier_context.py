@@ -10,7 +10,7 @@ from typing import NamedTuple
 from minispark.errors import BarrierError, ContextError, MiniSparkError
 from minispark.executor.current_task import current_task_context
 from minispark.executor.task_context import KillState, TaskContextImpl
-from minispark.messages.coordination import BARRIER_HOSTS, BarrierSynced, RequestToSync, SyncKind
+from minispark.messages.coordination import BARRIER_ADDRESSES, BarrierSynced, RequestToSync, SyncKind
 from minispark.messages.runner import RunnerReply, RunnerRequest
 from minispark.messages.task import TaskDescription
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess
@@ -19,9 +19,10 @@ __all__ = ["BarrierTaskContext", "BarrierTaskInfo"]
 
 
 class BarrierTaskInfo(NamedTuple):
-    """One task of a barrier stage: `address` is the host that it runs on."""
+    """Where one task of a barrier stage runs: the name of the host, and the executor there."""
 
     address: str
+    executor_id: str
 
 
 class BarrierTaskContext(TaskContextImpl):
@@ -95,7 +96,8 @@ class BarrierTaskContext(TaskContextImpl):
 
     def get_task_infos(self) -> list[BarrierTaskInfo]:
         """Return all tasks of the stage, in the order of partitions."""
-        return [BarrierTaskInfo(host) for host in self.task.properties[BARRIER_HOSTS].split(",")]
+        places = [place.rpartition(":") for place in self.task.properties[BARRIER_ADDRESSES].split(",")]
+        return [BarrierTaskInfo(host, executor_id) for host, _, executor_id in places]
 
     def sync(self, kind: SyncKind, message: str) -> tuple[str, ...]:
         """Wait for the others; a sync that failed is not counted."""

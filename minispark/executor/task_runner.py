@@ -18,7 +18,7 @@ from minispark.executor.results import ResultLimits, serialise
 from minispark.executor.task_context import TaskContextImpl
 from minispark.ids import BinaryId, ShuffleId
 from minispark.messages import task as values
-from minispark.messages.coordination import BARRIER_HOSTS
+from minispark.messages.coordination import BARRIER_ADDRESSES
 from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerReply, RunnerRequest
 from minispark.messages.task import (
     AccumulatorUpdate,
@@ -118,7 +118,7 @@ class TaskRunner:
         """Run an attempt and say how it ended; nothing of it runs afterwards."""
         metrics = MutableTaskMetrics()
         clock = TaskClock(self.clocks, metrics)
-        kind = BarrierTaskContext if BARRIER_HOSTS in task.properties else TaskContextImpl
+        kind = BarrierTaskContext if BARRIER_ADDRESSES in task.properties else TaskContextImpl
         context = kind(task, metrics, self.user_code, self.open_shuffle, self.services.ask)
         additions: Additions = {}
         set_current(context)

@@ -10,7 +10,7 @@ from minispark.ids import StageId, TaskId
 from minispark.rpc.message import Ask, Message, message
 
 __all__ = [
-    "BARRIER_HOSTS",
+    "BARRIER_ADDRESSES",
     "AskPermissionToCommit",
     "BarrierSynced",
     "PermissionToCommit",
@@ -20,8 +20,9 @@ __all__ = [
 
 SyncKind = Literal["barrier", "all_gather"]
 
-BARRIER_HOSTS: Final = "minispark.barrier.hosts"
-"""The property that makes a task a barrier task: the hosts of all tasks of its stage attempt, comma-separated."""
+BARRIER_ADDRESSES: Final = "minispark.barrier.addresses"
+"""The property that makes a task a barrier task: `host:executor` of all tasks of its stage attempt, by partition, with
+commas between them."""
 
 
 @message(130)

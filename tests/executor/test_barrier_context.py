@@ -9,7 +9,7 @@ from minispark.executor.barrier_context import BarrierTaskContext, BarrierTaskIn
 from minispark.executor.cooperative import CooperativeBracket
 from minispark.executor.current_task import set_current
 from minispark.ids import StageId, TaskId
-from minispark.messages.coordination import BARRIER_HOSTS, BarrierSynced, RequestToSync
+from minispark.messages.coordination import BARRIER_ADDRESSES, BarrierSynced, RequestToSync
 from minispark.messages.runner import RunnerReply, RunnerRequest
 from minispark.rdd.ports import MutableTaskMetrics
 from tests.executor.attempts import task
@@ -38,7 +38,7 @@ def no_shuffle(context: Any) -> Any:
 def barrier_task(*answers: BarrierSynced | MiniSparkError, alone: bool = False) -> Iterator[tuple[Any, Others]]:
     """Give the context of a task of partition 1, as user code finds it, and what its syncs are."""
     others = Others(*answers)
-    description = task(9, partition=1, properties={BARRIER_HOSTS: "a,b,a"})
+    description = task(9, partition=1, properties={BARRIER_ADDRESSES: "a:1,b:2,a:3"})
     context = BarrierTaskContext(
         description, MutableTaskMetrics(), CooperativeBracket(), no_shuffle, None if alone else others.ask
     )
@@ -94,7 +94,8 @@ def test_only_texts_can_be_gathered() -> None:
 
 def test_a_task_knows_where_all_tasks_of_its_stage_run() -> None:
     with barrier_task() as (context, _):
-        assert context.get_task_infos() == [BarrierTaskInfo("a"), BarrierTaskInfo("b"), BarrierTaskInfo("a")]
+        assert context.get_task_infos() == [("a", "1"), ("b", "2"), ("a", "3")]
+        assert context.get_task_infos()[1] == BarrierTaskInfo(address="b", executor_id="2")
         assert context.partition_id == 1
 
 

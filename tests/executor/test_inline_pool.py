@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from minispark.executor.inline_pool import InlinePool
-from minispark.messages.coordination import BARRIER_HOSTS
+from minispark.messages.coordination import BARRIER_ADDRESSES
 from minispark.messages.runner import AnswerFailed, Binary, RunnerRequest
 from minispark.messages.task import DirectResult, ExceptionFailure, RunnerLost, Success, TaskKilled, TaskOutcome
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
@@ -171,7 +171,7 @@ def test_a_stopped_pool_reports_nothing_more() -> None:
 def test_tasks_on_the_loop_cannot_wait_for_each_other() -> None:
     async def main() -> None:
         pool, events = await started(binary(lambda context, _: cast(Any, context).barrier()))
-        pool.run(0, task(1, properties={BARRIER_HOSTS: "a,a"}))
+        pool.run(0, task(1, properties={BARRIER_ADDRESSES: "a,a"}))
         await settle()
 
         (failure,) = events.outcomes

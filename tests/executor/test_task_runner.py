@@ -11,7 +11,7 @@ from minispark.executor.metrics import STOPPED
 from minispark.executor.task_runner import MAX_WORKS, TaskRunner
 from minispark.ids import JobId, ShuffleId, StageId, TaskId
 from minispark.messages import task as values
-from minispark.messages.coordination import BARRIER_HOSTS, AskPermissionToCommit
+from minispark.messages.coordination import BARRIER_ADDRESSES, AskPermissionToCommit
 from minispark.messages.runner import MapOutputs, NeedBinary
 from minispark.messages.task import DirectResult, ExceptionFailure, Success, TaskDescription, TaskOutcome
 from minispark.rdd.ports import TaskContext
@@ -386,7 +386,7 @@ def test_a_task_that_was_launched_with_its_fellows_gets_the_context_of_a_barrier
     plain = run(lambda context, _: type(context).__name__)
     barrier = run(
         lambda context, _: [info.address for info in context.get_task_infos()],
-        attempt=task(properties={BARRIER_HOSTS: "a,b"}),
+        attempt=task(properties={BARRIER_ADDRESSES: "a:1,b:1"}),
     )
 
     assert value_of(plain) == ["TaskContextImpl"]

@@ -9,7 +9,7 @@ import pytest
 from minispark.executor import thread_pool
 from minispark.executor.thread_pool import ThreadPool
 from minispark.ids import TaskId
-from minispark.messages.coordination import BARRIER_HOSTS, RequestToSync
+from minispark.messages.coordination import BARRIER_ADDRESSES, RequestToSync
 from minispark.messages.runner import AnswerFailed, Binary, RunnerRequest
 from minispark.messages.task import ExceptionFailure, RunnerLost, Success, TaskKilled, TaskOutcome
 from minispark.rdd.node import Partition
@@ -208,7 +208,7 @@ def test_a_stop_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None
 @pytest.mark.parametrize("interrupt", [False, True])
 def test_a_task_that_waits_for_others_ends_at_once_when_it_is_killed(interrupt: bool) -> None:
     async def test(pool: ThreadPool, events: Events) -> None:
-        pool.run(0, task(1, properties={BARRIER_HOSTS: "a,a"}))
+        pool.run(0, task(1, properties={BARRIER_ADDRESSES: "a,a"}))
         await events.asked.wait()
         pool.answer(0, 1, Binary(binary(lambda context, _: cast(Any, context).barrier())))
         await events.until_asked_for(RequestToSync)
