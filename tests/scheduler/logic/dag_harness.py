@@ -144,3 +144,8 @@ def places(harness: DagHarness, shuffle_id: int = 0) -> list[str]:
     """Return the executors that a reducer is told to read from, "-" for an output that is missing."""
     view = unpack_map_outputs(harness.map_outputs.packed(ShuffleId(shuffle_id)))
     return ["-" if place < 0 else view.locations[place].executor_id for place in view.places]
+
+
+def map_ids(harness: DagHarness, shuffle_id: int = 0) -> list[int]:
+    """Return the tasks under whose ids a reducer is told to look, -1 for an output that is missing."""
+    return list(unpack_map_outputs(harness.map_outputs.packed(ShuffleId(shuffle_id))).map_ids)

@@ -278,6 +278,7 @@ def test_fetch_failures_from_executors_that_go_away_on_purpose_are_excused(excus
 
 @pytest.mark.scenario("DAG-055")
 @pytest.mark.scenario("DAG-061", "40082: stage with no pending partitions left after resubmission finalises")
+@pytest.mark.scenario("DAG-061", "(push on/off)")
 def test_a_copy_that_cannot_fetch_does_no_harm_to_the_original_that_succeeds() -> None:
     with dag() as harness:
         harness.submit(submit_job(1, three_stages().lineage()))
