@@ -390,8 +390,15 @@ class SparkContext(JobControl):
 
     # -- listeners ---------------------------------------------------------------------------------------------------
 
-    def add_listener(self, listener: "SparkListener") -> None:
+    def add_listener(self, listener: "SparkListener", *, in_thread: bool = False) -> None:
         """Have a listener see the events from now on.
+
+        No listener holds up jobs or other listeners: one that is slow misses events once
+        `minispark.scheduler.listenerbus.eventqueue.capacity` of them wait, and that is logged.
+
+        Args:
+            listener: its `on_event` is called on this loop, or awaited if it is a coroutine function.
+            in_thread: whether to call it in a thread of its own instead, where it may block.
 
         Raises:
             ConfigurationError: it has no method `on_event`.
@@ -399,7 +406,7 @@ class SparkContext(JobControl):
         self.check_on_loop()
         if not callable(getattr(listener, "on_event", None)):
             raise ConfigurationError(f"{listener!r} is not a listener: it needs a method on_event(event)")
-        self.driver.events.add(listener)
+        self.driver.events.add(listener, in_thread=in_thread)
 
     def remove_listener(self, listener: "SparkListener") -> None:
         """Let a listener go; nothing happens if it is not there."""

@@ -3,15 +3,21 @@
 Times are seconds since the epoch.
 """
 
-from typing import Literal, Protocol
+from collections.abc import Coroutine
+from typing import Any, Literal, Protocol
 
 from minispark.ids import ExecutorId, JobId, StageId, TaskId
 from minispark.messages.task import TaskEndReason, TaskMetrics
 from minispark.rpc.message import Message, message
 
 __all__ = [
+    "ApplicationEnd",
+    "ApplicationStart",
+    "EnvironmentUpdate",
     "EventSink",
     "Excluded",
+    "ExecutorJoined",
+    "ExecutorLeft",
     "JobEnd",
     "JobStart",
     "ListenerEvent",
@@ -21,6 +27,7 @@ __all__ = [
     "StageInfo",
     "StageSubmitted",
     "TaskEnd",
+    "TaskGettingResult",
     "TaskInfo",
     "TaskStart",
     "Unexcluded",
@@ -160,12 +167,72 @@ class UnschedulableTaskSet(Message):
     is_unschedulable: bool
 
 
+@message(208)
+class ApplicationStart(Message):
+    """The application can run jobs. Only listeners of `minispark.extraListeners` are there so early."""
+
+    application_id: str
+    name: str
+    time_s: float
+
+
+@message(209)
+class ApplicationEnd(Message):
+    """The context stops; nothing follows."""
+
+    time_s: float
+
+
+@message(210)
+class ExecutorJoined(Message):
+    """An executor can take tasks. `cores` is 0 where nobody tells. Source: Spark's SparkListenerExecutorAdded."""
+
+    time_s: float
+    executor_id: ExecutorId
+    host: str
+    cores: int
+
+
+@message(211)
+class ExecutorLeft(Message):
+    """An executor is gone. Source: Spark's SparkListenerExecutorRemoved."""
+
+    time_s: float
+    executor_id: ExecutorId
+    host: str
+    reason: str
+
+
+@message(216)
+class TaskGettingResult(Message):
+    """A task succeeded with a result that did not travel along; it is fetched now, and `TaskEnd` follows."""
+
+    stage_id: StageId
+    stage_attempt: int
+    task: TaskInfo
+
+
+@message(217)
+class EnvironmentUpdate(Message):
+    """What the application runs in, told once, before it starts; `settings` are those that were set."""
+
+    settings: dict[str, str]
+    python: str
+    minispark: str
+
+
 ListenerEvent = (
-    JobStart
+    ApplicationStart
+    | ApplicationEnd
+    | EnvironmentUpdate
+    | ExecutorJoined
+    | ExecutorLeft
+    | JobStart
     | JobEnd
     | StageSubmitted
     | StageCompleted
     | TaskStart
+    | TaskGettingResult
     | TaskEnd
     | Excluded
     | Unexcluded
@@ -175,10 +242,14 @@ ListenerEvent = (
 
 
 class SparkListener(Protocol):
-    """Whoever wants to know: called on the driver's loop, after the fact, one event at a time, in order."""
+    """Whoever wants to know: told after the fact, one event at a time, in order.
 
-    def on_event(self, event: ListenerEvent) -> None:
-        """Take one event; must not block. What it raises is logged."""
+    A plain `on_event` is called on the driver's loop and must not block. A coroutine function may take its time, and
+    so may a plain one that was added with `in_thread=True`. Each listener has its own queue: none waits for another.
+    """
+
+    def on_event(self, event: ListenerEvent) -> "Coroutine[Any, Any, None] | None":
+        """Take one event; what it raises is logged."""
 
 
 class EventSink(Protocol):

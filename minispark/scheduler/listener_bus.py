@@ -1,83 +1,78 @@
 """The listener bus: events to listeners, in order, after the fact, so that no listener can slow the scheduler.
 
-Source: Spark's LiveListenerBus.
+Endpoints post, `listener_queue` delivers. Source: Spark's LiveListenerBus.
 """
 
 import asyncio
 import logging
-from collections import deque
+from typing import Final
 
 from minispark.messages.listener import ListenerEvent, SparkListener
+from minispark.rpc.scope import TaskScope
+from minispark.rpc.world import World
+from minispark.scheduler.listener_queue import ListenerQueue, queue_for
 
-__all__ = ["ListenerBus"]
+__all__ = ["CAPACITY", "ListenerBus"]
 
 logger = logging.getLogger(__name__)
 
-SLICE = 256
-"""Events delivered in one turn of the loop."""
-
-CAPACITY = 10_000
-"""Events that may wait; further ones are dropped, and the loss is logged."""
+CAPACITY: Final = 10_000
+"""Events that may wait for one listener, unless the settings say otherwise."""
 
 
 class ListenerBus:
-    """Delivers posted events to all listeners in later turns of the running loop."""
+    """Delivers posted events to all listeners in later turns of the running loop.
 
-    def __init__(self) -> None:
-        self.listeners: list[SparkListener] = []
-        self.queue: deque[ListenerEvent] = deque()
-        self.broken: set[int] = set()
-        self.num_dropped = 0
-        self.is_scheduled = False
+    Args:
+        world: the clock; starts threads for listeners that block.
+        capacity: events that may wait for one listener; it misses further ones.
+    """
 
-    def add(self, listener: SparkListener) -> None:
-        """Have a listener see the events that are posted from now on."""
-        self.listeners.append(listener)
+    def __init__(self, world: World, capacity: int = CAPACITY) -> None:
+        self.world = world
+        self.capacity = capacity
+        self.queues: list[ListenerQueue] = []
+        self.scope = TaskScope("listeners")
+        self.is_stopped = False
+
+    def add(self, listener: SparkListener, *, in_thread: bool = False) -> None:
+        """Have a listener see the events that are posted from now on; one that was added twice sees them twice."""
+        self.queues.append(queue_for(listener, self.capacity, self.world, self.scope, in_thread=in_thread))
 
     def remove(self, listener: SparkListener) -> None:
-        """Let a listener go; nothing happens if it is not there."""
-        if listener in self.listeners:
-            self.listeners.remove(listener)
-            self.broken.discard(id(listener))
+        """Let a listener go, with what waits for it; nothing happens if it is not there."""
+        for queue in self.queues:
+            if queue.listener is listener:
+                self.queues.remove(queue)
+                queue.discard()
+                return
 
     @property
     def wants_tasks(self) -> bool:
         """Whether anybody listens."""
-        return bool(self.listeners)
+        return bool(self.queues)
+
+    @property
+    def num_dropped(self) -> int:
+        """How many events the listeners of now have missed, because they are too slow."""
+        return sum(queue.num_dropped for queue in self.queues)
 
     def post(self, event: ListenerEvent) -> None:
-        """Queue an event; it is dropped if nobody listens, or if too many wait."""
-        if not self.listeners:
-            return
-        if len(self.queue) >= CAPACITY:
-            if self.num_dropped == 0:
-                logger.warning("listeners are too slow: events are dropped from now on")
-            self.num_dropped += 1
-            return
-        self.queue.append(event)
-        if not self.is_scheduled:
-            self.is_scheduled = True
-            asyncio.get_running_loop().call_soon(self.deliver)
+        """Queue an event for each listener; nothing is kept after the stop."""
+        if not self.is_stopped:
+            for queue in self.queues:
+                queue.post(event)
 
-    def deliver(self) -> None:
-        """Deliver a slice of the queue; the rest waits for the next turn."""
-        for _ in range(min(SLICE, len(self.queue))):
-            self.deliver_one(self.queue.popleft())
-        self.is_scheduled = bool(self.queue)
-        if self.is_scheduled:
-            asyncio.get_running_loop().call_soon(self.deliver)
-
-    def deliver_one(self, event: ListenerEvent) -> None:
-        """Give one event to everybody; a listener that raises is reported and does no harm."""
-        for listener in tuple(self.listeners):
-            try:
-                listener.on_event(event)
-            except Exception:  # a listener is foreign code
-                if id(listener) not in self.broken:
-                    self.broken.add(id(listener))
-                    logger.exception("listener %r failed on %s; told once", listener, type(event).__name__)
-
-    def flush(self) -> None:
-        """Deliver all that waits, now: at the stop."""
-        while self.queue:
-            self.deliver_one(self.queue.popleft())
+    async def stop(self, deadline_s: float) -> None:
+        """Deliver all that waits, as far as the listeners take it before the deadline; nothing is posted any more."""
+        self.is_stopped = True
+        try:
+            async with asyncio.timeout(deadline_s):
+                for queue in self.queues:
+                    await queue.drain()
+        except TimeoutError:
+            left = {repr(queue.listener): len(queue.events) for queue in self.queues if queue.events}
+            logger.warning("listeners did not end in %g s; events left: %s", deadline_s, left)
+        for queue in self.queues:
+            queue.discard()
+        await self.scope.close(deadline_s)

@@ -70,7 +70,7 @@ class SchedulerHarness:
             self.dag,
             NoPayloads(),
             self.read_result,
-            ListenerBus(),
+            ListenerBus(VirtualWorld()),
             pools or PoolTree(Mode.FIFO),
         )
         self.scheduler._ref = self.own

@@ -59,7 +59,7 @@ class Harness:
     """A DAGScheduler with recording neighbours; make it inside of a running loop."""
 
     def __init__(self) -> None:
-        self.jobs, self.events = Jobs(), ListenerBus()
+        self.jobs, self.events = Jobs(), ListenerBus(VirtualWorld())
         self.own, self.task_scheduler = RecordingRef("DAGScheduler"), RecordingRef("TaskScheduler")
         self.removed: list[RemoveShuffleFiles | RemoveMapOutput] = []
         self.dag = DAGScheduler(SparkConf(), VirtualWorld(), MapOutputs(), self.jobs, self.events, self.remove)

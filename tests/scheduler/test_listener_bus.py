@@ -5,7 +5,7 @@ import pytest
 from minispark.ids import JobId
 from minispark.messages.listener import JobEnd, ListenerEvent
 from minispark.scheduler.listener_bus import CAPACITY, ListenerBus
-from minispark.testing.virtual_loop import run_virtual, settle
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
 
 
 class Recorder:
@@ -22,13 +22,22 @@ class Broken:
         raise ValueError("a bug of the listener")
 
 
+class Sleeper(Recorder):
+    """Takes a virtual second for each event."""
+
+    async def on_event(self, event: ListenerEvent) -> None:  # type: ignore[override]
+        await VirtualWorld().sleep(1)
+        super().on_event(event)
+
+
 def job_end(job_id: int) -> JobEnd:
     return JobEnd(JobId(job_id), 0.0, "succeeded", "")
 
 
+@pytest.mark.scenario("HIS-006", "SparkListener")
 def test_events_come_in_order_and_after_the_post() -> None:
     async def scenario() -> None:
-        bus, recorder = ListenerBus(), Recorder()
+        bus, recorder = ListenerBus(VirtualWorld()), Recorder()
         bus.add(recorder)
         for job_id in range(1000):
             bus.post(job_end(job_id))
@@ -39,9 +48,10 @@ def test_events_come_in_order_and_after_the_post() -> None:
     run_virtual(scenario())
 
 
+@pytest.mark.scenario("HIS-006", "SparkListener")
 def test_a_listener_that_raises_is_reported_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        bus, recorder = ListenerBus(), Recorder()
+        bus, recorder = ListenerBus(VirtualWorld()), Recorder()
         bus.add(Broken())
         bus.add(recorder)
         bus.post(job_end(1))
@@ -55,28 +65,66 @@ def test_a_listener_that_raises_is_reported_and_the_others_go_on(caplog: pytest.
     assert "a bug of the listener" in caplog.text
 
 
+@pytest.mark.scenario("HIS-006", "SparkListener")
 def test_without_listeners_nothing_is_kept() -> None:
     async def scenario() -> None:
-        bus, recorder = ListenerBus(), Recorder()
+        bus, recorder = ListenerBus(VirtualWorld()), Recorder()
         bus.post(job_end(1))
         bus.add(recorder)
+        bus.remove(recorder)
         bus.remove(recorder)
         assert not bus.wants_tasks
         bus.post(job_end(2))
         await settle()
         assert recorder.seen == []
-        assert not bus.queue
 
     run_virtual(scenario())
 
 
-def test_events_beyond_the_capacity_are_dropped_and_counted() -> None:
+@pytest.mark.scenario("HIS-006", "SparkListener")
+def test_the_events_that_a_slow_listener_misses_are_counted_and_the_others_get_them() -> None:
     async def scenario() -> None:
-        bus, recorder = ListenerBus(), Recorder()
+        bus, recorder = ListenerBus(VirtualWorld(), capacity=3), Recorder()
+        bus.add(Sleeper())
         bus.add(recorder)
-        for job_id in range(CAPACITY + 5):
+        for job_id in range(5):
             bus.post(job_end(job_id))
-        bus.flush()
-        assert (len(recorder.seen), bus.num_dropped) == (CAPACITY, 5)
+            await settle()
+        assert recorder.seen == [0, 1, 2, 3, 4]
+        assert bus.num_dropped == 1  # one is with the listener, three wait
 
     run_virtual(scenario())
+    assert CAPACITY == 10_000
+
+
+@pytest.mark.scenario("HIS-006", "SparkListener")
+def test_the_stop_delivers_what_waits_and_ends_the_posting() -> None:
+    async def scenario() -> None:
+        bus, recorder, sleeper = ListenerBus(VirtualWorld()), Recorder(), Sleeper()
+        bus.add(recorder)
+        bus.add(sleeper)
+        for job_id in range(3):
+            bus.post(job_end(job_id))
+        await bus.stop(10)
+        bus.post(job_end(3))
+        await settle()
+        assert recorder.seen == sleeper.seen == [0, 1, 2]
+
+    run_virtual(scenario())
+
+
+def test_a_listener_that_does_not_end_holds_the_stop_up_until_the_deadline_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> float:
+        world = VirtualWorld()
+        bus, sleeper = ListenerBus(world), Sleeper()
+        bus.add(sleeper)
+        for job_id in range(100):
+            bus.post(job_end(job_id))
+        await bus.stop(5)
+        assert len(sleeper.seen) in (4, 5)
+        return world.monotonic()
+
+    assert run_virtual(scenario()) == 5
+    assert "listeners did not end in 5 s" in caplog.text
