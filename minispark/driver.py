@@ -83,7 +83,7 @@ class Driver:
         self.binaries = BinaryTable()
         self.work = StageWork(self.binaries, self.shuffle_forgotten)
         self.job_table = JobTable()
-        self.events = ListenerBus()
+        self.events = ListenerBus(world, conf.listener_queue_capacity)
         if conf.ui_progress:
             self.events.add(ProgressLine(sys.stderr, world.monotonic))
         self.map_outputs = MapOutputs()
@@ -258,7 +258,7 @@ class Driver:
         except MiniSparkError as error:
             logger.warning("the executor did not stop in order: %s", error)
         finally:
-            self.events.flush()
+            await self.events.stop(self.conf.executor_stop_deadline)
             await env.close()
             await self.local.close(0.0)
 
