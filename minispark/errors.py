@@ -13,6 +13,7 @@ __all__ = [
     "InputNotFound",
     "JobCancelled",
     "JobFailed",
+    "JournalError",
     "KeyHashError",
     "MapOutputMissing",
     "MiniSparkError",
@@ -72,6 +73,10 @@ class UserCodeError(MiniSparkError):
 
 class TaskListenerError(UserCodeError):
     """Listeners of a task context failed; the text holds what each raised, and how the task itself had failed."""
+
+
+class JournalError(MiniSparkError):
+    """A scheduler's journal cannot be read or replayed; the message names the file and what is wrong with it."""
 
 
 class JobFailed(MiniSparkError):

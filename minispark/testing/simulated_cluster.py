@@ -25,6 +25,7 @@ from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.logic.effects import RemoveMapOutput, RemoveShuffleFiles
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.logic.pool import Mode, PoolSpec, PoolTree
+from minispark.scheduler.recording import recorder_for
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from minispark.testing.scripted_tasks import SimulatedExecutor, StageKind, TaskScript
@@ -101,7 +102,8 @@ class SimulatedCluster:
 
     Args:
         members: the executors that are there from the start.
-        conf: settings of the schedulers; nothing is taken from the environment by default.
+        conf: settings of the schedulers; nothing is taken from the environment by default. A journal is written if
+            it names one; `await recorder.close()` ends it.
         script: what tasks do; by default each takes a second and succeeds.
         pools: configured pools, for `minispark.scheduler.mode=fair`.
         seed: of chance.
@@ -140,6 +142,7 @@ class SimulatedCluster:
     ) -> None:
         self.conf = conf or SparkConf(environment={})
         self.script = script or TaskScript()
+        self.seed = seed
         self.stepped = SteppedWorld(seed, shuffled=shuffled)
         self.world = world or self.stepped
         self.jobs: dict[JobId, SimulatedJob] = {}
@@ -156,26 +159,31 @@ class SimulatedCluster:
 
     def compose(self, register: Register, scope: TaskScope, specs: Iterable[PoolSpec], events: EventSink) -> None:
         """Put the endpoints together, as a driver does."""
-        mode = Mode(self.conf.scheduler_mode)
-        self.pools = PoolTree(mode, specs)
-        self.dag = DAGScheduler(self.conf, self.world, self.map_outputs, self, events, self.remove_files)
+        specs = list(specs)
+        failures = self.conf.task_max_failures
+        recorder = self.recorder = recorder_for(self.conf, self.world, scope, failures, self.seed, specs)
+        if self.conf.scheduler_journal:
+            self.stepped.observer = recorder.message
+        world = recorder.world(self.world)
+        self.pools = PoolTree(Mode(self.conf.scheduler_mode), specs)
+        self.dag = DAGScheduler(self.conf, world, self.map_outputs, recorder.jobs(self), events, self.remove_files)
         self.dag_ref = register("DAGScheduler", self.dag)
         self.tasks = TaskScheduler(
             self.conf,
-            self.conf.task_max_failures,
-            self.world,
+            failures,
+            world,
             scope,
-            self.dag_ref,
+            recorder.ref(self.dag_ref),
             NoPayloads(),
             self.read_result,
             events,
             self.pools,
         )
         self.tasks_ref = register("TaskScheduler", self.tasks)
-        self.dag.attach(self.tasks_ref)
+        self.dag.attach(recorder.ref(self.tasks_ref))
         self.backend_ref = register("SimulatedBackend", self.backend)
-        self.backend.attach(self.tasks, (self.dag_ref, self.tasks_ref))
-        self.tasks.attach(self.backend)
+        self.backend.attach(recorder.offers(self.tasks), (self.dag_ref, self.tasks_ref))
+        self.tasks.attach(recorder.backend(self.backend))
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The command line: `minispark COMMAND`, one small module per command."""
