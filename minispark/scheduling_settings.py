@@ -204,6 +204,10 @@ class SchedulingSettings:
         not_negative, old_keys=("scheduler.blacklist.unschedulableTaskSetTimeout",),
     )  # fmt: skip
 
+    dynamic_allocation = Setting(
+        "dynamicAllocation.enabled", False, FLAG,
+        "Whether executors come and go with the load; jobs with barrier stages are refused then.",
+    )  # fmt: skip
     barrier_sync_timeout = Setting(
         "barrier.sync.timeout", 31536000.0, SECONDS,
         "How long a barrier task waits for the others before barrier() fails.", positive,
@@ -238,6 +242,10 @@ class SchedulingSettings:
         "task.reaper.killTimeout", None, OPTIONAL_SECONDS,
         "After what time the runner of a killed task that goes on is replaced, if other than "
         "minispark.executor.killGrace.", not_negative,
+    )  # fmt: skip
+    extra_listeners = Setting(
+        "extraListeners", "", TEXT,
+        "Listeners that are there from the start, as module:Class, with commas between them.",
     )  # fmt: skip
     listener_queue_capacity = Setting(
         "scheduler.listenerbus.eventqueue.capacity", 10_000, INTEGER,
