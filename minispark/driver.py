@@ -17,6 +17,7 @@ from minispark.executor.executor import EXECUTOR, Executor
 from minispark.executor.questions import DriverRefs
 from minispark.ids import ShuffleId
 from minispark.local_mode import LOCAL_EXECUTOR_ID, LocalMode
+from minispark.messages.listener import ApplicationEnd, ExecutorJoined
 from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ShuffleForgotten
 from minispark.messages.task import DirectResult, IndirectResult
 from minispark.rdd import closures
@@ -25,6 +26,7 @@ from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
 from minispark.scheduler.accumulator_table import AccumulatorTable
 from minispark.scheduler.barrier import BARRIER_SYNC, BarrierCoordinator
+from minispark.scheduler.application_events import extra_listeners, opening_events
 from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.job_waiter import JobTable
 from minispark.scheduler.jobs import Jobs
@@ -86,6 +88,8 @@ class Driver:
         self.events = ListenerBus(world, conf.listener_queue_capacity)
         if conf.ui_progress:
             self.events.add(ProgressLine(sys.stderr, world.monotonic))
+        for listener in extra_listeners(conf):
+            self.events.add(listener)
         self.map_outputs = MapOutputs()
         self.commits = OutputCommits()
         self.barriers = BarrierCoordinator(world, conf.barrier_sync_timeout)
@@ -108,6 +112,7 @@ class Driver:
         try:
             scheduler = self.start_schedulers(self.env)
             await self.start_executor(self.env, scheduler)
+            self.post_opening()
         except BaseException:
             await self.stop()
             raise
@@ -203,6 +208,13 @@ class Driver:
         await executor.start()
         await local.sweep()
 
+    def post_opening(self) -> None:
+        """Tell listeners that the application is there, and what it runs on."""
+        now = self.world.wall()
+        for event in opening_events(self.conf, self.application_id, now):
+            self.events.post(event)
+        self.events.post(ExecutorJoined(now, LOCAL_EXECUTOR_ID, self.local.location.host, self.local.cores))
+
     # -- service -----------------------------------------------------------------------------------------------------
 
     async def read_result(self, result: IndirectResult) -> DirectResult | None:
@@ -258,6 +270,7 @@ class Driver:
         except MiniSparkError as error:
             logger.warning("the executor did not stop in order: %s", error)
         finally:
+            self.events.post(ApplicationEnd(self.world.wall()))
             await self.events.stop(self.conf.executor_stop_deadline)
             await env.close()
             await self.local.close(0.0)
