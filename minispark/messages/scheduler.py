@@ -4,6 +4,7 @@ Source: Spark's DAGSchedulerEvent and the local backend's messages.
 """
 
 from array import array
+from collections.abc import Sequence
 from typing import Literal
 
 from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, StageId, TaskId
@@ -12,10 +13,13 @@ from minispark.rpc.message import Message, message
 
 __all__ = [
     "AllJobsCancelled",
+    "BarrierJobDue",
     "CheckSpeculation",
     "ComponentFailed",
+    "ContinueSubmission",
     "ExecutorAdded",
     "ExecutorDecommissioned",
+    "ExecutorLossPending",
     "ExecutorRemoved",
     "JobCancelled",
     "JobGroupCancelled",
@@ -41,9 +45,9 @@ __all__ = [
 ]
 
 
-def pack_integers(numbers: "list[int] | range") -> bytes:
+def pack_integers(numbers: Sequence[int]) -> bytes:
     """Pack partition numbers, 4 bytes each, so that a message with many of them stays small."""
-    return array("i", numbers).tobytes()
+    return (numbers if isinstance(numbers, array) else array("i", numbers)).tobytes()
 
 
 def unpack_integers(data: bytes) -> "array[int]":
@@ -112,6 +116,21 @@ class AllJobsCancelled(Message):
 @message(174)
 class ResubmitFailedStages(Message):
     """DAGScheduler → itself, a moment after fetch failures, so that one resubmission serves many."""
+
+
+@message(197)
+class ContinueSubmission(Message):
+    """DAGScheduler → itself: submit more tasks of this attempt; a stage of very many takes several turns."""
+
+    stage_id: StageId
+    stage_attempt: int
+
+
+@message(198)
+class BarrierJobDue(Message):
+    """DAGScheduler → itself: see whether there are slots by now for a job with a barrier stage."""
+
+    job_id: JobId
 
 
 @message(180)
@@ -258,6 +277,13 @@ class ResultFetched(Message):
     result: DirectResult | None
 
 
+@message(191)
+class ExecutorLossPending(Message):
+    """Backend → TaskScheduler: an executor does not answer; it gets no tasks until `ExecutorRemoved` says why."""
+
+    executor_id: ExecutorId
+
+
 @message(190)
 class ReviveOffers(Message):
     """TaskScheduler → backend: there may be tasks for free slots."""
@@ -284,6 +310,8 @@ ToDagScheduler = (
     | StageCancelled
     | AllJobsCancelled
     | ResubmitFailedStages
+    | BarrierJobDue
+    | ContinueSubmission
     | TaskStarted
     | TaskEnded
     | TaskSetFailed
@@ -300,6 +328,7 @@ ToTaskScheduler = (
     | ResultFetched
     | ExecutorAdded
     | ExecutorDecommissioned
+    | ExecutorLossPending
     | ExecutorRemoved
     | CheckSpeculation
     | UnschedulableExpired

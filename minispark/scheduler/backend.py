@@ -12,7 +12,12 @@ __all__ = ["SchedulerBackend", "TaskOffers", "WorkerOffer"]
 
 @dataclass(slots=True)
 class WorkerOffer:
-    """Free cores of an executor; whoever uses them counts `cores` down."""
+    """Free cores of an executor.
+
+    A backend keeps one for each executor as long as it lives: the scheduler counts `cores` down for what it launches,
+    the backend counts them up for what ends, and sets them to 0 when the executor goes. So nothing is offered twice,
+    and a round over many executors may go over several turns of the loop.
+    """
 
     executor_id: ExecutorId
     host: str
@@ -22,8 +27,14 @@ class WorkerOffer:
 class TaskOffers(Protocol):
     """The task scheduler, as the backend endpoint calls it: synchronously, so that no core is offered twice."""
 
-    def resource_offers(self, offers: list[WorkerOffer]) -> list[TaskDescription]:
-        """Return the attempts to launch on these cores now."""
+    def resource_offers(self, offers: list[WorkerOffer], is_all_free: bool = True) -> list[TaskDescription]:
+        """Return the attempts to launch on these cores now; their cores are taken off the offers.
+
+        Args:
+            offers: of executors that can take tasks.
+            is_all_free: these are all that have a free core, as after `ReviveOffers`, and not just those where a task
+                ended. A large round launches a part, and has the backend asked again (`revive_offers`) for the next.
+        """
 
     def status_update(self, update: StatusUpdate) -> None:
         """Take what an executor reports of an attempt."""

@@ -33,9 +33,7 @@ class LocalEndpoint(RpcEndpoint):
     ) -> None:
         self.scheduler = scheduler
         self.executor = executor
-        self.executor_id = executor_id
-        self.host = host
-        self.free_cores = cores
+        self.offer = WorkerOffer(executor_id, host, cores)
         self.cores_of: dict[TaskId, int] = {}
 
     def receive(self, message: ReviveOffers | StatusUpdate | ExecutorStopped, context: CallContext) -> None:
@@ -53,21 +51,20 @@ class LocalEndpoint(RpcEndpoint):
     def status_update(self, update: StatusUpdate) -> None:
         """Take the cores of an ended attempt back, tell the scheduler, offer what is free."""
         if update.state.is_finished:
-            self.free_cores += self.cores_of.pop(update.task_id, 0)
+            self.offer.cores += self.cores_of.pop(update.task_id, 0)
         self.scheduler.status_update(update)
         if update.state.is_finished:
             self.make_offers()
 
     def make_offers(self) -> None:
         """Offer all free cores and launch what the scheduler gives."""
-        if self.free_cores <= 0:
+        if self.offer.cores <= 0:
             return
-        tasks = self.scheduler.resource_offers([WorkerOffer(self.executor_id, self.host, self.free_cores)])
+        tasks = self.scheduler.resource_offers([self.offer])
         if not tasks:
             return
         for task in tasks:
             self.cores_of[task.task_id] = task.cpus
-            self.free_cores -= task.cpus
         self.executor.send(LaunchTasks(tuple(tasks)))
 
 
@@ -75,13 +72,14 @@ class LocalSchedulerBackend:
     """The SchedulerBackend of local mode.
 
     Args:
-        cores: how many tasks run at once.
+        cores: those of the executor.
         executor: the executor's ref.
         stop_deadline_s: how long the executor may take to stop.
+        task_cpus: cores that a task takes.
     """
 
-    def __init__(self, cores: int, executor: RpcEndpointRef, stop_deadline_s: float) -> None:
-        self.cores = cores
+    def __init__(self, cores: int, executor: RpcEndpointRef, stop_deadline_s: float, task_cpus: int = 1) -> None:
+        self.slots = cores // task_cpus
         self.executor = executor
         self.stop_deadline_s = stop_deadline_s
         self.endpoint: RpcEndpointRef | None = None
@@ -102,7 +100,7 @@ class LocalSchedulerBackend:
     @property
     def max_concurrent_tasks(self) -> int:
         """How many tasks the executor runs at once."""
-        return self.cores
+        return self.slots
 
     async def stop(self) -> None:
         """End the executor and its runners."""

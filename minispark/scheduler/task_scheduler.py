@@ -1,22 +1,24 @@
 """The TaskScheduler endpoint: task sets in, attempts out, ends of attempts back to the DAGScheduler.
 
 The DAGScheduler and the backend send it messages; the backend endpoint also calls `resource_offers` and
-`status_update` directly (see `backend.TaskOffers`). What a result says is none of its business: it never unpickles.
-Source: Spark's TaskSchedulerImpl and TaskResultGetter.
+`status_update` directly (see `backend.TaskOffers`). Who gets which core is decided in `logic.offers`, what an attempt
+looks like in `launcher`. What a result says is none of its business: it never unpickles.
+Source: Spark's TaskSchedulerImpl.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+import math
+from collections.abc import Iterator
 
-from minispark.clock import Clock
 from minispark.conf import SparkConf
-from minispark.ids import BinaryId, ExecutorId, StageId, TaskId
+from minispark.ids import ExecutorId, StageId, TaskId
 from minispark.messages.cluster import StatusUpdate
 from minispark.messages.listener import EventSink
 from minispark.messages.scheduler import (
     ExecutorAdded,
     ExecutorDecommissioned,
+    ExecutorLossPending,
     ExecutorRemoved,
     KillTaskSet,
     PartitionCompleted,
@@ -24,17 +26,17 @@ from minispark.messages.scheduler import (
     SubmitTaskSet,
     TaskEnded,
     TaskSetFailed,
-    TaskStarted,
     ToTaskScheduler,
 )
 from minispark.messages.task import (
-    DirectResult,
     ExecutorLostFailure,
     IndirectResult,
+    Resubmitted,
     Success,
     TaskDescription,
     TaskEndReason,
     TaskFailure,
+    TaskKilled,
     TaskOutcome,
     TaskResultLost,
     UnknownReason,
@@ -42,71 +44,90 @@ from minispark.messages.task import (
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
+from minispark.rpc.world import World
 from minispark.scheduler.backend import SchedulerBackend, WorkerOffer
+from minispark.scheduler.launcher import TaskLauncher, TaskPayloads
+from minispark.scheduler.logic.cluster import Cluster
+from minispark.scheduler.logic.locality import LocalityWaits
+from minispark.scheduler.logic.offers import Offers
 from minispark.scheduler.logic.pool import PoolTree
-from minispark.scheduler.logic.task_set import Abort, RunningTask, TaskSet
+from minispark.scheduler.logic.task_set import Abort, FinishedTask, RunningTask, TaskSet
+from minispark.scheduler.result_getter import ResultGetter, ResultReader
+from minispark.scheduler.topology import Topology
 
-__all__ = ["ResultReader", "TaskPayloads", "TaskScheduler"]
+__all__ = ["TaskScheduler"]
 
 logger = logging.getLogger(__name__)
 
-ResultReader = Callable[[IndirectResult], Coroutine[Any, Any, DirectResult | None]]
-"""Fetches a result that was left with an executor; None if it is lost."""
-
-
-class TaskPayloads(Protocol):
-    """Where the pickled partitions come from."""
-
-    def partition_data(self, binary_id: BinaryId, partition: int) -> bytes:
-        """Return the pickled partition; empty if it is nothing but its number."""
+STARVATION_S = 15.0
+SUPERSEDED = "another attempt succeeded"
 
 
 class TaskScheduler(RpcEndpoint):
     """All task sets of an application.
 
     Args:
-        conf: failures and sizes that are tolerated.
+        conf: failures and sizes that are tolerated, waits, racks.
         max_failures: of one task; local masters say their own.
-        clock: for launch times.
-        scope: owns the fetching of results.
+        world: clock, timers, chance.
+        scope: owns the fetching of results and of racks.
         dag_scheduler: told of every start and end.
         payloads: the partitions' data.
         read_result: fetches indirect results.
         events: whether anybody wants to know of starts.
         pools: in which order task sets are served.
+        is_local: the executor is this process, so that nobody need be told to look for executors.
     """
 
     def __init__(
         self,
         conf: SparkConf,
         max_failures: int,
-        clock: Clock,
+        world: World,
         scope: TaskScope,
         dag_scheduler: RpcEndpointRef,
         payloads: TaskPayloads,
         read_result: ResultReader,
         events: EventSink,
         pools: PoolTree,
+        is_local: bool = False,
     ) -> None:
         self.max_failures = max_failures
         self.max_result_bytes = conf.driver_max_result_size
         self.task_cpus = conf.task_cpus
-        self.clock = clock
-        self.scope = scope
+        self.waits = locality_waits(conf)
+        self.has_shuffle_service = conf.shuffle_service
+        self.world = world
         self.dag_scheduler = dag_scheduler
-        self.payloads = payloads
-        self.read_result = read_result
-        self.events = events
         self.pools = pools
+        self.is_local = is_local
+        self.topology = Topology(conf.topology_resolver, world, scope, self.racks_changed)
+        self.cluster = Cluster(self.topology.rack_of)
+        self.launcher = TaskLauncher(
+            payloads, world, self.cluster, pools, dag_scheduler, events, self.abort, conf.rpc_message_max_size
+        )
+        self.set_of_task = self.launcher.set_of_task
+        self.offers = Offers(pools.walk, self.cluster, world.rng.shuffle, self.launcher, conf.task_cpus)
+        self.results = ResultGetter(read_result, scope, self)
         self.sets_of_stage: dict[StageId, dict[int, TaskSet]] = {}
-        self.set_of_task: dict[TaskId, TaskSet] = {}
-        self.fetching: dict[TaskId, Success] = {}
-        self.next_task_id = 0
+        self.given_up: list[TaskSet] = []  # during offers, when no set may leave its pool
+        self.is_offering = False
+        self.was_revived = False  # while a round over many executors went on
+        self.has_launched = False
+        self.wake_s = math.inf
+        self.wake_timer: asyncio.TimerHandle | None = None
+        self.starvation_timer: asyncio.TimerHandle | None = None
         self.backend: SchedulerBackend | None = None
 
     def attach(self, backend: SchedulerBackend) -> None:
         """Say who has the executors; backend and scheduler need each other, so it cannot be an argument."""
         self.backend = backend
+
+    def on_stop(self) -> None:
+        """Let the timers go."""
+        for timer in (self.wake_timer, self.starvation_timer):
+            if timer is not None:
+                timer.cancel()
 
     def receive(self, message: ToTaskScheduler, context: CallContext) -> None:
         """Handle one message."""
@@ -120,9 +141,13 @@ class TaskScheduler(RpcEndpoint):
             case PartitionCompleted():
                 self.partition_completed(message)
             case ExecutorAdded():
+                self.executor_added(message.executor_id, message.host)
                 self.revive_offers()
             case ExecutorDecommissioned():
-                pass  # the backend offers it no more
+                self.executor_decommissioned(message)
+            case ExecutorLossPending():
+                self.cluster.loss_pending(message.executor_id)
+                self.executors_changed()
             case ExecutorRemoved():
                 self.executor_removed(message)
 
@@ -132,20 +157,36 @@ class TaskScheduler(RpcEndpoint):
         """Take a task set, or a further chunk of one; earlier attempts of the stage start nothing more."""
         attempts = self.sets_of_stage.setdefault(submitted.stage_id, {})
         task_set = attempts.get(submitted.stage_attempt)
+        self.topology.resolve(location.host for location in submitted.preferences.locations)
         if task_set is not None:
             task_set.add(submitted)
         else:
             for older in attempts.values():
                 older.is_zombie = True
-            task_set = TaskSet(
-                submitted,
-                max_failures=self.max_failures,
-                max_result_bytes=self.max_result_bytes,
-                task_cpus=self.task_cpus,
-            )
+            task_set = self.new_set(submitted)
             attempts[submitted.stage_attempt] = task_set
             self.pools.add(task_set)
+        if not (self.has_launched or self.is_local or self.starvation_timer):
+            self.starvation_timer = self.world.call_later(STARVATION_S, self.warn_of_starvation)
         self.revive_offers()
+
+    def new_set(self, submitted: SubmitTaskSet) -> TaskSet:
+        """Make a task set; with the legacy rule a barrier stage does not wait for places."""
+        waits = LocalityWaits(0, 0, 0, True) if submitted.is_barrier and self.waits.legacy_reset else self.waits
+        return TaskSet(
+            submitted,
+            max_failures=self.max_failures,
+            max_result_bytes=self.max_result_bytes,
+            task_cpus=self.task_cpus,
+            cluster=self.cluster,
+            waits=waits,
+            now=self.world.monotonic(),
+        )
+
+    def task_sets(self) -> Iterator[TaskSet]:
+        """Go through all task sets, zombies too."""
+        for attempts in self.sets_of_stage.values():
+            yield from attempts.values()
 
     def kill(self, killed: KillTaskSet) -> None:
         """End all attempts of a stage."""
@@ -153,7 +194,7 @@ class TaskScheduler(RpcEndpoint):
         for task_set in list(self.sets_of_stage.get(killed.stage_id, {}).values()):
             task_set.is_zombie = True
             for task in task_set.running.values():
-                if task.task_id not in self.fetching:
+                if task.task_id not in self.results.fetching:
                     self.backend.kill_task(task.task_id, task.executor_id, killed.interrupt, killed.reason)
             self.forget_if_finished(task_set)
 
@@ -174,84 +215,88 @@ class TaskScheduler(RpcEndpoint):
 
     def revive_offers(self) -> None:
         """Have the backend offer its free cores."""
+        self.was_revived = True
         if self.backend is not None:
             self.backend.revive_offers()
 
+    def warn_of_starvation(self) -> None:
+        """Say every so often, until the first launch, that nobody takes the tasks."""
+        if self.has_launched:
+            return
+        self.starvation_timer = self.world.call_later(STARVATION_S, self.warn_of_starvation)
+        if any(task_set.has_pending() for task_set in self.task_sets()):
+            logger.warning(
+                "no executor has taken a task yet: %d executors are known; are there any, and do they have %d free "
+                "cores each?", len(self.cluster.executors), self.task_cpus,
+            )  # fmt: skip
+
     # -- offers ------------------------------------------------------------------------------------------------------
 
-    def resource_offers(self, offers: list[WorkerOffer]) -> list[TaskDescription]:
-        """Return the attempts to launch on these cores; round robin over the offers, sets in the pool's order."""
-        launches: list[TaskDescription] = []
-        now = self.clock.wall()
-        for task_set in self.pools.sorted():
-            while self.offer_round(task_set, offers, launches, now):
-                pass
-            offers = [offer for offer in offers if offer.cores]
-            if not offers:
-                break
+    def resource_offers(self, offers: list[WorkerOffer], is_all_free: bool = True) -> list[TaskDescription]:
+        """Return the attempts to launch on these cores; see `backend.TaskOffers`."""
+        now = self.world.monotonic()
+        for offer in offers:
+            if offer.executor_id not in self.cluster.executors:
+                self.executor_added(offer.executor_id, offer.host)
+        self.is_offering = True
+        if len(offers) == 1 and self.offers.steps is None:
+            self.offers.serve_one(offers[0], now, is_all_free)
+        elif is_all_free:
+            self.step(offers, now)
+        else:
+            self.offers.serve_all(offers, now)
+        self.is_offering = False
+        launches = self.launcher.launches
+        if launches:
+            self.launcher.launches = []
+            self.has_launched = True
+        if self.given_up:
+            self.forget_given_up()
+        if self.offers.wake_s < self.wake_s:
+            self.wake_later(now)
+        self.offers.wake_s = math.inf
         return launches
 
-    def offer_round(
-        self, task_set: TaskSet, offers: list[WorkerOffer], launches: list[TaskDescription], now: float
-    ) -> bool:
-        """Let each offer take one task of a set; tell whether another round may launch more."""
-        launched = False
-        for offer in offers:
-            if offer.cores >= task_set.task_cpus:
-                index = task_set.next_index(offer.executor_id, offer.host, now)
-                if index is None:
-                    return False
-                launches.append(self.launch(task_set, index, offer, now))
-                launched = True
-        return launched
+    def step(self, offers: list[WorkerOffer], now: float) -> None:
+        """Begin a round over everything that is free or go on with one; ask for another step, or another round."""
+        if self.offers.steps is None:
+            self.was_revived = False
+        is_done = self.offers.step(offers, now)
+        if not is_done and self.backend is not None:
+            self.backend.revive_offers()
+        elif self.was_revived and len(offers) > 1:
+            self.was_revived = False
+            self.revive_offers()
 
-    def launch(self, task_set: TaskSet, index: int, offer: WorkerOffer, now: float) -> TaskDescription:
-        """Make the description of a new attempt."""
-        task_id = TaskId(self.next_task_id)
-        self.next_task_id += 1
-        offer.cores -= task_set.task_cpus
-        task = task_set.launched(index, task_id, offer.executor_id, offer.host, now)
-        self.set_of_task[task_id] = task_set
-        self.pools.task_started(task_set)
-        if self.events.wants_tasks:
-            self.dag_scheduler.send(
-                TaskStarted(
-                    task_set.stage_id,
-                    task_set.stage_attempt,
-                    task_id,
-                    index,
-                    task.attempt_number,
-                    task.partition,
-                    offer.executor_id,
-                    offer.host,
-                )
-            )
-        return TaskDescription(
-            task_id,
-            task.attempt_number,
-            offer.executor_id,
-            task_set.job_id,
-            task_set.stage_id,
-            task_set.stage_attempt,
-            index,
-            task.partition,
-            task_set.binary_id,
-            task_set.epoch,
-            task_set.task_cpus,
-            task_set.shuffle_ids,
-            task_set.properties,
-            self.payloads.partition_data(task_set.binary_id, task.partition),
-        )
+    def forget_given_up(self) -> None:
+        """Let the sets go that were given up while offers were made."""
+        given_up, self.given_up = self.given_up, []
+        for task_set in given_up:
+            self.forget_if_finished(task_set)
+
+    def wake_later(self, now: float) -> None:
+        """Have everything offered again when the first set has waited long enough, even if nothing else happens."""
+        if self.wake_timer is not None:
+            self.wake_timer.cancel()
+        self.wake_s = self.offers.wake_s
+        self.wake_timer = self.world.call_later(max(self.wake_s - now, 0.0), self.wake)
+
+    def wake(self) -> None:
+        """Have everything offered again."""
+        self.wake_s = math.inf
+        self.wake_timer = None
+        self.revive_offers()
 
     # -- ends of attempts --------------------------------------------------------------------------------------------
 
     def status_update(self, update: StatusUpdate) -> None:
         """Take what an executor reports; ends of attempts that are not known (any more) are dropped."""
-        if not update.state.is_finished:
-            return
         task_set = self.set_of_task.get(update.task_id)
-        if task_set is None or update.task_id in self.fetching:
+        if task_set is None or update.task_id in self.results.fetching:
             logger.debug("dropped a status of unknown task %d", update.task_id)
+            return
+        if not update.state.is_finished:
+            task_set.running[update.task_id].has_started = True
             return
         outcome: TaskOutcome = update.outcome if update.outcome is not None else UnknownReason("no outcome was given")
         if isinstance(outcome, Success):
@@ -263,59 +308,49 @@ class TaskScheduler(RpcEndpoint):
         """Take a result that is here, or fetch it first."""
         abort = task_set.can_fetch(success.metrics.result_size_bytes)
         if abort is not None:
-            task_set.is_zombie = True
             self.abort(task_set, abort)
             self.failed(task_set, task_id, TaskResultLost("the results of the job are too large"))
-            if isinstance(success.result, IndirectResult) and success.result.path:  # reading removes the file
-                self.scope.spawn(self.read_result(success.result), name=f"drop result {task_id}")
+            if isinstance(success.result, IndirectResult):
+                self.results.drop(task_id, success.result)
         elif isinstance(success.result, IndirectResult):
-            self.fetching[task_id] = success
-            self.scope.spawn(self.fetch(task_id, success.result), name=f"fetch result {task_id}", owner=self)
+            self.results.fetch(task_id, success, success.result)
         else:
             self.succeeded(task_set, task_id, success)
 
-    async def fetch(self, task_id: TaskId, result: IndirectResult) -> None:
-        """Fetch an indirect result; it comes back as a message."""
-        try:
-            fetched = await self.read_result(result)
-        except OSError as error:
-            logger.warning("the result %s could not be read: %s", result.block_id, error)
-            fetched = None
-        self.self_ref.send(ResultFetched(task_id, fetched))
-
     def result_fetched(self, fetched: ResultFetched) -> None:
         """Take a result that was fetched, or its loss."""
-        success = self.fetching.pop(fetched.task_id)
+        success = self.results.fetched(fetched)
         task_set = self.set_of_task.get(fetched.task_id)
         if task_set is None:
             return
-        if fetched.result is None:
+        if success is None:
             self.failed(task_set, fetched.task_id, TaskResultLost("the result was lost before it was fetched"))
         else:
-            self.succeeded(task_set, fetched.task_id, Success(fetched.result, success.metrics, success.accumulators))
+            self.succeeded(task_set, fetched.task_id, success)
         self.revive_offers()
 
     def succeeded(self, task_set: TaskSet, task_id: TaskId, success: Success) -> None:
         """Note a success, end the task's other attempts, tell the DAGScheduler."""
-        del self.set_of_task[task_id]
-        self.pools.task_ended(task_set)
-        task, is_first = task_set.succeeded(task_id)
+        task = task_set.running[task_id]
+        if task.is_superseded and task_set.successful[task.index]:
+            # It was done before the kill reached it; its result is not wanted.
+            task_set.result_bytes -= success.metrics.result_size_bytes
+            self.failed(task_set, task_id, TaskKilled(SUPERSEDED, success.metrics, success.accumulators))
+            return
+        self.note_end(task_set, task)
+        _, is_first = task_set.succeeded(task_id)
         if is_first:
             for other in task_set.siblings(task):
                 assert self.backend is not None
-                self.backend.kill_task(other.task_id, other.executor_id, True, "another attempt succeeded")
+                other.is_superseded = True
+                self.backend.kill_task(other.task_id, other.executor_id, True, SUPERSEDED)
         self.tell_end(task_set, task, success)
         self.forget_if_finished(task_set)
 
     def failed(self, task_set: TaskSet, task_id: TaskId, reason: TaskFailure) -> None:
         """Note a failure, tell the DAGScheduler, and give the set up if that was one too many."""
-        del self.set_of_task[task_id]
-        self.pools.task_ended(task_set)
+        self.note_end(task_set, task_set.running[task_id])
         task, abort = task_set.failed(task_id, reason)
-        self.after_failure(task_set, task, reason, abort)
-
-    def after_failure(self, task_set: TaskSet, task: RunningTask, reason: TaskFailure, abort: Abort | None) -> None:
-        """Tell the DAGScheduler of a failure and act on it."""
         self.tell_end(task_set, task, reason)
         if abort is not None:
             self.abort(task_set, abort)
@@ -323,8 +358,19 @@ class TaskScheduler(RpcEndpoint):
         if task_set.has_pending():
             self.revive_offers()
 
+    def note_end(self, task_set: TaskSet, task: RunningTask) -> None:
+        """Take an attempt out of the tables of what runs."""
+        del self.set_of_task[task.task_id]
+        executor = self.cluster.executors.get(task.executor_id)
+        if executor is not None:
+            executor.tasks.pop(task.task_id, None)
+        self.pools.task_ended(task_set)
+
     def abort(self, task_set: TaskSet, abort: Abort) -> None:
         """Give a task set up; the DAGScheduler will have its tasks killed."""
+        task_set.is_zombie = True
+        if self.is_offering:
+            self.given_up.append(task_set)
         task = abort.task
         self.dag_scheduler.send(
             TaskSetFailed(
@@ -357,22 +403,70 @@ class TaskScheduler(RpcEndpoint):
             )
         )
 
+    # -- executors ---------------------------------------------------------------------------------------------------
+
+    def executor_added(self, executor_id: ExecutorId, host: str) -> None:
+        """Take an executor, once: the backend says that it is there, or offers it."""
+        self.topology.resolve((host,))
+        if self.cluster.add(executor_id, host):
+            self.executors_changed()
+
+    def executors_changed(self) -> None:
+        """Let every task set see anew which levels of locality are possible, when it is served next."""
+        for task_set in self.task_sets():
+            task_set.near_until = 0.0
+
+    def racks_changed(self) -> None:
+        """Use racks that are known now."""
+        self.cluster.racks_changed()
+        self.executors_changed()
+        self.revive_offers()
+
+    def executor_decommissioned(self, message: ExecutorDecommissioned) -> None:
+        """Give an executor no more tasks, and note since when it goes away."""
+        self.executor_added(message.executor_id, message.host)
+        self.cluster.decommission(message.executor_id, message.reason, self.world.wall(), message.host_too)
+        self.executors_changed()
+
     def executor_removed(self, removed: ExecutorRemoved) -> None:
-        """Fail what ran on an executor that went away."""
-        reason = ExecutorLostFailure(removed.executor_id, removed.caused_by_app, removed.reason)
-        for attempts in list(self.sets_of_stage.values()):
-            for task_set in list(attempts.values()):
-                for task, abort in task_set.executor_lost(removed.executor_id, reason):
-                    del self.set_of_task[task.task_id]
-                    self.pools.task_ended(task_set)
-                    self.fetching.pop(task.task_id, None)
-                    self.after_failure(task_set, task, reason, abort)
+        """Fail what ran on an executor that went away; have those run again whose outputs went with it."""
+        decommission = self.cluster.decommissioned(removed.executor_id)
+        executor = self.cluster.remove(removed.executor_id)
+        self.executors_changed()
+        if (
+            not self.has_shuffle_service
+            or removed.worker_lost
+            or (decommission is not None and decommission.host_too)
+        ):
+            for task_set in list(self.task_sets()):
+                for finished in task_set.outputs_lost(removed.executor_id):
+                    self.tell_resubmitted(task_set, finished, removed)
+        by_app, reason = removed.caused_by_app, removed.reason
+        if decommission is not None:
+            by_app, reason = False, f"it was decommissioned ({decommission.reason}); {removed.reason}"
+        for task_id in list(executor.tasks) if executor is not None else ():
+            self.results.fetching.pop(task_id, None)
+            task_set = self.set_of_task[task_id]
+            # Who has not even said that it runs cannot have brought the executor down.
+            by_task = by_app and task_set.running[task_id].has_started
+            self.failed(task_set, task_id, ExecutorLostFailure(removed.executor_id, by_task, reason))
+        self.revive_offers()
+
+    def tell_resubmitted(self, task_set: TaskSet, finished: FinishedTask, removed: ExecutorRemoved) -> None:
+        """Tell the DAGScheduler that a finished task runs again."""
+        index = finished.index
+        void = RunningTask(
+            finished.task_id, index, task_set.attempts[index] - 1, task_set.partitions[index], removed.executor_id,
+            removed.host, self.world.wall(),
+        )  # fmt: skip
+        self.tell_end(task_set, void, Resubmitted())
 
     # -- invariants --------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Assert what always holds."""
         self.pools.check()
+        self.cluster.check()
         known = {id(task_set) for attempts in self.sets_of_stage.values() for task_set in attempts.values()}
         assert known == {id(task_set) for task_set in self.pools.sorted()}, "pool and table differ"
         for attempts in self.sets_of_stage.values():
@@ -384,5 +478,18 @@ class TaskScheduler(RpcEndpoint):
         """Assert that nothing is kept once all jobs have ended and all attempts were heard of."""
         assert not self.sets_of_stage, f"left over: {list(self.sets_of_stage)}"
         assert not self.set_of_task, f"left over: {list(self.set_of_task)}"
-        assert not self.fetching
+        assert not self.results.fetching
         assert not self.pools.sorted()
+        assert not any(executor.tasks for executor in self.cluster.executors.values()), "executors are thought busy"
+
+
+def locality_waits(conf: SparkConf) -> LocalityWaits:
+    """Read how long sets wait at each level."""
+    process, node, rack = conf.locality_wait_process, conf.locality_wait_node, conf.locality_wait_rack
+    default = conf.locality_wait
+    return LocalityWaits(
+        default if process is None else process,
+        default if node is None else node,
+        default if rack is None else rack,
+        conf.locality_legacy_reset,
+    )

@@ -63,7 +63,7 @@ def test_an_end_that_comes_twice_frees_its_core_once() -> None:
         local.tell(finished(first))
         local.tell(finished(first))
         assert len(local.launched()) == 2
-        assert local.endpoint.free_cores == 0
+        assert local.endpoint.offer.cores == 0
 
     run_virtual(scenario())
 

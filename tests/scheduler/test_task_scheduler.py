@@ -191,7 +191,7 @@ def test_a_task_whose_result_is_lost_runs_again(stored: dict[str, DirectResult |
         await harness.fetched()
         assert [type(reason) for reason in harness.reasons()] == [TaskResultLost]
         (again,) = harness.offer()
-        assert harness.scheduler.next_task_id == 2
+        assert harness.scheduler.launcher.next_task_id == 2
         harness.end(again, result_success())
         harness.scheduler.assert_empty()
 

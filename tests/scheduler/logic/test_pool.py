@@ -26,9 +26,9 @@ class Slots:
 
     def give(self) -> int:
         for tasks in self.tree.sorted():
-            index = tasks.next_index(ExecutorId("driver"), "localhost", 0.0)
-            if index is not None:
-                tasks.launched(index, TaskId(self.next_id), ExecutorId("driver"), "localhost", 0.0)
+            taken = tasks.take(ExecutorId("driver"), "localhost", 0.0)
+            if taken is not None:
+                tasks.launched(taken[0], TaskId(self.next_id), ExecutorId("driver"), "localhost", 0.0)
                 self.next_id += 1
                 self.tree.task_started(tasks)
                 self.tree.check()
@@ -138,9 +138,9 @@ def test_running_tasks_are_counted_in_every_pool_around_them(steps: list[tuple[i
     for next_id, (number, step) in enumerate(steps):
         tasks = sets[number]
         if step == "start":
-            index = tasks.next_index(ExecutorId("driver"), "localhost", 0.0)
-            assert index is not None
-            tasks.launched(index, TaskId(next_id), ExecutorId("driver"), "localhost", 0.0)
+            taken = tasks.take(ExecutorId("driver"), "localhost", 0.0)
+            assert taken is not None
+            tasks.launched(taken[0], TaskId(next_id), ExecutorId("driver"), "localhost", 0.0)
             tree.task_started(tasks)
         elif tasks.running:
             tasks.succeeded(next(iter(tasks.running)))

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.task import ExecutorLostFailure, TaskCommitDenied, TaskFailure, TaskKilled, TaskResultLost
-from minispark.scheduler.logic.task_set import RunningTask, TaskSet, failure_text
+from minispark.scheduler.logic.failures import failure_text
+from minispark.scheduler.logic.task_set import RunningTask, TaskSet
 from minispark.testing.builders import exception_failure, fetch_failed, task_set
 
 DRIVER = ExecutorId("driver")
@@ -16,9 +17,9 @@ def make(count: int, *, max_failures: int = 4, max_result_bytes: int = 0, is_map
 
 
 def launch(tasks: TaskSet, task_id: int) -> RunningTask:
-    index = tasks.next_index(DRIVER, "localhost", 0.0)
-    assert index is not None
-    return tasks.launched(index, TaskId(task_id), DRIVER, "localhost", 0.0)
+    taken = tasks.take(DRIVER, "localhost", 0.0)
+    assert taken is not None
+    return tasks.launched(taken[0], TaskId(task_id), DRIVER, "localhost", 0.0)
 
 
 @pytest.mark.scenario("TSM-001")
@@ -26,7 +27,7 @@ def test_any_offer_takes_a_task_and_the_set_is_finished_with_the_last() -> None:
     tasks = make(2)
     first, second = launch(tasks, 0), launch(tasks, 1)
     assert [first.index, second.index] == [0, 1]
-    assert tasks.next_index(DRIVER, "localhost", 0.0) is None
+    assert tasks.take(DRIVER, "localhost", 0.0) is None
     tasks.succeeded(TaskId(0))
     assert not tasks.is_finished
     tasks.succeeded(TaskId(1))
@@ -129,15 +130,6 @@ def test_a_partition_that_another_attempt_delivered_is_not_run() -> None:
     assert tasks.is_finished
 
 
-def test_the_tasks_of_a_lost_executor_are_pending_again() -> None:
-    tasks = make(2)
-    launch(tasks, 0)
-    launch(tasks, 1)
-    lost = tasks.executor_lost(DRIVER, ExecutorLostFailure(DRIVER, False, "gone"))
-    assert [task.index for task, _ in lost] == [0, 1]
-    assert sorted(tasks.pending) == [0, 1]
-
-
 def test_each_failure_can_be_put_into_a_line() -> None:
     assert failure_text(exception_failure("boom")) == "ValueError: boom"
     assert failure_text(ExecutorLostFailure(DRIVER, True, "killed")) == "executor driver lost: killed"
@@ -151,9 +143,9 @@ def test_whatever_the_order_of_events_no_task_is_forgotten(steps: list[str], cou
     for step in steps:
         running = list(tasks.running)
         if step == "launch" and tasks.has_pending():
-            index = tasks.next_index(DRIVER, "localhost", 0.0)
-            if index is not None:
-                tasks.launched(index, TaskId(next_id), DRIVER, "localhost", 0.0)
+            taken = tasks.take(DRIVER, "localhost", 0.0)
+            if taken is not None:
+                tasks.launched(taken[0], TaskId(next_id), DRIVER, "localhost", 0.0)
                 next_id += 1
         elif running and step == "succeed":
             tasks.succeeded(running[0])

@@ -1,0 +1,306 @@
+"""Matching: which task sets get the cores that are offered, and what each of them launches there.
+
+Called by the TaskScheduler. The decisions are those of Spark's loops over sets, levels and offers; what cannot give a
+task is not looked at: a set that wants other hosts and still waits is passed with two comparisons, and in a full round
+a set sees the offers on hosts that it prefers before all others.
+Source: Spark's TaskSchedulerImpl.resourceOffers.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from minispark.ids import ExecutorId
+from minispark.scheduler.backend import WorkerOffer
+from minispark.scheduler.logic.cluster import Cluster
+from minispark.scheduler.logic.locality import Locality
+from minispark.scheduler.logic.task_set import Taken, TaskSet
+
+__all__ = ["ApplicationExclusion", "Launcher", "Offers"]
+
+PROCESS, NODE, NO_PREF, RACK, ANY = Locality
+
+LAUNCH_COST = 64
+SLICE_COST = 16_384  # of a full round in one turn of the loop: 256 launches, or as many looks as take as long
+BARRIER_RETRY_S = 0.1
+
+DONE = object()
+
+Placed = tuple[WorkerOffer, Taken]
+
+
+class Launcher(Protocol):
+    """What makes attempts of what was matched, and takes their cores off the offers."""
+
+    def launch(self, task_set: TaskSet, offer: WorkerOffer, taken: Taken) -> bool:
+        """Launch one attempt; False if the set had to be given up."""
+
+    def launch_together(self, task_set: TaskSet, placed: list[Placed]) -> None:
+        """Launch all tasks of a barrier stage."""
+
+
+class ApplicationExclusion(Protocol):
+    """Which executors and hosts the whole application has left."""
+
+    def refuses(self, executor_id: ExecutorId, host: str) -> bool:
+        """Tell whether an executor or its host gets no tasks."""
+
+
+class Offers:
+    """One at a time: an executor's free cores, or a round over everything that is free.
+
+    Args:
+        ordered: gives the task sets, the one to be served first in front.
+        cluster: which executors are alive.
+        shuffle: brings the offers of a round into an order by chance.
+        launcher: makes the attempts.
+        task_cpus: cores that a task takes.
+
+    Attributes:
+        exclusion: of the whole application; None costs nothing.
+        unserved: told of each set of which nothing was launched although tasks wait and places are refused.
+        wake_s: the earliest time at which a set that turned an offer down would take it.
+    """
+
+    def __init__(
+        self,
+        ordered: Callable[[], Iterable[TaskSet]],
+        cluster: Cluster,
+        shuffle: Callable[[list[WorkerOffer]], None],
+        launcher: Launcher,
+        task_cpus: int,
+    ) -> None:
+        self.ordered = ordered
+        self.cluster = cluster
+        self.shuffle = shuffle
+        self.launcher = launcher
+        self.task_cpus = task_cpus
+        self.exclusion: ApplicationExclusion | None = None
+        self.unserved: Callable[[TaskSet], None] | None = None
+        self.wake_s = math.inf
+        self.now = 0.0
+        self.budget = 0
+        self.steps: Iterator[None] | None = None  # of the round that is not done
+
+    def usable(self, offer: WorkerOffer) -> bool:
+        """Tell whether an offer may be used at all."""
+        if offer.cores < self.task_cpus:
+            return False
+        executor = self.cluster.executors.get(offer.executor_id)
+        if executor is None or not executor.is_alive:
+            return False
+        return self.exclusion is None or not self.exclusion.refuses(offer.executor_id, offer.host)
+
+    # -- one executor ------------------------------------------------------------------------------------------------
+
+    def serve_one(self, offer: WorkerOffer, now: float, is_all_free: bool) -> None:
+        """Let the sets use one executor's cores, in their order."""
+        if not self.usable(offer):
+            return
+        self.now = now
+        host, cpus = offer.host, self.task_cpus
+        for task_set in self.ordered():
+            if now < task_set.near_until and host not in task_set.pending.hosts:
+                task_set.no_rejects = False
+                if task_set.near_until < self.wake_s:
+                    self.wake_s = task_set.near_until
+            elif task_set.has_pending():
+                if task_set.is_barrier:
+                    self.serve_barrier(task_set, [offer])
+                else:
+                    self.serve_set(task_set, offer, is_all_free)
+                if offer.cores < cpus:
+                    return
+
+    def serve_set(self, task_set: TaskSet, offer: WorkerOffer, is_all_free: bool) -> None:
+        """Let a set use one executor's cores."""
+        nearest: Locality | None = None
+        now, cpus = self.now, self.task_cpus
+        while offer.cores >= cpus:
+            taken = task_set.take(offer.executor_id, offer.host, now)
+            if taken is None:
+                if task_set.has_pending():
+                    self.turned_down(task_set, [offer], nearest is not None)
+                    return
+                break
+            if not self.launch(task_set, offer, taken):
+                return
+            if nearest is None or taken[1] < nearest:
+                nearest = taken[1]
+        if nearest is not None:
+            task_set.launched_all(now, nearest, is_all_free)
+
+    def launch(self, task_set: TaskSet, offer: WorkerOffer, taken: Taken) -> bool:
+        """Launch one attempt; False if its set had to be given up."""
+        if not self.launcher.launch(task_set, offer, taken):
+            return False
+        timer = task_set.timer
+        if timer.waits.legacy_reset and task_set.places.kinds[taken[0]]:
+            timer.reset(self.now, taken[1])
+            task_set.near_until = 0.0
+        return True
+
+    def turned_down(self, task_set: TaskSet, offers: Iterable[WorkerOffer], launched: bool) -> None:
+        """Note that tasks of a set wait although there are cores: for a nearer place, or because they are refused."""
+        exclusion = task_set.exclusion
+        if exclusion is not None and exclusion.has_failures():
+            if not launched and self.unserved is not None:
+                self.unserved(task_set)
+            if all(exclusion.refuses(offer.executor_id, offer.host) for offer in offers):
+                return
+        self.wake_s = min(self.wake_s, task_set.turned_down(self.now))
+
+    # -- everything that is free -------------------------------------------------------------------------------------
+
+    def step(self, offers: list[WorkerOffer], now: float) -> bool:
+        """Begin a round over everything that is free, or go on with the one that began; tell whether it is done.
+
+        A round goes over many turns of the loop. The offers are the backend's own counts, so what happens to them
+        between two steps is seen; those given to a later step are not looked at.
+        """
+        if self.steps is None:
+            self.steps = self.round(offers, is_all_free=True)
+        self.now, self.budget = now, SLICE_COST
+        if next(self.steps, DONE) is DONE:
+            self.steps = None
+        return self.steps is None
+
+    def serve_all(self, offers: list[WorkerOffer], now: float) -> None:
+        """Let the sets use some of the free cores, in one go."""
+        self.now, self.budget = now, SLICE_COST
+        for _ in self.round(offers, is_all_free=False):
+            self.budget = SLICE_COST
+
+    def round(self, offers: list[WorkerOffer], *, is_all_free: bool) -> Iterator[None]:
+        """Let the sets use the free cores; each step is a slice for one turn of the loop."""
+        free = [offer for offer in offers if self.usable(offer)]
+        self.shuffle(free)
+        self.budget -= len(offers)
+        by_host: dict[str, list[tuple[int, WorkerOffer]]] | None = None
+        for task_set in list(self.ordered()):
+            if not task_set.has_pending():
+                continue
+            if by_host is None:
+                by_host = {}
+                for position, offer in enumerate(free):
+                    by_host.setdefault(offer.host, []).append((position, offer))
+            if task_set.is_barrier:
+                self.serve_barrier(task_set, free)
+            else:
+                yield from self.serve_levels(task_set, free, by_host, is_all_free)
+            if not any(self.is_free(offer) for offer in free):
+                return
+            if self.budget <= 0:
+                yield
+
+    def is_free(self, offer: WorkerOffer) -> bool:
+        """Tell whether an offer has cores for a task left; a round goes on while executors come and go."""
+        return offer.cores >= self.task_cpus and self.cluster.is_alive(offer.executor_id)
+
+    def serve_levels(
+        self,
+        task_set: TaskSet,
+        free: list[WorkerOffer],
+        by_host: dict[str, list[tuple[int, WorkerOffer]]],
+        is_all_free: bool,
+    ) -> Iterator[None]:
+        """Let a set use the free cores: the nearest level first, at each level one task an offer in turn."""
+        if task_set.seen_version != self.cluster.version:
+            task_set.recompute_levels()
+        nearest: Locality | None = None
+        exhausted: Locality | None = None
+        for level in task_set.timer.levels:
+            allowed = (
+                level if level == NO_PREF else min(level, task_set.timer.allowed(self.now, task_set.pending.waiting))
+            )
+            if allowed == exhausted or not task_set.has_pending():
+                continue
+            candidates = self.candidates(task_set, allowed, free, by_host)
+            while candidates and task_set.has_pending():
+                again = []
+                for offer in candidates:
+                    if not self.is_free(offer):
+                        continue
+                    taken = task_set.take_at(level, offer.executor_id, offer.host, self.now)
+                    self.budget -= 1
+                    if taken is not None:
+                        if not self.launch(task_set, offer, taken):
+                            return
+                        if nearest is None or taken[1] < nearest:
+                            nearest = taken[1]
+                        again.append(offer)
+                        self.budget -= LAUNCH_COST
+                    if self.budget <= 0:
+                        yield
+                    if not task_set.has_pending():
+                        break
+                candidates = again
+            exhausted = min(level, task_set.timer.allowed(self.now, task_set.pending.waiting))
+        if task_set.has_pending() and any(self.is_free(offer) for offer in free):
+            self.turned_down(task_set, free, nearest is not None)
+        elif nearest is not None:
+            task_set.launched_all(self.now, nearest, is_all_free)
+
+    def candidates(
+        self,
+        task_set: TaskSet,
+        allowed: Locality,
+        free: list[WorkerOffer],
+        by_host: dict[str, list[tuple[int, WorkerOffer]]],
+    ) -> list[WorkerOffer]:
+        """Return the offers that may have something for a set at a level, in the order of the round."""
+        pending = task_set.pending
+        if allowed == ANY or (allowed >= NO_PREF and pending.waiting[NO_PREF]) or task_set.second is not None:
+            return free
+        hosts = pending.hosts
+        if allowed >= RACK:
+            racks, rack_of = task_set.wanted_racks(), self.cluster.rack_of
+            self.budget -= len(free) // 8
+            return [offer for offer in free if offer.host in hosts or rack_of.get(offer.host) in racks]
+        if len(hosts) * 4 < len(free):
+            found = [placed for host in hosts for placed in by_host.get(host, ())]
+            found.sort(key=position)
+            self.budget -= len(hosts) // 8
+            return [offer for _, offer in found]
+        self.budget -= len(free) // 8
+        return [offer for offer in free if offer.host in hosts]
+
+    # -- barrier stages ----------------------------------------------------------------------------------------------
+
+    def serve_barrier(self, task_set: TaskSet, offers: list[WorkerOffer]) -> None:
+        """Launch all tasks of a barrier stage together, or none: then it gives back what it was given."""
+        free = [offer for offer in offers if self.is_free(offer)]
+        if sum(offer.cores // self.task_cpus for offer in free) < task_set.num_tasks or not task_set.complete:
+            self.wake_s = min(self.wake_s, self.now + BARRIER_RETRY_S)
+            return
+        if task_set.seen_version != self.cluster.version:
+            task_set.recompute_levels()
+        placed: list[Placed] = []
+        for level in task_set.timer.levels:
+            before = -1
+            while before < len(placed) < task_set.num_tasks:
+                before = len(placed)
+                for offer in free:
+                    taken = (
+                        task_set.take_at(level, offer.executor_id, offer.host, self.now)
+                        if self.is_free(offer)
+                        else None
+                    )
+                    if taken is not None:
+                        offer.cores -= self.task_cpus
+                        task_set.pending.strike(taken[0])
+                        placed.append((offer, taken))
+        for offer, _ in placed:
+            offer.cores += self.task_cpus
+        if len(placed) == task_set.num_tasks:
+            self.launcher.launch_together(task_set, placed)
+            task_set.launched_all(self.now, min(taken[1] for _, taken in placed), is_all_free=True)
+            return
+        for _, taken in reversed(placed):
+            task_set.push(taken[0])
+        self.turned_down(task_set, free, launched=False)
+
+
+def position(placed: tuple[int, WorkerOffer]) -> int:
+    """Return an offer's place in a round."""
+    return placed[0]
