@@ -1,4 +1,4 @@
-"""Reads from the settings what the machines of exclusion and speculation are to do.
+"""Reads from the settings what the machines of locality, exclusion and speculation are to do.
 
 The TaskScheduler calls it once, when the context starts, so that settings that contradict each other fail the start.
 """
@@ -7,9 +7,10 @@ from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError
 from minispark.scheduler.logic.exclusion import ExclusionRules
 from minispark.scheduler.logic.health import HealthRules
+from minispark.scheduler.logic.locality import LocalityWaits
 from minispark.scheduler.logic.speculation import SpeculationRules
 
-__all__ = ["exclusion_rules", "health_rules", "speculation_rules"]
+__all__ = ["exclusion_rules", "health_rules", "locality_waits", "speculation_rules"]
 
 DEFAULT_TIMEOUT_S = 3600.0
 
@@ -88,4 +89,16 @@ def speculation_rules(conf: SparkConf) -> SpeculationRules | None:
         conf.speculation_process_rate_multiplier,
         conf.speculation_long_run_factor,
         conf.executor_decommission_kill_interval,
+    )
+
+
+def locality_waits(conf: SparkConf) -> LocalityWaits:
+    """Read how long sets wait at each level."""
+    process, node, rack = conf.locality_wait_process, conf.locality_wait_node, conf.locality_wait_rack
+    default = conf.locality_wait
+    return LocalityWaits(
+        default if process is None else process,
+        default if node is None else node,
+        default if rack is None else rack,
+        conf.locality_legacy_reset,
     )

@@ -16,6 +16,7 @@ from minispark.ids import ExecutorId, StageId, TaskId
 from minispark.messages.cluster import StatusUpdate
 from minispark.messages.listener import EventSink
 from minispark.messages.scheduler import (
+    CheckSpeculation,
     ExecutorAdded,
     ExecutorDecommissioned,
     ExecutorLossPending,
@@ -24,9 +25,8 @@ from minispark.messages.scheduler import (
     PartitionCompleted,
     ResultFetched,
     SubmitTaskSet,
-    TaskEnded,
-    TaskSetFailed,
     ToTaskScheduler,
+    UnschedulableExpired,
 )
 from minispark.messages.task import (
     ExecutorLostFailure,
@@ -53,6 +53,9 @@ from minispark.scheduler.logic.offers import Offers
 from minispark.scheduler.logic.pool import PoolTree
 from minispark.scheduler.logic.task_set import Abort, FinishedTask, RunningTask, TaskSet
 from minispark.scheduler.result_getter import ResultGetter, ResultReader
+from minispark.scheduler.rules import locality_waits
+from minispark.scheduler.task_news import task_ended, task_set_failed
+from minispark.scheduler.task_watch import TaskWatch
 from minispark.scheduler.topology import Topology
 
 __all__ = ["TaskScheduler"]
@@ -108,7 +111,9 @@ class TaskScheduler(RpcEndpoint):
         )
         self.set_of_task = self.launcher.set_of_task
         self.offers = Offers(pools.walk, self.cluster, world.rng.shuffle, self.launcher, conf.task_cpus)
-        self.results = ResultGetter(read_result, scope, self)
+        self.watch = TaskWatch(conf, world, self.cluster, events, self)
+        self.offers.exclusion = self.watch.health()
+        self.results = ResultGetter(read_result, scope, self, events)
         self.sets_of_stage: dict[StageId, dict[int, TaskSet]] = {}
         self.given_up: list[TaskSet] = []  # during offers, when no set may leave its pool
         self.is_offering = False
@@ -128,6 +133,11 @@ class TaskScheduler(RpcEndpoint):
         for timer in (self.wake_timer, self.starvation_timer):
             if timer is not None:
                 timer.cancel()
+        self.watch.stop()
+
+    def max_concurrent_tasks(self) -> int:
+        """Return how many tasks all executors together can run at once; 0 before there are any."""
+        return 0 if self.backend is None else self.backend.max_concurrent_tasks
 
     def receive(self, message: ToTaskScheduler, context: CallContext) -> None:
         """Handle one message."""
@@ -150,6 +160,8 @@ class TaskScheduler(RpcEndpoint):
                 self.executors_changed()
             case ExecutorRemoved():
                 self.executor_removed(message)
+            case CheckSpeculation() | UnschedulableExpired():
+                self.watch.due(message)
 
     # -- task sets ---------------------------------------------------------------------------------------------------
 
@@ -165,6 +177,7 @@ class TaskScheduler(RpcEndpoint):
                 older.is_zombie = True
             task_set = self.new_set(submitted)
             attempts[submitted.stage_attempt] = task_set
+            self.watch.set_added(task_set, submitted)
             self.pools.add(task_set)
         if not (self.has_launched or self.is_local or self.starvation_timer):
             self.starvation_timer = self.world.call_later(STARVATION_S, self.warn_of_starvation)
@@ -210,6 +223,7 @@ class TaskScheduler(RpcEndpoint):
             attempts = self.sets_of_stage.get(task_set.stage_id, {})
             if attempts.pop(task_set.stage_attempt, None) is not None:
                 self.pools.remove(task_set)
+                self.watch.set_ended(task_set)
             if not attempts:
                 self.sets_of_stage.pop(task_set.stage_id, None)
 
@@ -238,6 +252,7 @@ class TaskScheduler(RpcEndpoint):
         for offer in offers:
             if offer.executor_id not in self.cluster.executors:
                 self.executor_added(offer.executor_id, offer.host)
+        self.watch.before_offers(offers)
         self.is_offering = True
         if len(offers) == 1 and self.offers.steps is None:
             self.offers.serve_one(offers[0], now, is_all_free)
@@ -250,6 +265,7 @@ class TaskScheduler(RpcEndpoint):
         if launches:
             self.launcher.launches = []
             self.has_launched = True
+        self.watch.after_offers(bool(launches))
         if self.given_up:
             self.forget_given_up()
         if self.offers.wake_s < self.wake_s:
@@ -313,7 +329,7 @@ class TaskScheduler(RpcEndpoint):
             if isinstance(success.result, IndirectResult):
                 self.results.drop(task_id, success.result)
         elif isinstance(success.result, IndirectResult):
-            self.results.fetch(task_id, success, success.result)
+            self.results.fetch(task_set, task_id, success, success.result)
         else:
             self.succeeded(task_set, task_id, success)
 
@@ -340,6 +356,7 @@ class TaskScheduler(RpcEndpoint):
         self.note_end(task_set, task)
         _, is_first = task_set.succeeded(task_id)
         if is_first:
+            self.watch.task_succeeded(task_set, task, success)
             for other in task_set.siblings(task):
                 assert self.backend is not None
                 other.is_superseded = True
@@ -349,6 +366,7 @@ class TaskScheduler(RpcEndpoint):
 
     def failed(self, task_set: TaskSet, task_id: TaskId, reason: TaskFailure) -> None:
         """Note a failure, tell the DAGScheduler, and give the set up if that was one too many."""
+        self.watch.task_failed(task_set, task_set.running[task_id], reason)
         self.note_end(task_set, task_set.running[task_id])
         task, abort = task_set.failed(task_id, reason)
         self.tell_end(task_set, task, reason)
@@ -371,37 +389,23 @@ class TaskScheduler(RpcEndpoint):
         task_set.is_zombie = True
         if self.is_offering:
             self.given_up.append(task_set)
-        task = abort.task
-        self.dag_scheduler.send(
-            TaskSetFailed(
-                task_set.stage_id,
-                task_set.stage_attempt,
-                abort.message,
-                abort.kind,
-                abort.failure,
-                task.partition if task is not None else -1,
-                task.attempt_number if task is not None else 0,
-                task.executor_id if task is not None else ExecutorId(""),
-            )
-        )
+        self.dag_scheduler.send(task_set_failed(task_set, abort))
+
+    def give_up(self, task_set: TaskSet, abort: Abort) -> None:
+        """Give a task set up between offers."""
+        if not task_set.is_zombie:
+            self.abort(task_set, abort)
+            self.forget_if_finished(task_set)
 
     def tell_end(self, task_set: TaskSet, task: RunningTask, reason: TaskEndReason) -> None:
         """Tell the DAGScheduler that an attempt ended."""
-        self.dag_scheduler.send(
-            TaskEnded(
-                task_set.stage_id,
-                task_set.stage_attempt,
-                task.task_id,
-                task.index,
-                task.attempt_number,
-                task.partition,
-                task.executor_id,
-                task.host,
-                task_set.epoch,
-                task.launched_s,
-                reason,
-            )
-        )
+        self.dag_scheduler.send(task_ended(task_set, task, reason))
+
+    def progress(self, task_id: TaskId, records: int, run_time_s: float) -> None:
+        """Note how many records an attempt has read so far, and in how many seconds; heartbeats tell."""
+        task_set = self.set_of_task.get(task_id)
+        if task_set is not None and task_set.speculation is not None:
+            task_set.speculation.progress(task_id, records, run_time_s)
 
     # -- executors ---------------------------------------------------------------------------------------------------
 
@@ -432,6 +436,7 @@ class TaskScheduler(RpcEndpoint):
         """Fail what ran on an executor that went away; have those run again whose outputs went with it."""
         decommission = self.cluster.decommissioned(removed.executor_id)
         executor = self.cluster.remove(removed.executor_id)
+        self.watch.executor_removed(removed.executor_id)
         self.executors_changed()
         if (
             not self.has_shuffle_service
@@ -481,15 +486,3 @@ class TaskScheduler(RpcEndpoint):
         assert not self.results.fetching
         assert not self.pools.sorted()
         assert not any(executor.tasks for executor in self.cluster.executors.values()), "executors are thought busy"
-
-
-def locality_waits(conf: SparkConf) -> LocalityWaits:
-    """Read how long sets wait at each level."""
-    process, node, rack = conf.locality_wait_process, conf.locality_wait_node, conf.locality_wait_rack
-    default = conf.locality_wait
-    return LocalityWaits(
-        default if process is None else process,
-        default if node is None else node,
-        default if rack is None else rack,
-        conf.locality_legacy_reset,
-    )

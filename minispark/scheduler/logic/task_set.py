@@ -17,6 +17,7 @@ from minispark.scheduler.logic.cluster import Cluster
 from minispark.scheduler.logic.failures import counts_as_failure, failure_text, is_final
 from minispark.scheduler.logic.locality import DelayTimer, Locality, LocalityWaits
 from minispark.scheduler.logic.pending import Pending, Places, Refused
+from minispark.scheduler.logic.speculation import TaskSetSpeculation
 
 __all__ = ["Abort", "Exclusion", "FinishedTask", "RunningTask", "TaskSet"]
 
@@ -95,6 +96,7 @@ class TaskSet:
 
     Attributes:
         exclusion: where the set's tasks have failed too often; None costs nothing.
+        speculation: how fast its tasks are; None costs nothing.
         near_until: until then, only hosts in `pending.hosts` can be given a task; 0 if that is not known.
         no_rejects: no offer was turned down, for the sake of locality, since the wait was last started anew.
     """
@@ -131,7 +133,7 @@ class TaskSet:
         "running",
         "second",
         "seen_version",
-        "shuffle_ids",
+        "shuffle_ids", "speculation",
         "stage_attempt",
         "stage_id",
         "successful",
@@ -183,6 +185,7 @@ class TaskSet:
         self.finished_on: dict[ExecutorId, array[int]] | None = {} if submitted.is_map_stage else None
         self.result_bytes = 0
         self.exclusion: Exclusion | None = None
+        self.speculation: TaskSetSpeculation | None = None
         self.near_until = 0.0
         self.no_rejects = True
         self.is_zombie = False
