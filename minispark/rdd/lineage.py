@@ -1,6 +1,6 @@
 """From nodes to what the scheduler sees: ids, dependency kinds, counts, call sites; no code, no data.
 
-Called by the context when a job starts, in the caller's task: partitions and preferred locations are found by user code.
+Called by the context when a job starts, in the caller's task: finding partitions and where they are is user code.
 """
 
 from array import array

@@ -1,15 +1,18 @@
 """The DAGScheduler endpoint: performs what the machine in `logic/dag.py` decides. Source: Spark's DAGScheduler."""
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from minispark.conf import SparkConf
 from minispark.ids import JobId
-from minispark.messages.listener import EventSink, TaskEnd, TaskInfo, TaskStart
+from minispark.messages.listener import EventSink, ExecutorJoined, ExecutorLeft, TaskEnd, TaskInfo, TaskStart
 from minispark.messages.scheduler import (
     AllJobsCancelled,
+    BarrierJobDue,
     ComponentFailed,
+    ContinueSubmission,
     ExecutorAdded,
     ExecutorDecommissioned,
     ExecutorRemoved,
@@ -33,8 +36,11 @@ from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
 from minispark.scheduler.logic.accumulation import updates_that_count
+from minispark.scheduler.logic.barrier_checks import BarrierRules
+from minispark.scheduler.logic.cached import NOTHING_CACHED, CachedBlocks
 from minispark.scheduler.logic.dag import DagState
 from minispark.scheduler.logic.effects import (
+    CheckSlotsLater,
     DeliverResult,
     Effect,
     FailJob,
@@ -42,6 +48,7 @@ from minispark.scheduler.logic.effects import (
     RemoveMapOutput,
     RemoveShuffleFiles,
     ResubmitLater,
+    SubmitMoreTasks,
     SucceedJob,
     Warn,
 )
@@ -81,6 +88,7 @@ class DAGScheduler(RpcEndpoint):
         events: told everything else.
         remove_files: does what these effects say, off the loop.
         count_updates: takes what attempts that count have added to accumulators.
+        cached_blocks: says which RDDs executors keep.
     """
 
     def __init__(
@@ -92,6 +100,7 @@ class DAGScheduler(RpcEndpoint):
         events: EventSink,
         remove_files: Callable[[RemoveShuffleFiles | RemoveMapOutput], object],
         count_updates: Callable[[tuple[AccumulatorUpdate, ...]], object] = tuple,
+        cached_blocks: CachedBlocks = NOTHING_CACHED,
     ) -> None:
         self.state = DagState(
             map_outputs,
@@ -102,7 +111,15 @@ class DAGScheduler(RpcEndpoint):
                 shuffle_service=conf.shuffle_service,
                 unregister_on_host=conf.files_unregister_output_on_host,
             ),
+            barrier_rules=BarrierRules(
+                dynamic_allocation=conf.dynamic_allocation,
+                check_interval_s=conf.barrier_max_slots_check_interval,
+                max_check_failures=conf.barrier_max_slots_check_failures,
+            ),
+            slots=lambda: self.slots(),  # they are known once the backend is
             interrupt_on_cancel=conf.job_interrupt_on_cancel,
+            reduce_locality=conf.shuffle_reduce_locality,
+            cached_blocks=cached_blocks,
         )
         self.world = world
         self.jobs = jobs
@@ -110,10 +127,17 @@ class DAGScheduler(RpcEndpoint):
         self.remove_files = remove_files
         self.count_updates = count_updates
         self.task_scheduler: RpcEndpointRef | None = None
+        self.slots: Callable[[], int] = lambda: sys.maxsize
 
-    def attach(self, task_scheduler: RpcEndpointRef) -> None:
-        """Say who runs the task sets; the two need each other, so it cannot be an argument."""
+    def attach(self, task_scheduler: RpcEndpointRef, slots: Callable[[], int] = lambda: sys.maxsize) -> None:
+        """Say who runs the task sets; the two need each other, so it cannot be an argument.
+
+        Args:
+            task_scheduler: the TaskScheduler endpoint.
+            slots: says how many tasks all executors can run at once.
+        """
         self.task_scheduler = task_scheduler
+        self.slots = slots
 
     def receive(self, message: ToDagScheduler, context: CallContext) -> None:  # noqa: C901  # one match, one line a case
         """Handle one message, then do what the machine wants done."""
@@ -128,25 +152,23 @@ class DAGScheduler(RpcEndpoint):
                 self.post_task_start(message)
             case JobSubmitted():
                 state.submit_job(message)
-            case JobCancelled():
-                state.cancellation.cancel_job(message.job_id, message.reason)
-            case JobGroupCancelled():
-                state.cancellation.cancel_group(message.group, message.reason, message.cancel_future_jobs)
-            case JobTagCancelled():
-                state.cancellation.cancel_tag(message.tag, message.reason)
-            case StageCancelled():
-                state.cancellation.cancel_stage(message.stage_id, message.reason)
-            case AllJobsCancelled():
-                state.cancellation.cancel_all(message.reason)
+            case JobCancelled() | JobGroupCancelled() | JobTagCancelled() | StageCancelled() | AllJobsCancelled():
+                state.cancellation.handle(message)
             case TaskSetFailed():
                 state.task_set_failed(message)
             case ResubmitFailedStages():
                 state.recovery.resubmit_failed_stages()
+            case BarrierJobDue():
+                state.barrier_checks.check_again(message.job_id)
+            case ContinueSubmission():
+                state.submission.submit_more(message.stage_id, message.stage_attempt)
             case ExecutorAdded():
+                self.events.post(ExecutorJoined(state.now, message.executor_id, message.host, 0))
                 state.recovery.executor_added(message.executor_id)
             case ExecutorDecommissioned():
                 state.recovery.executor_decommissioned(message)
             case ExecutorRemoved():
+                self.events.post(ExecutorLeft(state.now, message.executor_id, message.host, message.reason))
                 state.recovery.executor_removed(message)
             case ComponentFailed():
                 self.give_all_up(f"the endpoint {message.name} failed: {message.error}")
@@ -158,7 +180,7 @@ class DAGScheduler(RpcEndpoint):
             for effect in state.take_effects():
                 self.perform(effect)
 
-    def perform(self, effect: Effect) -> None:
+    def perform(self, effect: Effect) -> None:  # noqa: C901  # one match, one line a case
         """Do one thing that the machine wants done."""
         match effect:
             case DeliverResult():
@@ -176,15 +198,19 @@ class DAGScheduler(RpcEndpoint):
                 self.jobs.job_failed(effect.job_id, effect.failure)
             case RemoveShuffleFiles() | RemoveMapOutput():
                 self.remove_files(effect)
+            case SubmitMoreTasks():
+                self.self_ref.send(ContinueSubmission(effect.stage_id, effect.stage_attempt))
+            case CheckSlotsLater():
+                self.world.call_later(effect.delay_s, self.send_to_self, BarrierJobDue(effect.job_id))
             case ResubmitLater():
-                self.world.call_later(effect.delay_s, self.send_resubmit)
+                self.world.call_later(effect.delay_s, self.send_to_self, ResubmitFailedStages())
             case _:
                 assert_never(effect)
 
-    def send_resubmit(self) -> None:
-        """Have the failed stages resubmitted, unless the endpoint stopped meanwhile."""
+    def send_to_self(self, message: ResubmitFailedStages | BarrierJobDue) -> None:
+        """Handle a message whose time has come, unless the endpoint stopped meanwhile."""
         if self._ref is not None:
-            self._ref.send(ResubmitFailedStages())
+            self._ref.send(message)
 
     def on_error(self, error: BaseException) -> None:
         """Give all jobs up: after an error of its own the machine cannot be trusted with them."""

@@ -5,12 +5,19 @@ warning says so. Source: the cancel handlers of Spark's DAGScheduler.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from minispark.ids import JobId, StageId
-from minispark.messages.scheduler import JobSubmitted
+from minispark.messages.scheduler import (
+    AllJobsCancelled,
+    JobCancelled,
+    JobGroupCancelled,
+    JobSubmitted,
+    JobTagCancelled,
+    StageCancelled,
+)
 from minispark.scheduler.logic.effects import FailJob, Warn
-from minispark.scheduler.logic.job import JobFailure, group_of
+from minispark.scheduler.logic.job import JobFailure, group_of, tags_of
 
 if TYPE_CHECKING:
     from minispark.scheduler.logic.dag import DagState
@@ -35,6 +42,24 @@ class Cancellation:
         self.dag = dag
         self.cancelled_groups: dict[str, str] = {}
 
+    def handle(
+        self, message: JobCancelled | JobGroupCancelled | JobTagCancelled | StageCancelled | AllJobsCancelled
+    ) -> None:
+        """End the jobs that a message means."""
+        match message:
+            case JobCancelled():
+                self.cancel_job(message.job_id, message.reason)
+            case JobGroupCancelled():
+                self.cancel_group(message.group, message.reason, message.cancel_future_jobs)
+            case JobTagCancelled():
+                self.cancel_tag(message.tag, message.reason)
+            case StageCancelled():
+                self.cancel_stage(message.stage_id, message.reason)
+            case AllJobsCancelled():
+                self.cancel_all(message.reason)
+            case _:
+                assert_never(message)
+
     def refuses(self, submitted: JobSubmitted) -> bool:
         """Tell whether a job's group was cancelled for good; if so the job has ended before it began."""
         group = group_of(submitted.properties)
@@ -48,6 +73,8 @@ class Cancellation:
         """End a job for its caller; a job that has ended already is left alone."""
         if job_id in self.dag.jobs:
             self.cancel([job_id], reason)
+        else:
+            self.dag.barrier_checks.cancel(lambda waiting: waiting.job_id == job_id, reason)
 
     def cancel_group(self, group: str, reason: str, future_jobs: bool = False) -> None:
         """End all jobs of a group, and those that are submitted later if asked."""
@@ -57,14 +84,16 @@ class Cancellation:
             if len(self.cancelled_groups) > MAX_CANCELLED_GROUPS:
                 del self.cancelled_groups[next(iter(self.cancelled_groups))]
         members = [job_id for job_id, job in self.dag.jobs.items() if job.group == group]
-        if not members:
+        waited = self.dag.barrier_checks.cancel(lambda waiting: group_of(waiting.properties) == group, reason)
+        if not members and not waited:
             self.warn(f"no active job is in the group {group!r} that was to be cancelled")
         self.cancel(members, reason)
 
     def cancel_tag(self, tag: str, reason: str) -> None:
         """End all jobs that have a tag."""
         tagged = [job_id for job_id, job in self.dag.jobs.items() if tag in job.tags]
-        if not tagged:
+        waited = self.dag.barrier_checks.cancel(lambda waiting: tag in tags_of(waiting.properties), reason)
+        if not tagged and not waited:
             self.warn(f"no active job has the tag {tag!r} whose jobs were to be cancelled")
         self.cancel(tagged, reason)
 
@@ -79,6 +108,7 @@ class Cancellation:
     def cancel_all(self, reason: str) -> None:
         """End all jobs."""
         self.cancel(list(self.dag.jobs), reason)
+        self.dag.barrier_checks.cancel(lambda waiting: True, reason)
 
     def cancel(self, job_ids: Iterable[JobId], reason: str) -> None:
         """End jobs, unless their tasks cannot be stopped: such a job goes on to its own end."""

@@ -5,20 +5,22 @@ Everything it keeps about a job is gone when the job is: `assert_empty()` says s
 Source: Spark's DAGScheduler.
 """
 
+import sys
+from collections.abc import Callable
 from typing import Literal
 
 from minispark.ids import JobId, ShuffleId, StageId
-from minispark.messages.listener import JobEnd, JobStart, StageCompleted, StageSubmitted
+from minispark.messages.listener import JobEnd, JobStart, StageCompleted
 from minispark.messages.scheduler import (
     JobSubmitted,
     KillTaskSet,
     PartitionCompleted,
-    SubmitTaskSet,
     TaskEnded,
     TaskSetFailed,
-    pack_integers,
 )
 from minispark.messages.task import DirectResult, MapStatus, Success
+from minispark.scheduler.logic.barrier_checks import DEFAULT_BARRIER_RULES, BarrierChecks, BarrierRules
+from minispark.scheduler.logic.cached import NOTHING_CACHED, CachedBlocks, CachedRdds
 from minispark.scheduler.logic.cancellation import Cancellation
 from minispark.scheduler.logic.effects import (
     DeliverResult,
@@ -28,19 +30,19 @@ from minispark.scheduler.logic.effects import (
     RemoveMapOutput,
     RemoveShuffleFiles,
     SucceedJob,
+    Warn,
 )
 from minispark.scheduler.logic.job import ActiveJob, JobFailure
+from minispark.scheduler.logic.preferred import PreferredLocations
 from minispark.scheduler.logic.recovery import Recovery, RecoveryRules
 from minispark.scheduler.logic.rollback import Rollback
-from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage, StageAttempt
+from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage
 from minispark.scheduler.logic.stage_watch import StageWatchers
 from minispark.scheduler.logic.stages import StageTable
+from minispark.scheduler.logic.submission import Submission
 from minispark.shuffle.logic.map_outputs import MapOutputs
 
 __all__ = ["DagState"]
-
-CHUNK = 4096
-"""Tasks in one SubmitTaskSet message: no callback that handles one is long."""
 
 
 class DagState:
@@ -49,8 +51,12 @@ class DagState:
     Args:
         map_outputs: the table of map outputs, written here only.
         rules: how losses and failures are answered.
+        barrier_rules: when jobs with barrier stages are admitted.
+        slots: says how many tasks all executors can run at once.
         interrupt_on_cancel: whether the tasks of a job are interrupted that does not say so itself.
         can_kill_tasks: whether the backend can; if not, a job with running tasks cannot be cancelled.
+        reduce_locality: whether reducers prefer the hosts with most of their data.
+        cached_blocks: says which RDDs executors keep.
     """
 
     def __init__(
@@ -58,8 +64,12 @@ class DagState:
         map_outputs: MapOutputs,
         *,
         rules: RecoveryRules,
+        barrier_rules: BarrierRules = DEFAULT_BARRIER_RULES,
+        slots: Callable[[], int] = lambda: sys.maxsize,
         interrupt_on_cancel: bool = True,
         can_kill_tasks: bool = True,
+        reduce_locality: bool = True,
+        cached_blocks: CachedBlocks = NOTHING_CACHED,
     ) -> None:
         self.map_outputs = map_outputs
         self.stages = StageTable(map_outputs)
@@ -70,8 +80,12 @@ class DagState:
         self.waiting: dict[StageId, Stage] = {}
         self.running: dict[StageId, Stage] = {}
         self.failed: dict[StageId, Stage] = {}
+        self.cached = CachedRdds(cached_blocks, lambda message: self.effects.append(Warn(message)))
+        self.preferred = PreferredLocations(self.cached, map_outputs, reduce_locality)
+        self.submission = Submission(self)
         self.recovery = Recovery(self, rules)
         self.rollback = Rollback(self)
+        self.barrier_checks = BarrierChecks(self, barrier_rules, slots)
         self.cancellation = Cancellation(self)
         self.forgotten: set[ShuffleId] = set()  # still read by an active job
         self.watchers = StageWatchers()
@@ -95,6 +109,9 @@ class DagState:
             return
         if self.cancellation.refuses(submitted):
             return
+        if not self.barrier_checks.admits(submitted):
+            return
+        self.cached.clear()
         final = self.stages.create(submitted)
         stages = self.stages.of_job(job_id)
         job = ActiveJob(
@@ -103,67 +120,11 @@ class DagState:
         self.jobs[job_id] = job
         infos = tuple(stage.info() for stage in stages)
         self.effects.append(Post(JobStart(job_id, self.now, infos, dict(submitted.properties))))
-        self.submit_stage(final)
-
-    def submit_stage(self, stage: Stage) -> None:
-        """Run a stage if its parents' outputs are there; otherwise run those first and let it wait."""
-        pending = [stage]
-        while pending:
-            stage = pending.pop()
-            if not stage.job_ids or self.is_underway(stage):
-                continue
-            if stage.next_attempt >= self.recovery.rules.max_attempts:
-                self.abort_stage(stage, self.recovery.too_many_attempts(stage))
-                continue
-            missing = [parent for parent in stage.parents if not self.stages.is_available(parent)]
-            if missing:
-                self.waiting[stage.stage_id] = stage
-                # The list is a stack: the parent with the lowest id is to go first.
-                pending.extend(sorted(missing, key=lambda parent: parent.stage_id, reverse=True))
-            else:
-                self.submit_missing_tasks(stage)
+        self.submission.submit_stage(final)
 
     def is_underway(self, stage: Stage) -> bool:
         """Tell whether a stage runs, waits for its parents, or waits to be resubmitted."""
         return stage.stage_id in self.running or stage.stage_id in self.waiting or stage.stage_id in self.failed
-
-    def submit_missing_tasks(self, stage: Stage) -> None:
-        """Start a new attempt over the partitions that have no output yet."""
-        if isinstance(stage, MapStage) and not self.rollback.start_over(stage):
-            return
-        missing = self.stages.missing_partitions(stage)
-        number = stage.next_attempt
-        stage.next_attempt = number + 1
-        stage.attempt = StageAttempt(number, len(missing), self.now)
-        if isinstance(stage, MapStage):
-            stage.pending = set(missing)
-        properties = self.jobs[min(stage.job_ids)].properties
-        self.running[stage.stage_id] = stage
-        self.watchers.attempt_started(stage.stage_id, number, len(missing))
-        self.effects.append(Post(StageSubmitted(stage.info(), properties)))
-        if not missing:
-            # Everything was registered meanwhile, or a map side without partitions.
-            assert isinstance(stage, MapStage)
-            self.complete_map_stage(stage)
-            return
-        for start in range(0, len(missing), CHUNK):
-            chunk = missing[start : start + CHUNK]
-            self.effects.append(
-                SubmitTaskSet(
-                    stage.stage_id,
-                    number,
-                    min(stage.job_ids),
-                    isinstance(stage, MapStage),
-                    stage.binary_id,
-                    self.map_outputs.epoch,
-                    stage.shuffle_ids,
-                    pack_integers(chunk),
-                    len(missing),
-                    start + CHUNK >= len(missing),
-                    properties,
-                    is_barrier=stage.is_barrier,
-                )
-            )
 
     # -- the ends of tasks -------------------------------------------------------------------------------------------
 
@@ -229,14 +190,15 @@ class DagState:
         self.end_stage(stage)
         # Executors drop statuses that they know from an older epoch.
         self.map_outputs.increment_epoch()
+        self.cached.clear()
         if not self.stages.is_available(stage):
-            self.submit_stage(stage)
+            self.submission.submit_stage(stage)
             return
         children = [waiting for waiting in self.waiting.values() if stage in waiting.parents]
         for child in sorted(children, key=lambda waiting: waiting.first_job_id):
             # Submitting one may end a job, and with it the stages behind.
             if self.waiting.pop(child.stage_id, None) is not None:
-                self.submit_stage(child)
+                self.submission.submit_stage(child)
 
     # -- failures ----------------------------------------------------------------------------------------------------
 
@@ -314,7 +276,7 @@ class DagState:
         job = self.jobs.pop(job_id)
         for stage in self.stages.release(job_id, sorted(job.stage_ids)):
             self.watchers.stage_gone(stage.stage_id)
-            for table in (self.running, self.waiting, self.failed):
+            for table in (self.running, self.waiting, self.failed, self.submission.rests):
                 table.pop(stage.stage_id, None)
             if isinstance(stage, MapStage) and stage.shuffle_id in self.forgotten:
                 self.forget_shuffle(stage.shuffle_id)
@@ -365,4 +327,5 @@ class DagState:
         """Assert that nothing is kept once all jobs have ended."""
         tables = (self.jobs, self.stages.by_id, self.stages.by_shuffle, self.waiting, self.running, self.failed)
         assert not self.forgotten
+        self.barrier_checks.assert_empty()
         assert not any(tables), f"left over: {[dict(table) for table in tables if table]}"

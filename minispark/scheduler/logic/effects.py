@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from minispark.ids import JobId, ShuffleId, TaskId
+from minispark.ids import JobId, ShuffleId, StageId, TaskId
 from minispark.messages.listener import ListenerEvent
 from minispark.messages.scheduler import KillTaskSet, PartitionCompleted, SubmitTaskSet
 from minispark.messages.task import DirectResult
 from minispark.scheduler.logic.job import JobFailure
 
 __all__ = [
+    "CheckSlotsLater",
     "DeliverResult",
     "Effect",
     "FailJob",
@@ -16,6 +17,7 @@ __all__ = [
     "RemoveMapOutput",
     "RemoveShuffleFiles",
     "ResubmitLater",
+    "SubmitMoreTasks",
     "SucceedJob",
     "Warn",
 ]
@@ -60,6 +62,22 @@ class ResubmitLater:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSlotsLater:
+    """Send `BarrierJobDue` to the DAG scheduler after a delay: there may be slots for the job then."""
+
+    job_id: JobId
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitMoreTasks:
+    """Send `ContinueSubmission` to the DAG scheduler: there are more tasks of this attempt than fit a turn."""
+
+    stage_id: StageId
+    stage_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveShuffleFiles:
     """Delete what is left of a shuffle that was forgotten; `directories` are those that held its outputs."""
 
@@ -91,6 +109,8 @@ Effect = (
     | Post
     | Warn
     | ResubmitLater
+    | CheckSlotsLater
+    | SubmitMoreTasks
     | SubmitTaskSet
     | KillTaskSet
     | PartitionCompleted

@@ -8,7 +8,7 @@ from minispark.ids import ExecutorId, JobId, StageId
 from minispark.messages.task import TaskEndReason
 from minispark.scheduler.logic.stage import ResultStage
 
-__all__ = ["ActiveJob", "JobFailure", "group_of"]
+__all__ = ["ActiveJob", "JobFailure", "group_of", "tags_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -34,12 +34,17 @@ class ActiveJob:
     @property
     def tags(self) -> list[str]:
         """The job's tags."""
-        return self.properties.get("minispark.job.tags", "").split(",")
+        return tags_of(self.properties)
 
 
 def group_of(properties: Mapping[str, str]) -> str | None:
     """Return the group that a job's properties put it into, if they do."""
     return properties.get("minispark.jobGroup.id")
+
+
+def tags_of(properties: Mapping[str, str]) -> list[str]:
+    """Return the tags that a job's properties give it."""
+    return properties.get("minispark.job.tags", "").split(",")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ class CutLineage:
         last: the RDD that the job runs on.
         shuffles: all shuffle dependencies, those of parents before those of children.
         parents_of: RDD id → the direct shuffle parents of a stage that ends there, in order.
+        has_cached: whether executors may keep one of the RDDs.
+        may_prefer: the RDDs whose partitions may prefer places, by themselves or through one above in the same stage.
         barrier_rdds: the RDDs that are barriers or lie below one in the same stage.
     """
 
@@ -21,6 +23,8 @@ class CutLineage:
         self.nodes: dict[RddId, LineageNode] = {}
         self.shuffles: dict[ShuffleId, ShuffleDependencyInfo] = {}
         self.parents_of: dict[RddId, tuple[ShuffleId, ...]] = {}
+        self.has_cached = False
+        self.may_prefer: set[RddId] = set()
         self.barrier_rdds: set[RddId] = set()
         for node in lineage.nodes:
             self.add(node)
@@ -29,16 +33,23 @@ class CutLineage:
     def add(self, node: LineageNode) -> None:
         """Take the next node; its parents were taken before it, so nothing here recurses."""
         self.nodes[node.rdd_id] = node
+        self.has_cached |= node.is_cached
+        if node.is_cached or node.preferences.locations:
+            self.may_prefer.add(node.rdd_id)
         above: dict[ShuffleId, None] = {}
         for dependency in node.dependencies:
             match dependency:
                 case NarrowDependency(rdd_id=parent):
                     above.update(dict.fromkeys(self.parents_of[parent]))
+                    if parent in self.may_prefer:
+                        self.may_prefer.add(node.rdd_id)
                     if parent in self.barrier_rdds:
                         self.barrier_rdds.add(node.rdd_id)
                 case ShuffleDependencyInfo(shuffle_id=shuffle_id):
                     self.shuffles.setdefault(shuffle_id, dependency)
                     above[shuffle_id] = None
+                    if len(node.dependencies) == 1:
+                        self.may_prefer.add(node.rdd_id)
         if node.is_barrier:
             self.barrier_rdds.add(node.rdd_id)
         self.parents_of[node.rdd_id] = tuple(above)

@@ -162,8 +162,9 @@ class Recovery:
         """Submit the stages that failed since the last time, those of older jobs and parents first."""
         failed = sorted(self.dag.failed.values(), key=lambda stage: (stage.first_job_id, stage.stage_id))
         self.dag.failed.clear()
+        self.dag.cached.clear()
         for stage in failed:
-            self.dag.submit_stage(stage)
+            self.dag.submission.submit_stage(stage)
 
     def is_exhausted(self, stage: Stage) -> bool:
         """Tell whether a stage has used up its attempts, in a row or in all."""
@@ -221,6 +222,7 @@ class Recovery:
         """Distrust an executor's tasks up to an epoch, and drop its outputs, or its host's, once per epoch."""
         if self.executor_failure_epoch.get(executor_id, -1) < epoch:
             self.executor_failure_epoch[executor_id] = epoch
+            self.dag.cached.clear()
         if files_lost and self.files_lost_epoch.get(executor_id, -1) < epoch:
             self.files_lost_epoch[executor_id] = epoch
             if host is None:

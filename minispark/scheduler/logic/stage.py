@@ -7,6 +7,7 @@ from operator import add, attrgetter
 from minispark.ids import BinaryId, JobId, RddId, ShuffleId, StageId
 from minispark.messages.listener import StageInfo
 from minispark.messages.task import TaskMetrics
+from minispark.scheduler.logic.lineage import CutLineage
 
 VALUES_OF = attrgetter(*TaskMetrics.__dataclass_fields__)
 
@@ -42,6 +43,7 @@ class Stage:
         binary_id: the pickled work.
         parents: the map stages it reads.
         shuffle_ids: the shuffles it reads, which are its parents' outputs.
+        lineage: that of the latest job that needs it.
         job_ids: the active jobs that need it.
         next_attempt: number of the next attempt.
         attempt: the latest attempt, if there was one.
@@ -60,6 +62,7 @@ class Stage:
     parents: "list[MapStage]"
     shuffle_ids: tuple[ShuffleId, ...]
     first_job_id: JobId
+    lineage: CutLineage
     job_ids: set[JobId] = field(default_factory=set)
     next_attempt: int = 0
     attempt: StageAttempt | None = None

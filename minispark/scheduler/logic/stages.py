@@ -46,6 +46,7 @@ class StageTable:
             self.parents(lineage, node),
             lineage.parents_of[node.rdd_id],
             job.job_id,
+            lineage,
             partitions=partitions,
             position_of=positions(partitions),
             finished=bytearray(len(partitions)),
@@ -69,6 +70,7 @@ class StageTable:
             self.parents(lineage, node),
             lineage.parents_of[node.rdd_id],
             job_id,
+            lineage,
             shuffle_id=dependency.shuffle_id,
             num_reducers=dependency.num_reducers,
             is_indeterminate=node.determinism == "indeterminate",
@@ -92,7 +94,9 @@ class StageTable:
         """Note that a job needs its result stage and all map stages of its lineage."""
         stage.job_ids.add(job_id)
         for shuffle_id in lineage.shuffles:
-            self.by_shuffle[shuffle_id].job_ids.add(job_id)
+            parent = self.by_shuffle[shuffle_id]
+            parent.job_ids.add(job_id)
+            parent.lineage = lineage  # the latest knows what has been cached since
 
     def of_job(self, job_id: JobId) -> list[Stage]:
         """Return a job's stages, parents first."""

@@ -1,10 +1,13 @@
 from minispark.ids import BinaryId, JobId, RddId, StageId
-from minispark.messages.task import TaskMetrics
+from minispark.messages.task import Lineage, LineageNode, TaskMetrics
+from minispark.scheduler.logic.lineage import CutLineage
 from minispark.scheduler.logic.stage import MapStage, ResultStage, StageAttempt
+
+LINEAGE = CutLineage(Lineage((LineageNode(RddId(0), "map", 1, (), "app.py:7"),)))
 
 
 def test_a_stage_describes_its_latest_attempt() -> None:
-    stage = MapStage(StageId(3), RddId(1), "map at app.py:7", "app.py:7", 4, BinaryId(0), [], (), JobId(0))
+    stage = MapStage(StageId(3), RddId(1), "map at app.py:7", "app.py:7", 4, BinaryId(0), [], (), JobId(0), LINEAGE)
     assert (stage.info().num_tasks, stage.info().attempt, stage.info().is_map_stage) == (4, 0, True)
     stage.attempt = StageAttempt(2, 1, 5.0)
     stage.attempt.add(TaskMetrics(run_time_ns=3, spilled_bytes=1))
@@ -15,7 +18,7 @@ def test_a_stage_describes_its_latest_attempt() -> None:
 
 
 def test_a_result_stage_knows_what_is_missing() -> None:
-    stage = ResultStage(StageId(0), RddId(0), "count", "app.py:1", 3, BinaryId(0), [], (), JobId(0))
+    stage = ResultStage(StageId(0), RddId(0), "count", "app.py:1", 3, BinaryId(0), [], (), JobId(0), LINEAGE)
     stage.partitions.extend([2, 0])
     stage.position_of = {2: 0, 0: 1}
     stage.finished = bytearray(2)
