@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,17 +18,19 @@ from minispark.executor.executor import EXECUTOR, Executor
 from minispark.executor.questions import DriverRefs
 from minispark.ids import ShuffleId
 from minispark.local_mode import LOCAL_EXECUTOR_ID, LocalMode
+from minispark.messages.heartbeat import TaskSchedulerIsSet
 from minispark.messages.listener import ApplicationEnd, ExecutorJoined
-from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ShuffleForgotten
+from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ExecutorAdded, ShuffleForgotten
 from minispark.messages.task import DirectResult, IndirectResult
 from minispark.rdd import closures
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
 from minispark.scheduler.accumulator_table import AccumulatorTable
-from minispark.scheduler.barrier import BARRIER_SYNC, BarrierCoordinator
 from minispark.scheduler.application_events import extra_listeners, opening_events
+from minispark.scheduler.barrier import BARRIER_SYNC, BarrierCoordinator
 from minispark.scheduler.dag_scheduler import DAGScheduler
+from minispark.scheduler.heartbeat_receiver import HEARTBEAT_RECEIVER, HeartbeatReceiver
 from minispark.scheduler.job_waiter import JobTable
 from minispark.scheduler.jobs import Jobs
 from minispark.scheduler.listener_bus import ListenerBus
@@ -36,6 +39,7 @@ from minispark.scheduler.logic.commits import OutputCommits
 from minispark.scheduler.logic.effects import RemoveMapOutput, RemoveShuffleFiles
 from minispark.scheduler.logic.pool import Mode, PoolSpec, PoolTree
 from minispark.scheduler.output_commit import OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator
+from minispark.scheduler.recording import Unrecorded, recorder_for
 from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.files import remove_attempt_files, remove_shuffle_files
@@ -72,6 +76,7 @@ class Driver:
     """
 
     dag_scheduler: RpcEndpointRef
+    heartbeats: RpcEndpointRef
     dag: DAGScheduler
     jobs: Jobs
     scheduler: TaskScheduler
@@ -94,7 +99,9 @@ class Driver:
         self.commits = OutputCommits()
         self.barriers = BarrierCoordinator(world, conf.barrier_sync_timeout)
         self.accumulators = AccumulatorTable(world)
+        self.pool_specs: list[PoolSpec] = []
         self.pools = self.make_pools()
+        self.recorder = Unrecorded()
         self.env: RpcEnv | None = None
         self.backend: LocalSchedulerBackend | None = None
         self.stopping: asyncio.Task[None] | None = None
@@ -119,11 +126,16 @@ class Driver:
 
     def start_schedulers(self, env: RpcEnv) -> TaskScheduler:
         """Register what a driver has in every mode."""
+        recorder = self.recorder = recorder_for(
+            self.conf, self.world, env.scope, self.max_failures, 0, self.pool_specs
+        )
+        if self.conf.scheduler_journal:
+            env.dispatcher.observer = lambda endpoint, message, _: recorder.message(endpoint, message)
         dag = DAGScheduler(
             self.conf,
-            self.world,
+            recorder.world(self.world),
             self.map_outputs,
-            self.job_table,
+            recorder.jobs(self.job_table),
             self.events,
             self.remove_files,
             self.accumulators.count,
@@ -136,19 +148,23 @@ class Driver:
         scheduler = TaskScheduler(
             self.conf,
             self.max_failures,
-            self.world,
+            recorder.world(self.world),
             env.scope,
-            self.dag_scheduler,
+            recorder.ref(self.dag_scheduler),
             self.work,
             self.read_result,
             self.events,
             self.pools,
+            is_local=True,
         )
-        dag.attach(env.setup_endpoint("TaskScheduler", scheduler))
+        task_scheduler = recorder.ref(env.setup_endpoint("TaskScheduler", scheduler))
+        dag.attach(task_scheduler, scheduler.max_concurrent_tasks)
         self.scheduler = scheduler
         env.setup_endpoint("MapOutputTracker", MapOutputTracker(self.map_outputs))
         env.setup_endpoint(OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator(self.commits))
         env.setup_endpoint(BARRIER_SYNC, self.barriers)
+        receiver = HeartbeatReceiver(self.world, self.conf.network_timeout)
+        self.heartbeats = env.setup_endpoint(HEARTBEAT_RECEIVER, receiver)
         env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
         env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))
         return scheduler
@@ -163,7 +179,8 @@ class Driver:
             return PoolTree(Mode.FIFO)
         from minispark.scheduler.allocation_file import find_pools  # parsers that only this mode needs
 
-        return PoolTree(Mode.FAIR, find_pools(self.conf.scheduler_allocation_file, Path.cwd()))
+        self.pool_specs = list(find_pools(self.conf.scheduler_allocation_file, Path.cwd()))
+        return PoolTree(Mode.FAIR, self.pool_specs)
 
     def configure_pool(self, name: str, mode: str, min_share: int, weight: int, parent: str) -> None:
         """Add a pool, or change one; see `SparkContext.configure_pool`."""
@@ -174,8 +191,10 @@ class Driver:
                 f"pool {name!r} needs a mode of fifo or fair, a min_share of at least 0 and a weight of at least 1, "
                 f"not {mode!r}, {min_share} and {weight}"
             )
+        spec = PoolSpec(name, Mode(mode.lower()), min_share, weight, parent)
         try:
-            self.pools.configure(PoolSpec(name, Mode(mode.lower()), min_share, weight, parent))
+            self.recorder.pool(spec)
+            self.pools.configure(spec)
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
 
@@ -183,6 +202,7 @@ class Driver:
         """Start local mode's executor and its backend."""
         local = self.local
         backend_name = "LocalSchedulerBackendEndpoint"
+        added = ExecutorAdded(LOCAL_EXECUTOR_ID, local.location.host)
         executor = Executor(
             LOCAL_EXECUTOR_ID,
             local.pool,
@@ -192,6 +212,7 @@ class Driver:
                 env.endpoint_ref("MapOutputTracker"),
                 env.endpoint_ref(OUTPUT_COMMIT_COORDINATOR),
                 env.endpoint_ref(BARRIER_SYNC),
+                self.heartbeats,
             ),
             conf=self.conf,
             location=local.location,
@@ -199,12 +220,18 @@ class Driver:
             scope=env.scope,
             serve=env.dispatcher.serve,
             permits=self.commits.may_commit if self.conf.executor_pool == "inline" else None,
+            reregister=partial(self.heartbeats.send, added),
         )
         executor_ref = env.setup_endpoint(EXECUTOR, executor)
-        self.backend = LocalSchedulerBackend(local.cores, executor_ref, self.conf.executor_stop_deadline)
-        endpoint = LocalEndpoint(scheduler, executor_ref, LOCAL_EXECUTOR_ID, local.location.host, local.cores)
+        self.backend = LocalSchedulerBackend(
+            local.cores, executor_ref, self.conf.executor_stop_deadline, self.conf.task_cpus
+        )
+        offers = self.recorder.offers(scheduler)
+        endpoint = LocalEndpoint(offers, executor_ref, LOCAL_EXECUTOR_ID, local.location.host, local.cores)
         self.backend.attach(env.setup_endpoint(backend_name, endpoint))
-        scheduler.attach(self.backend)
+        scheduler.attach(self.recorder.backend(self.backend))
+        self.heartbeats.send(TaskSchedulerIsSet())
+        self.heartbeats.send(added)
         await executor.start()
         await local.sweep()
 
@@ -273,6 +300,7 @@ class Driver:
             self.events.post(ApplicationEnd(self.world.wall()))
             await self.events.stop(self.conf.executor_stop_deadline)
             await env.close()
+            await self.recorder.close()
             await self.local.close(0.0)
 
     def assert_empty(self) -> None:

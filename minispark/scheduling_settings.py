@@ -238,6 +238,12 @@ class SchedulingSettings:
     executor_heartbeat_interval = Setting(
         "executor.heartbeatInterval", 10.0, SECONDS, "How often an executor tells the driver that it lives.", positive
     )
+    executor_heartbeat_drop_zeros = Setting(
+        "executor.heartbeat.dropZeroAccumulatorUpdates",
+        True,
+        FLAG,
+        "Whether heartbeats leave out counters that are 0.",
+    )
     task_reaper_kill_timeout = Setting(
         "task.reaper.killTimeout", None, OPTIONAL_SECONDS,
         "After what time the runner of a killed task that goes on is replaced, if other than "

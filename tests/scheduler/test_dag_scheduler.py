@@ -7,6 +7,7 @@ from minispark.ids import ExecutorId, JobId, ShuffleId, StageId, TaskId
 from minispark.messages.listener import ListenerEvent, TaskEnd, TaskStart
 from minispark.messages.scheduler import (
     AllJobsCancelled,
+    BarrierJobDue,
     JobCancelled,
     JobGroupCancelled,
     KillTaskSet,
@@ -109,6 +110,24 @@ def test_a_cancel_kills_the_tasks_and_tells_the_owner(cancel: ToDagScheduler) ->
         assert harness.task_scheduler.of(KillTaskSet) == [KillTaskSet(StageId(0), True, "enough")]
         assert harness.jobs.failed == [(1, "enough")]
         harness.dag.state.assert_empty()
+
+    run_virtual(scenario())
+
+
+def test_a_barrier_job_without_slots_is_looked_at_again_after_the_interval() -> None:
+    async def scenario() -> None:
+        harness = Harness()
+        harness.dag.attach(harness.task_scheduler, lambda: 1)
+        build = one_stage()
+        build.declare(0, is_barrier=True)
+        harness.tell(submit_job(1, build.lineage()))
+        await VirtualWorld().sleep(15)
+        await settle()
+        assert harness.own.sent == [BarrierJobDue(JobId(1))]
+        harness.dag.attach(harness.task_scheduler, lambda: 2)
+        harness.tell(BarrierJobDue(JobId(1)))
+        assert harness.last.is_barrier
+        harness.tell(AllJobsCancelled("enough"))
 
     run_virtual(scenario())
 
