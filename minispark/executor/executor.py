@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, assert_never, cast
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.executor.failures import describe
+from minispark.executor.heartbeater import Heartbeater
 from minispark.executor.logic.preparation import IDLE_TTL_S, Preparation, Request
 from minispark.executor.logic.slots import KillAction, Slots
 from minispark.executor.questions import DriverRefs, Question, question_of, reply_of
@@ -27,6 +28,7 @@ from minispark.messages.cluster import (
     ToExecutor,
 )
 from minispark.messages.coordination import AskPermissionToCommit, PermissionToCommit
+from minispark.messages.heartbeat import TaskProgress
 from minispark.messages.runner import (
     AnswerFailed,
     Binary,
@@ -105,6 +107,8 @@ class Executor(RpcEndpoint):
         scope: owns what the executor waits for.
         affinity: which slot holds what an attempt needs, if one does.
         serve: calls an event of the pool and handles what it sends, as `Dispatcher.serve`.
+        reregister: has the driver know of this executor, when it says that it does not.
+        driver_gone: called when the driver answers no more; None: in local mode, where an executor at rest is silent.
         permits: decides about commits without a message, for tasks on this very loop, which cannot wait for one.
     """
 
@@ -122,6 +126,8 @@ class Executor(RpcEndpoint):
         affinity: Affinity = nowhere,
         serve: Callable[..., None] = directly,
         permits: Permits | None = None,
+        reregister: Callable[[], object] = lambda: None,
+        driver_gone: Callable[[str], object] | None = None,
     ) -> None:
         self.executor_id = executor_id
         self.pool = pool
@@ -136,6 +142,15 @@ class Executor(RpcEndpoint):
         self.permits = permits
         self.slots = Slots(pool.slots)
         self.preparation = Preparation(conf.executor_binary_cache_size)
+        self.heartbeater = Heartbeater(
+            executor_id,
+            driver.heartbeats,
+            conf.executor_heartbeat_interval,
+            world,
+            progress=self.progress,
+            reregister=reregister,
+            driver_gone=driver_gone,
+        )
         self.expiry: asyncio.TimerHandle | None = None
         self.stopping = False
         self.stop_asked: list[CallContext] = []
@@ -147,6 +162,8 @@ class Executor(RpcEndpoint):
             MiniSparkError: they cannot be started; the text says why.
         """
         await self.pool.start(self)
+        if self.heartbeater.driver_gone is not None:
+            self.heartbeater.start()
 
     def receive(self, message: ToExecutor, context: CallContext) -> None:
         """Handle one message."""
@@ -168,6 +185,7 @@ class Executor(RpcEndpoint):
         if refusal is not None:
             self.report(task.task_id, TaskKilled(refusal))
             return
+        self.heartbeater.start()
         requests = self.preparation.launch(task, now)
         if self.preparation.is_prepared(task.task_id):
             self.dispatch(task)
@@ -301,12 +319,23 @@ class Executor(RpcEndpoint):
             lambda error: self.pool.answer(slot, ask_id, AnswerFailed(f"{type(error).__name__}: {error}")),
         )
 
+    def progress(self) -> tuple[TaskProgress, ...]:
+        """Say how far the running attempts are."""
+        now, keep_zeros = self.world.monotonic(), not self.conf.executor_heartbeat_drop_zeros
+        reports = []
+        for task_id, slot in self.slots.running.items():
+            counters = self.pool.counters(slot) or {}
+            counted = {name: value for name, value in counters.items() if value or keep_zeros}
+            reports.append(TaskProgress(task_id, now - self.preparation.since(task_id), counted))
+        return tuple(reports)
+
     def stop(self, context: CallContext) -> None:
         """End all attempts and all runners, then answer."""
         self.stop_asked.append(context)
         if self.stopping:
             return
         self.stopping = True
+        self.heartbeater.stop()
         for task_id in self.slots.waiting():
             self.slots.kill(task_id, True, STOPPED, self.world.monotonic())
             self.end(task_id, TaskKilled(STOPPED))

@@ -14,12 +14,14 @@ from minispark.conf import SparkConf
 from minispark.errors import BarrierError, MiniSparkError
 from minispark.executor.cooperative import CooperativeBracket
 from minispark.executor.metrics import STOPPED, Clocks
+from minispark.executor.progress import counters_of
 from minispark.executor.runners import RunnerEvents
 from minispark.executor.task_runner import TaskRunner
 from minispark.ids import TaskId
 from minispark.messages.coordination import RequestToSync
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription, TaskKilled, TaskOutcome
+from minispark.rdd.ports import MutableTaskMetrics
 from minispark.rpc.world import World
 
 __all__ = ["Duration", "InlinePool"]
@@ -58,6 +60,7 @@ class InlineServices:
         self.pool = pool
         self.slot = slot
         self.user_code = CooperativeBracket()
+        self.metrics = MutableTaskMetrics()
 
     @property
     def location(self) -> BlockManagerId:
@@ -68,6 +71,11 @@ class InlineServices:
     def conf(self) -> SparkConf:
         """The application's settings."""
         return self.pool.conf
+
+    def new_metrics(self) -> MutableTaskMetrics:
+        """Return the metrics of the attempt that begins."""
+        self.metrics = MutableTaskMetrics()
+        return self.metrics
 
     def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor, which answers before it returns."""
@@ -186,6 +194,10 @@ class InlinePool:
         """Answer a question; a late answer finds nobody."""
         if slot in self.runs and ask_id == self.asks:
             self.answers[slot, ask_id] = answer
+
+    def counters(self, slot: int) -> dict[str, int] | None:
+        """Return how far the slot's attempt is: from its start, all that it will have counted; see `RunnerPool`."""
+        return None if slot not in self.runs else counters_of(self.services[slot].metrics)
 
     def crash(self, slot: int, loss: RunnerLost, restart_s: float = 0.0) -> None:
         """Let a runner die, as a process would, with the attempt it runs; a fresh one is ready after a while."""

@@ -33,12 +33,14 @@ class DriverRefs:
         map_output_tracker: has the map outputs.
         commits: decides which attempt puts its output in place.
         barriers: lets the tasks of a barrier stage wait for each other.
+        heartbeats: hears that the executor lives.
     """
 
     binary_server: RpcEndpointRef
     map_output_tracker: RpcEndpointRef
     commits: RpcEndpointRef
     barriers: RpcEndpointRef
+    heartbeats: RpcEndpointRef
 
 
 class Question(NamedTuple):

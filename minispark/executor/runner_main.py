@@ -18,6 +18,7 @@ from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError, ProtocolError, TaskKilled
 from minispark.executor.channel import RunnerChannel
 from minispark.executor.kill_bracket import KILL_SIGNAL, KillBracket
+from minispark.executor.progress import PageMetrics
 from minispark.executor.shared_page import SharedPage
 from minispark.ids import BinaryId, ExecutorId, JobId, StageId, TaskId
 from minispark.messages.coordination import RequestToSync
@@ -46,6 +47,7 @@ from minispark.messages.task import (
     TaskOutcome,
 )
 from minispark.rdd import closures
+from minispark.rdd.ports import MutableTaskMetrics
 from minispark.rpc.logic.codec import decode, encode
 
 __all__ = ["ProcessServices", "TaskRunnerLike", "run", "warm_up"]
@@ -141,6 +143,10 @@ class ProcessServices:
         self.conf = conf
         self.user_code = runner.bracket
         self.page = runner.page
+
+    def new_metrics(self) -> MutableTaskMetrics:
+        """Return the metrics of the attempt that begins; their counters are in the page."""
+        return PageMetrics(self.page)
 
     def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor and wait for its answer; any thread of the attempt may.

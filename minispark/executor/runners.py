@@ -68,6 +68,9 @@ class RunnerPool(Protocol):
     def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
         """Answer a runner's question; dropped if the asker is gone."""
 
+    def counters(self, slot: int) -> dict[str, int] | None:
+        """Return how far the slot's attempt is, by counter (`shared_page.COUNTERS`); None if none runs."""
+
     async def stop(self, deadline_s: float) -> None:
         """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""
 

@@ -61,9 +61,10 @@ class SharedPage:
         """Say that nothing runs."""
         self.words[TASK_ID] = -1
 
-    def count(self, counter: int, amount: int) -> None:
-        """Add to a counter of the running attempt, by its index in `COUNTERS`."""
-        self.words[FIRST_COUNTER + counter] += amount
+    @staticmethod
+    def place_of(counter: str) -> int:
+        """Return which of the page's words is a counter."""
+        return FIRST_COUNTER + COUNTERS.index(counter)
 
     @property
     def task_id(self) -> TaskId | None:

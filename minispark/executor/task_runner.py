@@ -89,6 +89,9 @@ class RunnerServices(Protocol):
     def user_code(self) -> UserCode:
         """The bracket of this runner."""
 
+    def new_metrics(self) -> MutableTaskMetrics:
+        """Return the metrics of the attempt that begins; its executor sees their counters."""
+
     def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor and wait for its answer.
 
@@ -116,7 +119,7 @@ class TaskRunner:
 
     def run(self, task: TaskDescription) -> TaskOutcome:
         """Run an attempt and say how it ended; nothing of it runs afterwards."""
-        metrics = MutableTaskMetrics()
+        metrics = self.services.new_metrics()
         clock = TaskClock(self.clocks, metrics)
         kind = BarrierTaskContext if BARRIER_ADDRESSES in task.properties else TaskContextImpl
         context = kind(task, metrics, self.user_code, self.open_shuffle, self.services.ask)

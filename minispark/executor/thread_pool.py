@@ -17,11 +17,13 @@ from typing import Final, TypeVarTuple
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.executor.cooperative import CooperativeBracket, WatchingTaskRunner
+from minispark.executor.progress import counters_of
 from minispark.executor.runners import RunnerEvents
 from minispark.ids import TaskId
 from minispark.messages import task as values
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, TaskDescription, TaskOutcome
+from minispark.rdd.ports import MutableTaskMetrics
 from minispark.rpc.world import World
 
 __all__ = ["ThreadPool"]
@@ -51,6 +53,7 @@ class ThreadRunner:
         self.user_code = CooperativeBracket()
         self.tasks: SimpleQueue[TaskDescription | None] = SimpleQueue()
         self.answers: SimpleQueue[tuple[int, Answer | None]] = SimpleQueue()
+        self.metrics = MutableTaskMetrics()
         self.asks = 0
         self.task_id: TaskId | None = None
         self.started: asyncio.TimerHandle | None = None
@@ -65,6 +68,11 @@ class ThreadRunner:
             self.pool.hand_over(self.pool.task_ended, self, task.task_id, outcome)
             del task, outcome  # nothing is kept alive while the thread waits
         self.pool.hand_over(self.pool.thread_ended, self)
+
+    def new_metrics(self) -> MutableTaskMetrics:
+        """Return the metrics of the attempt that begins."""
+        self.metrics = MutableTaskMetrics()
+        return self.metrics
 
     def ask(self, request: RunnerRequest) -> RunnerReply:
         """Ask the executor and wait; runs in the thread. See `task_runner.RunnerServices`."""
@@ -180,6 +188,11 @@ class ThreadPool:
     def answer(self, slot: int, ask_id: int, answer: Answer) -> None:
         """Answer a question; one that nobody waits for any more is dropped by the thread."""
         self.runners[slot].answers.put((ask_id, answer))
+
+    def counters(self, slot: int) -> dict[str, int] | None:
+        """Return how far the slot's attempt is; see `RunnerPool`."""
+        runner = self.runners[slot]
+        return None if runner.task_id is None else counters_of(runner.metrics)
 
     def thread_ended(self, runner: ThreadRunner) -> None:
         """Note that a thread is gone."""

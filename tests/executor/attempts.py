@@ -12,7 +12,7 @@ from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOut
 from minispark.messages.task import BlockManagerId, TaskDescription
 from minispark.rdd import closures
 from minispark.rdd.node import Node, Partition
-from minispark.rdd.ports import TaskContext
+from minispark.rdd.ports import MutableTaskMetrics, TaskContext
 from minispark.rdd.tasks import ResultTask
 
 __all__ = ["FakeServices", "Records", "binary", "conf", "location", "task"]
@@ -71,6 +71,9 @@ class FakeServices:
         self.map_outputs: dict[int, MapOutputs] = {}
         self.permits = True
         self.asked: list[RunnerRequest] = []
+
+    def new_metrics(self) -> MutableTaskMetrics:
+        return MutableTaskMetrics()
 
     def ask(self, request: RunnerRequest) -> RunnerReply:
         self.asked.append(request)

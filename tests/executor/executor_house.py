@@ -61,13 +61,14 @@ class House:
         answer = None if data is None else lambda ask: BinaryContent(ask.binary_id, data)
         self.binary_server = RecordingRef("BinaryServer", answer=answer)
         self.tracker = RecordingRef("MapOutputTracker")
+        self.heartbeats = RecordingRef("HeartbeatReceiver")
         self.commits, self.barriers = RecordingRef("OutputCommitCoordinator"), RecordingRef("barrierSync")
         self.pool = WatchedPool(slots, conf(**settings), location(), world, duration=lambda _: duration)
         self.executor = Executor(
             EXECUTOR_ID,
             self.pool,
             self.backend,
-            DriverRefs(self.binary_server, self.tracker, self.commits, self.barriers),
+            DriverRefs(self.binary_server, self.tracker, self.commits, self.barriers, self.heartbeats),
             conf=conf(**settings),
             location=location(),
             world=world,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from minispark.executor.shared_page import COUNTERS, SharedPage
+from minispark.executor.shared_page import SharedPage
 from minispark.ids import TaskId
 
 TASK = TaskId(7)
@@ -42,8 +42,8 @@ def test_the_other_side_sees_what_runs(pages: tuple[SharedPage, SharedPage]) -> 
 def test_counters_are_those_of_the_running_attempt(pages: tuple[SharedPage, SharedPage]) -> None:
     ours, theirs = pages
     theirs.begin(TASK)
-    theirs.count(COUNTERS.index("records_read"), 5)
-    theirs.count(COUNTERS.index("records_read"), 6)
+    theirs.words[SharedPage.place_of("records_read")] += 5
+    theirs.words[SharedPage.place_of("records_read")] += 6
 
     found = ours.counters(TASK)
     assert found is not None

@@ -42,9 +42,10 @@ class Holding:
 
 @dataclass(slots=True)
 class Attempt:
-    """A launched attempt, the keys of what it needs, and of these the ones it still waits for."""
+    """A launched attempt, since when, the keys of what it needs, and of these the ones it still waits for."""
 
     task: TaskDescription
+    since: float
     keys: list[Key]
     missing: set[Key] = field(default_factory=set)
 
@@ -82,7 +83,7 @@ class Preparation:
 
     def launch(self, task: TaskDescription, now: float) -> list[Request]:
         """Take an attempt; returns what to ask for. It may start if `is_prepared` holds."""
-        attempt = self.attempts[task.task_id] = Attempt(task, keys_of(task))
+        attempt = self.attempts[task.task_id] = Attempt(task, now, keys_of(task))
         requests: list[Request] = []
         for key in attempt.keys:
             if not self.use(key, task.epoch, now):
@@ -111,6 +112,10 @@ class Preparation:
     def task(self, task_id: TaskId) -> TaskDescription:
         """Return what an attempt was launched with."""
         return self.attempts[task_id].task
+
+    def since(self, task_id: TaskId) -> float:
+        """Return when an attempt was launched."""
+        return self.attempts[task_id].since
 
     def is_prepared(self, task_id: TaskId) -> bool:
         """Tell whether an attempt waits for nothing."""
