@@ -1,13 +1,14 @@
 """Matching: which task sets get the cores that are offered, and what each of them launches there.
 
-Called by the TaskScheduler. The decisions are those of Spark's loops over sets, levels and offers; what cannot give a
-task is not looked at: a set that wants other hosts and still waits is passed with two comparisons, and in a full round
-a set sees the offers on hosts that it prefers before all others.
+Called by the TaskScheduler. The decisions are those of Spark's loops over sets, levels and offers; what cannot give
+a task is not looked at: a set that wants other hosts and still waits is passed with two comparisons, and in a round
+over everything a set is shown, at each level, only the offers on hosts or in racks that it prefers.
 Source: Spark's TaskSchedulerImpl.resourceOffers.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Protocol
 
 from minispark.ids import ExecutorId
@@ -173,97 +174,90 @@ class Offers:
 
     def round(self, offers: list[WorkerOffer], *, is_all_free: bool) -> Iterator[None]:
         """Let the sets use the free cores; each step is a slice for one turn of the loop."""
-        free = [offer for offer in offers if self.usable(offer)]
-        self.shuffle(free)
-        self.budget -= len(offers)
-        by_host: dict[str, list[tuple[int, WorkerOffer]]] | None = None
+        offered = Round([offer for offer in offers if self.usable(offer)], is_all_free)
+        self.shuffle(offered.free)
+        self.budget -= 2 * len(offers)
         for task_set in list(self.ordered()):
-            if not task_set.has_pending():
-                continue
-            if by_host is None:
-                by_host = {}
-                for position, offer in enumerate(free):
-                    by_host.setdefault(offer.host, []).append((position, offer))
-            if task_set.is_barrier:
-                self.serve_barrier(task_set, free)
-            else:
-                yield from self.serve_levels(task_set, free, by_host, is_all_free)
-            if not any(self.is_free(offer) for offer in free):
-                return
             if self.budget <= 0:
                 yield
+            if not task_set.has_pending():
+                continue
+            if task_set.is_barrier:
+                self.serve_barrier(task_set, offered.free)
+            else:
+                yield from self.serve_levels(task_set, offered)
+            if not self.has_free(offered):
+                return
 
     def is_free(self, offer: WorkerOffer) -> bool:
         """Tell whether an offer has cores for a task left; a round goes on while executors come and go."""
         return offer.cores >= self.task_cpus and self.cluster.is_alive(offer.executor_id)
 
-    def serve_levels(
-        self,
-        task_set: TaskSet,
-        free: list[WorkerOffer],
-        by_host: dict[str, list[tuple[int, WorkerOffer]]],
-        is_all_free: bool,
-    ) -> Iterator[None]:
-        """Let a set use the free cores: the nearest level first, at each level one task an offer in turn."""
+    def has_free(self, offered: "Round") -> bool:
+        """Tell whether anything is left of a round; used up offers are dropped once they have come to the front."""
+        if not offered.free or not self.is_free(offered.free[0]):
+            self.budget -= len(offered.free)
+            offered.free = [offer for offer in offered.free if self.is_free(offer)]
+        return bool(offered.free)
+
+    def serve_levels(self, task_set: TaskSet, offered: "Round") -> Iterator[None]:
+        """Let a set use the free cores: the nearest level first."""
         if task_set.seen_version != self.cluster.version:
             task_set.recompute_levels()
-        nearest: Locality | None = None
+        launched: list[Locality] = []
         exhausted: Locality | None = None
         for level in task_set.timer.levels:
-            allowed = (
-                level if level == NO_PREF else min(level, task_set.timer.allowed(self.now, task_set.pending.waiting))
-            )
-            if allowed == exhausted or not task_set.has_pending():
-                continue
-            candidates = self.candidates(task_set, allowed, free, by_host)
-            while candidates and task_set.has_pending():
-                again = []
-                for offer in candidates:
-                    if not self.is_free(offer):
-                        continue
-                    taken = task_set.take_at(level, offer.executor_id, offer.host, self.now)
-                    self.budget -= 1
-                    if taken is not None:
-                        if not self.launch(task_set, offer, taken):
-                            return
-                        if nearest is None or taken[1] < nearest:
-                            nearest = taken[1]
-                        again.append(offer)
-                        self.budget -= LAUNCH_COST
-                    if self.budget <= 0:
-                        yield
-                    if not task_set.has_pending():
-                        break
-                candidates = again
-            exhausted = min(level, task_set.timer.allowed(self.now, task_set.pending.waiting))
-        if task_set.has_pending() and any(self.is_free(offer) for offer in free):
-            self.turned_down(task_set, free, nearest is not None)
-        elif nearest is not None:
-            task_set.launched_all(self.now, nearest, is_all_free)
+            allowed = self.allowed(task_set, level)
+            if allowed != exhausted and task_set.has_pending():
+                yield from self.serve_level(task_set, level, self.candidates(task_set, allowed, offered), launched)
+                exhausted = self.allowed(task_set, level)
+        if task_set.has_pending() and self.has_free(offered):
+            self.turned_down(task_set, offered.free, bool(launched))
+        elif launched:
+            task_set.launched_all(self.now, min(launched), offered.is_all_free)
 
-    def candidates(
-        self,
-        task_set: TaskSet,
-        allowed: Locality,
-        free: list[WorkerOffer],
-        by_host: dict[str, list[tuple[int, WorkerOffer]]],
-    ) -> list[WorkerOffer]:
+    def allowed(self, task_set: TaskSet, level: Locality) -> Locality:
+        """Return how far a set may go when it is served at a level; who wants no place does not wait for one."""
+        return level if level == NO_PREF else min(level, task_set.timer.allowed(self.now, task_set.pending.waiting))
+
+    def serve_level(
+        self, task_set: TaskSet, level: Locality, candidates: list[WorkerOffer], launched: list[Locality]
+    ) -> Iterator[None]:
+        """Launch what a set has for a level, one task an offer in turn; notes how near the launches are."""
+        while candidates:
+            again = []
+            for offer in candidates:
+                if self.budget <= 0:
+                    yield
+                if not task_set.has_pending():
+                    return
+                taken = (
+                    task_set.take_at(level, offer.executor_id, offer.host, self.now) if self.is_free(offer) else None
+                )
+                self.budget -= 1
+                if taken is not None:
+                    self.budget -= LAUNCH_COST
+                    if not self.launch(task_set, offer, taken):
+                        return
+                    if not launched or taken[1] < launched[0]:
+                        launched[:] = [taken[1]]
+                    again.append(offer)
+            candidates = again
+
+    def candidates(self, task_set: TaskSet, allowed: Locality, offered: "Round") -> list[WorkerOffer]:
         """Return the offers that may have something for a set at a level, in the order of the round."""
-        pending = task_set.pending
+        pending, free = task_set.pending, offered.free
         if allowed == ANY or (allowed >= NO_PREF and pending.waiting[NO_PREF]) or task_set.second is not None:
             return free
         hosts = pending.hosts
-        if allowed >= RACK:
-            racks, rack_of = task_set.wanted_racks(), self.cluster.rack_of
-            self.budget -= len(free) // 8
-            return [offer for offer in free if offer.host in hosts or rack_of.get(offer.host) in racks]
-        if len(hosts) * 4 < len(free):
-            found = [placed for host in hosts for placed in by_host.get(host, ())]
-            found.sort(key=position)
-            self.budget -= len(hosts) // 8
-            return [offer for _, offer in found]
-        self.budget -= len(free) // 8
-        return [offer for offer in free if offer.host in hosts]
+        if allowed < RACK and len(hosts) * 4 < len(free):
+            self.budget -= len(hosts) // 4
+            return offered.on_hosts(hosts)
+        self.budget -= len(free) // 4
+        if allowed < RACK:
+            return [offer for offer in free if offer.host in hosts]
+        racks, rack_of = task_set.wanted_racks(), self.cluster.rack_of
+        return [offer for offer in free if offer.host in hosts or rack_of.get(offer.host) in racks]
 
     # -- barrier stages ----------------------------------------------------------------------------------------------
 
@@ -301,6 +295,27 @@ class Offers:
         self.turned_down(task_set, free, launched=False)
 
 
-def position(placed: tuple[int, WorkerOffer]) -> int:
-    """Return an offer's place in a round."""
-    return placed[0]
+class Round:
+    """What is offered in a round.
+
+    Args:
+        free: the offers, in the order of the round once they are shuffled.
+        is_all_free: they are all that have a free core.
+    """
+
+    __slots__ = ("by_host", "free", "is_all_free")
+
+    def __init__(self, free: list[WorkerOffer], is_all_free: bool) -> None:
+        self.free = free
+        self.is_all_free = is_all_free
+        self.by_host: dict[str, list[tuple[int, WorkerOffer]]] | None = None
+
+    def on_hosts(self, hosts: Iterable[str]) -> list[WorkerOffer]:
+        """Return the offers on some hosts, in the order of the round."""
+        if self.by_host is None:
+            self.by_host = {}
+            for position, offer in enumerate(self.free):
+                self.by_host.setdefault(offer.host, []).append((position, offer))
+        found = [placed for host in hosts for placed in self.by_host.get(host, ())]
+        found.sort(key=itemgetter(0))
+        return [offer for _, offer in found]

@@ -1,23 +1,29 @@
 """The tasks of a set that wait for a slot, found by executor, host and rack.
 
 Used by `task_set.TaskSet`, twice: for tasks that must run, and for those that get a second attempt. A task is a
-number in arrays that are used as stacks, once for each place it prefers; launched, it is struck off `wanted`, and what
-stacks still say of it is dropped when it is met. So adding costs what its preferences are, taking costs one task.
+number on stacks, once for each place it prefers; launched, it is struck off `wanted`, and what stacks still say of it
+is dropped when it is met. So adding costs what its preferences are, and taking costs one task.
+A stack is a bytearray of packed numbers: there may be one per host and set, and the garbage collector would
+look at each list or array whenever it makes its rounds.
 Source: Spark's PendingTasksByLocality.
 """
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from struct import Struct
 from typing import TypeVar
 
 from minispark.ids import ExecutorId
-from minispark.messages.scheduler import unpack_integers
+from minispark.messages.scheduler import pack_integers, unpack_integers
 from minispark.messages.task import Preferences, TaskLocation
 from minispark.scheduler.logic.locality import Locality
 
 __all__ = ["Pending", "Places", "Refused"]
 
-K = TypeVar("K")
+K = TypeVar("K", bound=str)
+
+ENTRY_BYTES = 4
+unpack_entry = Struct("i").unpack_from
 
 Refused = Callable[[int], bool]
 """Tells whether a task may not run in the place that is offered; it stays pending for others."""
@@ -105,10 +111,10 @@ class Pending:
         self.places = places
         self.wanted = bytearray()
         self.waiting = [0, 0, 0, 0, 0]
-        self.executors: dict[ExecutorId, array[int]] = {}
-        self.hosts: dict[str, array[int]] = {}
-        self.none = array("i")
-        self.placed = array("i")
+        self.executors: dict[ExecutorId, bytearray] = {}
+        self.hosts: dict[str, bytearray] = {}
+        self.none = bytearray()
+        self.placed = bytearray()
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -125,7 +131,7 @@ class Pending:
         downwards = range(first + count - 1, first - 1, -1)
         if not placed:
             self.waiting[NO_PREF] += count
-            self.none[:0] = array("i", downwards)
+            self.none[:0] = pack_integers(downwards)
             return
         kinds = self.places.kinds
         chunk = kinds[first:]
@@ -135,24 +141,28 @@ class Pending:
         self.waiting[RACK] += wish
         self.waiting[PROCESS] += chunk.count(WANTS_HOST | WANTS_EXECUTOR)
         if wish < count:
-            self.none[:0] = array("i", [index for index in downwards if not kinds[index]])
-        self.placed[:0] = array("i", [index for index in downwards if kinds[index]])
+            self.none[:0] = pack_integers([index for index in downwards if not kinds[index]])
+        self.placed[:0] = pack_integers([index for index in downwards if kinds[index]])
         locations = self.places.locations
         merge_below(self.hosts, self.stacked([location.host for location in locations], downwards))
         if self.waiting[PROCESS]:
             merge_below(self.executors, self.stacked([location.executor_id for location in locations], downwards))
 
-    def stacked(self, keys: Sequence[K], downwards: range) -> dict[K, "array[int]"]:
+    def stacked(self, keys: Sequence[K], downwards: range) -> dict[K, bytearray]:
         """Return stacks of tasks by the keys of their places; a place without one has an empty key."""
-        stacks: dict[K, array[int]] = {}
-        stack_of = [stacks.setdefault(key, array("i")) for key in keys]
+        stacks: dict[K, bytearray] = {}
+        stack_of = [stacks.setdefault(key, bytearray()) for key in keys]
         starts, numbers = self.places.starts, self.places.numbers
+        packed = pack_integers(downwards)
         end = starts[downwards[0] + 1]
+        at = 0
         for index in downwards:
             start = starts[index]
+            entry = packed[at : at + ENTRY_BYTES]
             for number in numbers[start:end]:
-                stack_of[number].append(index)
+                stack_of[number] += entry
             end = start
+            at += ENTRY_BYTES
         return {key: stack for key, stack in stacks.items() if key and stack}
 
     def push(self, index: int) -> None:
@@ -161,14 +171,15 @@ class Pending:
             return
         self.wanted[index] = 1
         self.count(index, 1)
+        entry = pack_integers((index,))
         if not self.places.kinds[index]:
-            self.none.append(index)
+            self.none += entry
             return
-        self.placed.append(index)
+        self.placed += entry
         for location in self.places.of(index):
-            self.hosts.setdefault(location.host, array("i")).append(index)
+            self.hosts.setdefault(location.host, bytearray()).extend(entry)
             if location.executor_id:
-                self.executors.setdefault(location.executor_id, array("i")).append(index)
+                self.executors.setdefault(location.executor_id, bytearray()).extend(entry)
 
     def count(self, index: int, change: int) -> None:
         """Count a task in (+1) or out (−1)."""
@@ -227,33 +238,29 @@ class Pending:
                 return index
         return -1
 
-    def top(self, stack: "array[int]", refused: Refused | None) -> int:
+    def top(self, stack: bytearray, refused: Refused | None) -> int:
         """Take the uppermost task that waits and is not refused off a stack; −1: none. Refused ones stay."""
         wanted = self.wanted
-        if refused is None:
-            while stack:
-                index = stack.pop()
-                if wanted[index]:
-                    return index
-            return -1
         at = len(stack)
         while at:
-            at -= 1
-            index = stack[at]
+            at -= ENTRY_BYTES
+            index: int = unpack_entry(stack, at)[0]
             if not wanted[index]:
-                del stack[at]
-            elif not refused(index):
-                del stack[at]
+                del stack[at : at + ENTRY_BYTES]
+            elif refused is None or not refused(index):
+                del stack[at : at + ENTRY_BYTES]
                 return index
         return -1
 
     def next_ones(self) -> Iterator[int]:
         """Return the task without preference and the one with preferences that are to run next."""
         for stack in (self.none, self.placed):
-            while stack and not self.wanted[stack[-1]]:
-                stack.pop()
-            if stack:
-                yield stack[-1]
+            while stack:
+                index: int = unpack_entry(stack, len(stack) - ENTRY_BYTES)[0]
+                if self.wanted[index]:
+                    yield index
+                    break
+                del stack[-ENTRY_BYTES:]
 
     # -- invariants --------------------------------------------------------------------------------------------------
 
@@ -261,18 +268,22 @@ class Pending:
         """Assert what always holds."""
         wanted = [index for index in range(len(self.wanted)) if self.wanted[index]]
         assert self.waiting[ANY] == len(wanted), "waiting tasks are miscounted"
-        placed, none = set(self.placed), set(self.none)
+        placed, none = set(unpack_integers(bytes(self.placed))), set(unpack_integers(bytes(self.none)))
         for index in wanted:
             if not self.places.kinds[index]:
                 assert index in none, f"task {index} is forgotten"
                 continue
             assert index in placed, f"task {index} is forgotten"
             for location in self.places.of(index):
-                assert index in self.hosts[location.host], f"task {index} is forgotten on {location.host}"
-                assert not location.executor_id or index in self.executors[location.executor_id]
+                assert index in unpack_integers(bytes(self.hosts[location.host])), (
+                    f"task {index} is forgotten on {location.host}"
+                )
+                assert not location.executor_id or index in unpack_integers(
+                    bytes(self.executors[location.executor_id])
+                )
 
 
-def merge_below(stacks: dict[K, "array[int]"], below: Mapping[K, "array[int]"]) -> None:
+def merge_below(stacks: dict[K, bytearray], below: Mapping[K, bytearray]) -> None:
     """Put each stack below the one with its key."""
     for key, stack in below.items():
         if key in stacks:
