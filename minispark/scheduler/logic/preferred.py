@@ -119,17 +119,18 @@ class Source:
     Attributes:
         cached: where executors keep it.
         starts: of each partition, where its places begin; None if the RDD says nothing itself.
-        places: numbers of locations.
+        places: where they are in `numbers`, which holds the numbers of locations.
         links: the RDDs above in the same stage that prefer something.
     """
 
-    __slots__ = ("cached", "known", "links", "outputs", "places", "shuffle_id", "starts")
+    __slots__ = ("cached", "known", "links", "numbers", "outputs", "places", "shuffle_id", "starts")
 
     def __init__(self, known: Places) -> None:
         self.known = known
         self.cached: Rows | None = None
         self.starts: array[int] | None = None
         self.places: array[int] = array("i")
+        self.numbers: list[int] = []
         self.outputs: OutputSizes | None = None
         self.shuffle_id = ShuffleId(-1)
         self.links: list[Link] = []
@@ -137,9 +138,8 @@ class Source:
     def take(self, preferences: Preferences) -> None:
         """Take what the RDD says itself."""
         if preferences.locations:
-            numbers = [self.known.number(location) for location in preferences.locations]
-            self.starts = unpack_integers(preferences.starts)
-            self.places = array("i", [numbers[place] for place in unpack_integers(preferences.places)])
+            self.numbers = [self.known.number(location) for location in preferences.locations]
+            self.starts, self.places = unpack_integers(preferences.starts), unpack_integers(preferences.places)
 
     @property
     def has_own(self) -> bool:
@@ -153,7 +153,7 @@ class Source:
         if self.starts is not None:
             places = self.places[self.starts[partition] : self.starts[partition + 1]]
             if places:
-                return places
+                return [self.numbers[place] for place in places]
         if self.outputs is not None:
             hosts = self.outputs.locations_with_largest_outputs(self.shuffle_id, partition, LARGE_FRACTION)
             return [self.known.number(TaskLocation(host)) for host in hosts]

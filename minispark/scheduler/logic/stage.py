@@ -1,6 +1,7 @@
 """Stages as data: what the DAG scheduler knows of each, and nothing of how it is run. Source: Spark's Stage."""
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import add, attrgetter
 
@@ -11,7 +12,7 @@ from minispark.scheduler.logic.lineage import CutLineage
 
 VALUES_OF = attrgetter(*TaskMetrics.__dataclass_fields__)
 
-__all__ = ["MapStage", "ResultStage", "Stage", "StageAttempt"]
+__all__ = ["MapStage", "PartitionSet", "ResultStage", "Stage", "StageAttempt"]
 
 
 @dataclass(slots=True)
@@ -88,6 +89,37 @@ class Stage:
         )
 
 
+class PartitionSet:
+    """A set of partition numbers, a byte each, made in no time for a very large stage."""
+
+    __slots__ = ("count", "flags")
+
+    def __init__(self, partitions: Sequence[int] = (), num_partitions: int = 0) -> None:
+        self.count = len(partitions)
+        if self.count == num_partitions:
+            self.flags = bytearray(b"\1") * num_partitions
+        else:
+            self.flags = bytearray(num_partitions)
+            for partition in partitions:
+                self.flags[partition] = 1
+
+    def add(self, partition: int) -> None:
+        """Put a number in."""
+        self.count += not self.flags[partition]
+        self.flags[partition] = 1
+
+    def discard(self, partition: int) -> None:
+        """Take a number out, if it is there."""
+        self.count -= self.flags[partition]
+        self.flags[partition] = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __contains__(self, partition: int) -> bool:
+        return bool(self.flags[partition])
+
+
 @dataclass(slots=True, eq=False)
 class MapStage(Stage):
     """A stage that writes map outputs.
@@ -100,7 +132,7 @@ class MapStage(Stage):
 
     shuffle_id: ShuffleId = ShuffleId(-1)
     num_reducers: int = 0
-    pending: set[int] = field(default_factory=set)
+    pending: PartitionSet = field(default_factory=PartitionSet)
 
 
 @dataclass(slots=True, eq=False)
@@ -123,6 +155,8 @@ class ResultStage(Stage):
         """Return the position of a partition's result."""
         return partition if self.position_of is None else self.position_of[partition]
 
-    def missing(self) -> list[int]:
+    def missing(self) -> Sequence[int]:
         """Return the partitions without a result, in order."""
+        if not self.num_finished:
+            return self.partitions
         return [partition for partition, done in zip(self.partitions, self.finished, strict=True) if not done]

@@ -1,7 +1,8 @@
 """The table of stages that active jobs need: made from lineages, shared by jobs, removed with the last of them."""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import eq
 
 from minispark.ids import JobId, ShuffleId, StageId
 from minispark.messages.scheduler import JobSubmitted, unpack_integers
@@ -141,9 +142,11 @@ class StageTable:
         """Tell whether all outputs of a map stage are registered."""
         return self.map_outputs.is_complete(stage.shuffle_id)
 
-    def missing_partitions(self, stage: Stage) -> list[int]:
+    def missing_partitions(self, stage: Stage) -> Sequence[int]:
         """Return the partitions of a stage that must be computed."""
         if isinstance(stage, MapStage):
+            if not self.map_outputs.available(stage.shuffle_id):
+                return range(stage.num_partitions)
             return self.map_outputs.missing_partitions(stage.shuffle_id)
         assert isinstance(stage, ResultStage)
         return stage.missing()
@@ -151,6 +154,6 @@ class StageTable:
 
 def positions(partitions: "array[int]") -> dict[int, int] | None:
     """Return partition → position, or None when every partition is its own position."""
-    if all(partition == position for position, partition in enumerate(partitions)):
+    if all(map(eq, partitions, range(len(partitions)))):
         return None
     return {partition: position for position, partition in enumerate(partitions)}

@@ -15,7 +15,7 @@ from minispark.messages.scheduler import SubmitTaskSet, pack_integers
 from minispark.messages.task import Preferences
 from minispark.scheduler.logic.effects import Post, SubmitMoreTasks
 from minispark.scheduler.logic.preferred import StagePreferences
-from minispark.scheduler.logic.stage import MapStage, Stage, StageAttempt
+from minispark.scheduler.logic.stage import MapStage, PartitionSet, Stage, StageAttempt
 
 if TYPE_CHECKING:
     from minispark.scheduler.logic.dag import DagState
@@ -25,6 +25,9 @@ __all__ = ["CHUNK", "Submission"]
 CHUNK: Final = 4096
 """Tasks in one SubmitTaskSet message: no callback that handles one is long."""
 
+CHUNKS_A_TURN: Final = 32
+"""Messages made in one callback, if nothing must be looked up for them; of those with preferences one is made."""
+
 
 @dataclass(slots=True, eq=False)
 class Rest:
@@ -33,7 +36,7 @@ class Rest:
     attempt: int
     partitions: Sequence[int]
     start: int
-    preferences: StagePreferences
+    preferences: StagePreferences | None
 
 
 class Submission:
@@ -87,7 +90,7 @@ class Submission:
         stage.next_attempt = number + 1
         stage.attempt = StageAttempt(number, len(missing), dag.now)
         if isinstance(stage, MapStage):
-            stage.pending = set(missing)
+            stage.pending = PartitionSet(missing, stage.num_partitions)
         dag.running[stage.stage_id] = stage
         dag.watchers.attempt_started(stage.stage_id, number, len(missing))
         dag.effects.append(Post(StageSubmitted(stage.info(), dict(self.properties(stage)))))
@@ -97,15 +100,11 @@ class Submission:
             dag.complete_map_stage(stage)
             return
         preferences = dag.preferred.of_stage(stage.lineage, stage.rdd_id)
-        if preferences is not None:
-            self.rests[stage.stage_id] = Rest(number, missing, 0, preferences)
-            self.submit_more(stage.stage_id, number)
-            return
-        for start in range(0, len(missing), CHUNK):
-            self.submit_chunk(stage, missing, start, Preferences())
+        self.rests[stage.stage_id] = Rest(number, missing, 0, preferences)
+        self.submit_more(stage.stage_id, number)
 
     def submit_more(self, stage_id: StageId, attempt: int) -> None:
-        """Submit the next chunk of an attempt, unless the attempt has ended meanwhile."""
+        """Submit the next chunks of an attempt, unless the attempt has ended meanwhile."""
         rest = self.rests.get(stage_id)
         if rest is None or rest.attempt != attempt:
             return
@@ -113,31 +112,33 @@ class Submission:
         if stage is None:
             del self.rests[stage_id]
             return
-        start = rest.start
-        rest.start += CHUNK
-        self.submit_chunk(stage, rest.partitions, start, rest.preferences.of(rest.partitions[start : rest.start]))
+        for _ in range(CHUNKS_A_TURN if rest.preferences is None else 1):
+            self.submit_chunk(stage, rest)
+            if rest.start >= len(rest.partitions):
+                break
         if rest.start < len(rest.partitions):
             self.dag.effects.append(SubmitMoreTasks(stage_id, attempt))
         else:
             del self.rests[stage_id]
 
-    def submit_chunk(self, stage: Stage, partitions: Sequence[int], start: int, preferences: Preferences) -> None:
-        """Submit the partitions from one on, as many as fit a message."""
-        assert stage.attempt is not None
+    def submit_chunk(self, stage: Stage, rest: Rest) -> None:
+        """Submit as many of the partitions that are left as fit a message."""
+        chunk = rest.partitions[rest.start : rest.start + CHUNK]
+        rest.start += len(chunk)
         self.dag.effects.append(
             SubmitTaskSet(
                 stage.stage_id,
-                stage.attempt.number,
+                rest.attempt,
                 min(stage.job_ids),
                 isinstance(stage, MapStage),
                 stage.binary_id,
                 self.dag.map_outputs.epoch,
                 stage.shuffle_ids,
-                pack_integers(partitions[start : start + CHUNK]),
-                len(partitions),
-                start + CHUNK >= len(partitions),
+                pack_integers(chunk),
+                len(rest.partitions),
+                rest.start == len(rest.partitions),
                 self.properties(stage),
-                preferences,
+                Preferences() if rest.preferences is None else rest.preferences.of(chunk),
                 stage.is_barrier,
             )
         )

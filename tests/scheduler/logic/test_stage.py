@@ -1,7 +1,7 @@
 from minispark.ids import BinaryId, JobId, RddId, StageId
 from minispark.messages.task import Lineage, LineageNode, TaskMetrics
 from minispark.scheduler.logic.lineage import CutLineage
-from minispark.scheduler.logic.stage import MapStage, ResultStage, StageAttempt
+from minispark.scheduler.logic.stage import MapStage, PartitionSet, ResultStage, StageAttempt
 
 LINEAGE = CutLineage(Lineage((LineageNode(RddId(0), "map", 1, (), "app.py:7"),)))
 
@@ -23,4 +23,15 @@ def test_a_result_stage_knows_what_is_missing() -> None:
     stage.position_of = {2: 0, 0: 1}
     stage.finished = bytearray(2)
     stage.finished[stage.position(2)] = 1
-    assert stage.missing() == [0]
+    assert list(stage.missing()) == [0]
+
+
+def test_a_set_of_partitions_counts_each_once() -> None:
+    every, some = PartitionSet(range(3), 3), PartitionSet([0, 2], 3)
+    some.add(2)
+    some.discard(1)
+    assert [len(every), len(some), 1 in every, 1 in some, 2 in some] == [3, 2, True, False, True]
+    for partition in (0, 2, 2):
+        some.discard(partition)
+    assert not some
+    assert every

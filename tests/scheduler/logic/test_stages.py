@@ -19,7 +19,7 @@ def test_stages_are_made_parents_first_and_know_each_other() -> None:
     assert [parent.stage_id for parent in last.parents] == [1, 2]
     assert last.shuffle_ids == (1, 2)
     assert all([parent.stage_id for parent in stage.parents] == [0] for stage in last.parents)
-    assert table.missing_partitions(table.by_shuffle[ShuffleId(0)]) == [0, 1]
+    assert list(table.missing_partitions(table.by_shuffle[ShuffleId(0)])) == [0, 1]
 
 
 def test_a_stage_goes_with_the_last_job_that_needs_it() -> None:
@@ -55,4 +55,4 @@ def test_positions_are_only_kept_where_they_differ_from_the_partitions() -> None
     assert (whole.position_of, whole.position(1)) == (None, 1)
     part = table.create(submit_job(2, diamond().lineage(), partitions=[1]))
     assert part.position(1) == 0
-    assert part.missing() == [1]
+    assert list(part.missing()) == [1]
