@@ -32,7 +32,7 @@ NO_TEST_OF_THEIR_OWN = {
     "testing/builders.py": "fills in what tests leave out; wrong values fail those tests",
 }
 # Folders of tests that mirror something else, or that test several rooms together.
-OTHER_TESTS = ("cluster", "docs", "examples", "benchmarks", "tools", "test_house.py")
+OTHER_TESTS = ("cluster", "sim", "docs", "examples", "benchmarks", "tools", "test_house.py")
 ASSERTING = {"raises", "warns", "fail", "check"}  # of pytest; `check` is what machines call their invariants
 ASSERTING_NAMES = ("assert_", "expect_")
 PROJECT_FILES = ("*.py", "*.md", "*.toml", "*.yml", "*.yaml", "*.sh", "Makefile", ".ci/*", ".gitignore")

@@ -63,6 +63,7 @@ __all__ = ["TaskScheduler"]
 logger = logging.getLogger(__name__)
 
 STARVATION_S = 15.0
+MIN_WAKE_S = 0.001
 SUPERSEDED = "another attempt succeeded"
 
 
@@ -295,7 +296,8 @@ class TaskScheduler(RpcEndpoint):
         if self.wake_timer is not None:
             self.wake_timer.cancel()
         self.wake_s = self.offers.wake_s
-        self.wake_timer = self.world.call_later(max(self.wake_s - now, 0.0), self.wake)
+        # Not less than a millisecond: a wait that ends within a rounding error of now would not let time pass.
+        self.wake_timer = self.world.call_later(max(self.wake_s - now, MIN_WAKE_S), self.wake)
 
     def wake(self) -> None:
         """Have everything offered again."""

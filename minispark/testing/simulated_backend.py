@@ -1,8 +1,8 @@
 """A scheduler backend whose executors are simulated: slots, attempts that end when their script says, losses.
 
 It stands where a cluster's backend and all its executors stand: it offers cores to the TaskScheduler, takes the
-attempts that come of it, and reports their ends. Nothing runs; an attempt is a timer. What the driver knows and what is
-true may differ for a while, as in life: an executor that died is offered until the driver hears of it.
+attempts that come of it, and reports their ends. Nothing runs; an attempt is a timer. What the driver knows and what
+is true may differ for a while, as in life: an executor that died is offered until the driver hears of it.
 """
 
 from collections.abc import Callable, Iterable
@@ -43,10 +43,10 @@ class RunningAttempt:
 
 @dataclass(slots=True, eq=False)
 class Slots:
-    """An executor as the driver sees it (`free_cores`) and as it is (`running`, `is_alive`)."""
+    """An executor as the driver sees it (`offer`: its free cores) and as it is (`running`, `is_alive`)."""
 
     executor: SimulatedExecutor
-    free_cores: int
+    offer: WorkerOffer
     is_alive: bool = True
     is_leaving: bool = False
     running: dict[TaskId, RunningAttempt] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class SimulatedBackend(RpcEndpoint):
         match message:
             case ReviveOffers():
                 self.revive_asked = False
-                self.make_offers(self.slots.values())
+                self.make_offers([slots.offer for slots in self.slots.values()], is_all_free=True)
             case StatusUpdate():
                 self.status_update(message)
 
@@ -101,26 +101,22 @@ class SimulatedBackend(RpcEndpoint):
             self.revive_asked = True
             self.self_ref.send(ReviveOffers())
 
-    def make_offers(self, candidates: Iterable[Slots]) -> None:
+    def make_offers(self, offers: list[WorkerOffer], *, is_all_free: bool) -> None:
         """Offer free cores and start what the scheduler gives."""
-        offers = [
-            WorkerOffer(slots.executor.executor_id, slots.executor.host, slots.free_cores)
-            for slots in candidates
-            if slots.free_cores > 0 and not slots.is_leaving
-        ]
-        if offers:
-            for task in self.scheduler.resource_offers(offers):
+        free = [offer for offer in offers if offer.cores > 0]
+        if free:
+            for task in self.scheduler.resource_offers(free, is_all_free):
                 self.launch(task)
 
     def status_update(self, update: StatusUpdate) -> None:
         """Take the cores of an ended attempt back, tell the scheduler, offer them again."""
         executor_id, cores = self.cores_of.pop(update.task_id, (update.executor_id, 0))
         slots = self.slots.get(executor_id)
-        if slots is not None:
-            slots.free_cores += cores
+        if slots is not None and not slots.is_leaving:
+            slots.offer.cores += cores
         self.scheduler.status_update(update)
         if slots is not None:
-            self.make_offers((slots,))
+            self.make_offers([slots.offer], is_all_free=False)
 
     def kill_task(self, task_id: TaskId, executor_id: ExecutorId, interrupt: bool, reason: str) -> None:
         """End an attempt, after the time its script takes to unwind."""
@@ -144,7 +140,6 @@ class SimulatedBackend(RpcEndpoint):
     def launch(self, task: TaskDescription) -> None:
         """Start an attempt; on an executor that is dead already nothing comes of it."""
         slots = self.slots[task.executor_id]
-        slots.free_cores -= task.cpus
         self.cores_of[task.task_id] = (task.executor_id, task.cpus)
         self.num_launched += 1
         if not slots.is_alive:
@@ -192,7 +187,8 @@ class SimulatedBackend(RpcEndpoint):
         """
         if executor.executor_id in self.slots:
             raise ValueError(f"there is an executor {executor.executor_id} already")
-        self.slots[executor.executor_id] = Slots(executor, executor.cores)
+        offer = WorkerOffer(executor.executor_id, executor.host, executor.cores)
+        self.slots[executor.executor_id] = Slots(executor, offer)
         for listener in self.listeners:
             listener.send(ExecutorAdded(executor.executor_id, executor.host))
         self.revive_offers()
@@ -228,6 +224,7 @@ class SimulatedBackend(RpcEndpoint):
     def forget(self, slots: Slots, removed: ExecutorRemoved) -> None:
         """Take note, as the driver, that an executor is gone."""
         del self.slots[removed.executor_id]
+        slots.offer.cores = 0
         for task_id in [task_id for task_id, (where, _) in self.cores_of.items() if where == removed.executor_id]:
             del self.cores_of[task_id]
         for listener in self.listeners:
@@ -238,6 +235,7 @@ class SimulatedBackend(RpcEndpoint):
         slots = self.slots.get(executor_id)
         if slots is not None and not slots.is_leaving:
             slots.is_leaving = True
+            slots.offer.cores = 0
             for listener in self.listeners:
                 listener.send(ExecutorDecommissioned(executor_id, slots.executor.host, reason))
 
@@ -249,12 +247,13 @@ class SimulatedBackend(RpcEndpoint):
         for executor_id, cores in self.cores_of.values():
             used[executor_id] = used.get(executor_id, 0) + cores
         for executor_id, slots in self.slots.items():
-            assert slots.free_cores >= 0, f"{executor_id} gave more cores than it has"
-            assert slots.free_cores + used.get(executor_id, 0) == slots.executor.cores, f"{executor_id} lost cores"
+            taken, free = used.get(executor_id, 0), slots.offer.cores
+            assert min(free, slots.executor.cores - taken) >= 0, f"{executor_id} gave more cores than it has"
+            assert free + taken == slots.executor.cores or slots.is_leaving, f"{executor_id} lost cores"
 
     def assert_idle(self) -> None:
         """Assert that nothing runs and all cores are free."""
         assert not self.cores_of, f"not ended: {list(self.cores_of)}"
         for executor_id, slots in self.slots.items():
             assert not slots.running, f"{executor_id} still runs {list(slots.running)}"
-            assert slots.free_cores == slots.executor.cores, f"{executor_id} lost cores"
+            assert slots.offer.cores == slots.executor.cores or slots.is_leaving, f"{executor_id} lost cores"

@@ -249,3 +249,15 @@ def test_nobody_else_is_offered_what_a_full_round_used_up() -> None:
         assert len(harness.offer(2)) == 1
 
     run_virtual(scenario())
+
+
+def test_a_wait_that_is_over_but_for_a_rounding_error_lets_time_pass() -> None:
+    async def scenario() -> None:
+        scheduler = SchedulerHarness().scheduler
+        now = scheduler.world.monotonic()
+        scheduler.offers.wake_s = now + 1e-12
+        scheduler.wake_later(now)
+        assert scheduler.wake_timer is not None
+        assert scheduler.wake_timer.when() >= now + 0.001
+
+    run_virtual(scenario())
