@@ -6,8 +6,9 @@ from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError
 from minispark.scheduler.logic.exclusion import ExclusionRules
 from minispark.scheduler.logic.health import HealthRules
+from minispark.scheduler.logic.locality import LocalityWaits
 from minispark.scheduler.logic.speculation import SpeculationRules
-from minispark.scheduler.rules import exclusion_rules, health_rules, speculation_rules
+from minispark.scheduler.rules import exclusion_rules, health_rules, locality_waits, speculation_rules
 
 LEGACY = "minispark.scheduler.executorTaskExcludeOnFailureTime"
 
@@ -96,3 +97,11 @@ def test_a_task_must_be_able_to_leave_a_host_before_it_is_given_up(attempts: int
     assert exclusion_rules(settings) is None
     settings.set("minispark.excludeOnFailure.enabled", True).set("minispark.task.maxFailures", attempts + 1)
     assert exclusion_rules(settings) is not None
+
+
+def test_each_level_of_locality_has_its_own_wait_or_the_general_one() -> None:
+    settings = conf().set("minispark.locality.wait", "5s").set("minispark.locality.wait.node", "1s")
+    assert locality_waits(settings) == LocalityWaits(5.0, 1.0, 5.0)
+    settings.set("minispark.locality.wait.process", 0).set("minispark.locality.wait.rack", "2s")
+    assert locality_waits(settings) == LocalityWaits(0.0, 1.0, 2.0)
+    assert locality_waits(conf().set("minispark.locality.wait.legacyResetOnTaskLaunch", True)).legacy_reset

@@ -59,7 +59,6 @@ class Offers:
 
     Attributes:
         exclusion: of the whole application; None costs nothing.
-        unserved: told of each set of which nothing was launched although tasks wait and places are refused.
         wake_s: the earliest time at which a set that turned an offer down would take it.
     """
 
@@ -77,7 +76,6 @@ class Offers:
         self.launcher = launcher
         self.task_cpus = task_cpus
         self.exclusion: ApplicationExclusion | None = None
-        self.unserved: Callable[[TaskSet], None] | None = None
         self.wake_s = math.inf
         self.now = 0.0
         self.budget = 0
@@ -121,7 +119,7 @@ class Offers:
             taken = task_set.take(offer.executor_id, offer.host, now)
             if taken is None:
                 if task_set.has_pending():
-                    self.turned_down(task_set, [offer], nearest is not None)
+                    self.turned_down(task_set, [offer])
                     return
                 break
             if not self.launch(task_set, offer, taken):
@@ -141,15 +139,12 @@ class Offers:
             task_set.near_until = 0.0
         return True
 
-    def turned_down(self, task_set: TaskSet, offers: Iterable[WorkerOffer], launched: bool) -> None:
+    def turned_down(self, task_set: TaskSet, offers: Iterable[WorkerOffer]) -> None:
         """Note that tasks of a set wait although there are cores: for a nearer place, or because they are refused."""
         exclusion = task_set.exclusion
-        if exclusion is not None and exclusion.has_failures():
-            if not launched and self.unserved is not None:
-                self.unserved(task_set)
-            if all(exclusion.refuses(offer.executor_id, offer.host) for offer in offers):
-                return
-        self.wake_s = min(self.wake_s, task_set.turned_down(self.now))
+        # What the whole set has left is not turned down for a nearer place, and waiting brings none.
+        if exclusion is None or not all(exclusion.refuses(offer.executor_id, offer.host) for offer in offers):
+            self.wake_s = min(self.wake_s, task_set.turned_down(self.now))
 
     # -- everything that is free -------------------------------------------------------------------------------------
 
@@ -212,7 +207,7 @@ class Offers:
                 yield from self.serve_level(task_set, level, self.candidates(task_set, allowed, offered), launched)
                 exhausted = self.allowed(task_set, level)
         if task_set.has_pending() and self.has_free(offered):
-            self.turned_down(task_set, offered.free, bool(launched))
+            self.turned_down(task_set, offered.free)
         elif launched:
             task_set.launched_all(self.now, min(launched), offered.is_all_free)
 
@@ -292,7 +287,7 @@ class Offers:
             return
         for _, taken in reversed(placed):
             task_set.push(taken[0])
-        self.turned_down(task_set, free, launched=False)
+        self.turned_down(task_set, free)
 
 
 class Round:
