@@ -11,16 +11,17 @@ run gives the same figures.
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
 from benchmarks.delay_page import WaitRow, page, plot
 from benchmarks.harness import Result, machine
 from minispark import SparkConf
-from minispark.ids import JobId
-from minispark.messages.task import Lineage, TaskDescription
+from minispark.ids import ExecutorId, JobId
+from minispark.messages.task import Lineage, TaskDescription, TaskLocation
 from minispark.scheduler.logic.pool import DEFAULT_POOL, Mode, PoolSpec
-from minispark.testing.builders import LineageBuilder
+from minispark.testing.builders import LineageBuilder, preferences
 from minispark.testing.scripted_tasks import SimulatedExecutor, TaskScript
 from minispark.testing.simulated_cluster import SimulatedCluster, SimulatedJob, executors
 
@@ -30,6 +31,7 @@ NODES = 100
 SLOTS = 4
 REPLICAS = 3
 LOCAL_S = 4.0
+LEGACY = "minispark.locality.wait.legacyResetOnTaskLaunch"
 REMOTE_S = 8.0  # what is read over the network takes twice as long
 SIZES = ((1, 38), (2, 16), (10, 14), (50, 12), (100, 10), (200, 10))  # tasks of a job, and in how many of 100 jobs
 USERS = 60
@@ -46,8 +48,9 @@ class Reads(TaskScript):
         done: tasks of each job.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
         super().__init__()
+        self.rng = random.Random(seed)
         self.hosts_of: dict[JobId, list[tuple[str, ...]]] = {}
         self.local: dict[JobId, int] = {}
         self.done: dict[JobId, int] = {}
@@ -58,7 +61,7 @@ class Reads(TaskScript):
         is_local = executor.host in self.hosts_of[job][task.partition]
         self.local[job] = self.local.get(job, 0) + is_local
         self.done[job] = self.done.get(job, 0) + 1
-        return LOCAL_S if is_local else REMOTE_S
+        return (LOCAL_S if is_local else REMOTE_S) * self.rng.uniform(0.5, 1.5)
 
 
 def reading(hosts: Sequence[tuple[str, ...]]) -> Lineage:
@@ -95,10 +98,12 @@ class Users:
         self.cluster.submit(reading(hosts))
 
 
-def measure_wait(wait_s: float, *, seconds: float, seed: int = 1) -> WaitRow:
+def measure_wait(wait_s: float, *, seconds: float, legacy: bool = False, seed: int = 1) -> WaitRow:
     """Let the users work for a while with a wait; return what came of it."""
-    conf = SparkConf({"minispark.scheduler.mode": "fair", "minispark.locality.wait": wait_s}, environment={})
-    script = Reads()
+    conf = SparkConf(
+        {"minispark.scheduler.mode": "fair", "minispark.locality.wait": wait_s, LEGACY: legacy}, environment={}
+    )
+    script = Reads(seed)
     cluster = SimulatedCluster(
         executors(NODES, cores=SLOTS), conf=conf, script=script, pools=[PoolSpec(DEFAULT_POOL, Mode.FAIR)], seed=seed
     )
@@ -131,11 +136,12 @@ def theory(slots_passed: float) -> float:
 
 def one_executor_s(*, legacy: bool) -> float:
     """Return how long 500 tasks of 5 s take that all prefer one of 100 executors, with waits of 3 s (SPARK-18886)."""
-    conf = SparkConf(
-        {"minispark.locality.wait": 3, "minispark.locality.wait.legacyResetOnTaskLaunch": legacy}, environment={}
-    )
+    conf = SparkConf({"minispark.locality.wait": 3, LEGACY: legacy}, environment={})
     cluster = SimulatedCluster(executors(100), conf=conf, script=TaskScript(5.0))
-    job = cluster.submit(reading([("host-0",)] * 500))
+    build = LineageBuilder()
+    build.source(500)
+    one = preferences([[TaskLocation("host-0", ExecutorId("exec-0"))]] * 500)
+    job = cluster.submit(Lineage((replace(build.nodes[0], preferences=one),)))
     cluster.run()
     cluster.assert_empty()
     return job.response_s
@@ -149,6 +155,9 @@ def run(quick: bool = False) -> Result:
     ratio = five.local_small / five.theory_small
     details = {
         "waits": [row.as_dict() for row in rows],
+        "waits_legacy": []
+        if quick
+        else [measure_wait(wait_s, seconds=600.0, legacy=True).as_dict() for wait_s in waits],
         "one_executor_s": one_executor_s(legacy=False),
         "one_executor_legacy_s": None if quick else one_executor_s(legacy=True),
         "ratio_spread": [ratio, ratio],
@@ -162,7 +171,8 @@ def run(quick: bool = False) -> Result:
 def write_page() -> None:
     """Write the page and its plot."""
     rows = [measure_wait(wait_s, seconds=600.0) for wait_s in WAITS_S]
-    text = page(rows, one_executor_s(legacy=False), one_executor_s(legacy=True))
+    legacy = [measure_wait(wait_s, seconds=600.0, legacy=True) for wait_s in WAITS_S]
+    text = page(rows, legacy, one_executor_s(legacy=False), one_executor_s(legacy=True))
     (DOCS / "delay-scheduling.md").write_text(text, encoding="utf-8")
     (DOCS / "delay-scheduling.svg").write_text(plot(rows), encoding="utf-8")
 
