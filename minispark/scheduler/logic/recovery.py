@@ -5,12 +5,19 @@ What follows when a stage would not write the same again is in `rollback`.
 Source: the failure paths of Spark's DAGScheduler.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from minispark.ids import ExecutorId
 from minispark.messages.scheduler import ExecutorDecommissioned, ExecutorRemoved, TaskEnded
-from minispark.messages.task import BlockManagerId, FetchFailed, Resubmitted, TaskFailure
+from minispark.messages.task import (
+    BlockManagerId,
+    ExceptionFailure,
+    FetchFailed,
+    Resubmitted,
+    RunnerLost,
+    TaskFailure,
+)
 from minispark.scheduler.logic.effects import ResubmitLater
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.logic.stage import MapStage, Stage
@@ -106,9 +113,22 @@ class Recovery:
         stage.failed_attempts.add(ended.stage_attempt)
         self.stop_attempt(stage, f"task {ended.index} of the barrier stage ended with {type(failure).__name__}")
         if self.is_exhausted(stage):
-            self.dag.abort_stage(stage, self.too_many_attempts(stage, failure))
+            self.dag.abort_stage(stage, self.given_up_for(stage, ended, failure))
         elif self.can_start_over(stage, failure):
             self.run_again_later(stage)
+
+    def given_up_for(self, stage: Stage, ended: TaskEnded, failure: TaskFailure | Resubmitted) -> JobFailure:
+        """Say why a barrier stage is not attempted again; the caller gets what user code raised last."""
+        given_up = self.too_many_attempts(stage, failure)
+        if not isinstance(failure, ExceptionFailure | RunnerLost):
+            return given_up
+        return replace(
+            given_up,
+            kind="task failures",
+            partition=ended.partition,
+            attempt_number=ended.stage_attempt,
+            executor_id=ended.executor_id,
+        )
 
     def stop_attempt(self, stage: Stage, reason: str) -> None:
         """Note that the newest attempt of a stage failed; tasks of a barrier stage need each other."""
