@@ -7,7 +7,7 @@ Source: what Spark's TaskSchedulerImpl and TaskSetManager do with HealthTracker 
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from minispark.conf import SparkConf
 from minispark.ids import ExecutorId
@@ -32,8 +32,12 @@ Later = Callable[[float, UnschedulableExpired | None], object]
 """After so many seconds sends the TaskScheduler a message, or with None has free cores offered."""
 
 
+@runtime_checkable
 class ExecutorAllocation(Protocol):
-    """Who can end executors so that others may come in their place. Source: Spark's ExecutorAllocationClient."""
+    """A backend that can end executors so that others may come in their place.
+
+    Source: Spark's ExecutorAllocationClient.
+    """
 
     def remove_executor(self, executor_id: ExecutorId, *, decommission: bool, reason: str) -> None:
         """Kill an executor with what runs on it, or decommission it; the number of those wanted stays."""
@@ -54,7 +58,7 @@ class Exclusions:
         later: sets timers.
 
     Attributes:
-        allocation: ends executors; None where nobody can, as in local mode.
+        allocation: ends executors, and gets others for them; None where nobody can, as in local mode.
     """
 
     def __init__(
@@ -185,7 +189,10 @@ class Exclusions:
         if index is None:
             return None
         key = key_of(task_set)
-        verdict = self.unschedulable.found(key, self.idle_executor(), now)
+        # Where nobody can replace an executor, and none is used again after a time, there is nothing to wait for.
+        may_change = self.allocation is not None or (self.health is not None and not self.health.excludes_nothing())
+        idle = self.idle_executor() if may_change else None
+        verdict = self.unschedulable.found(key, idle, now)
         if verdict.remedy is Remedy.GIVE_UP:
             return give_up(task_set, index)
         if verdict.starts_timer:

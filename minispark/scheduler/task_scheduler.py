@@ -128,6 +128,7 @@ class TaskScheduler(RpcEndpoint):
     def attach(self, backend: SchedulerBackend) -> None:
         """Say who has the executors; backend and scheduler need each other, so it cannot be an argument."""
         self.backend = backend
+        self.watch.attach(backend)
 
     def on_stop(self) -> None:
         """Let the timers go."""

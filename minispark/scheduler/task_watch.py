@@ -15,8 +15,8 @@ from minispark.messages.scheduler import CheckSpeculation, SubmitTaskSet, Unsche
 from minispark.messages.task import Success, TaskFailure
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
-from minispark.scheduler.backend import WorkerOffer
-from minispark.scheduler.exclusions import exclusions
+from minispark.scheduler.backend import SchedulerBackend, WorkerOffer
+from minispark.scheduler.exclusions import ExecutorAllocation, exclusions
 from minispark.scheduler.logic.cluster import Cluster
 from minispark.scheduler.logic.health import HealthTracker
 from minispark.scheduler.logic.task_set import Abort, RunningTask, TaskSet
@@ -70,6 +70,11 @@ class TaskWatch:
         self.speculations = speculations(conf, cluster, events, self.later)
         self.timers: dict[int, asyncio.TimerHandle] = {}
         self.next_timer = 0
+
+    def attach(self, backend: SchedulerBackend) -> None:
+        """Say who may be able to end executors."""
+        if self.exclusions is not None and isinstance(backend, ExecutorAllocation):
+            self.exclusions.allocation = backend
 
     def health(self) -> HealthTracker | None:
         """Return the application's memory of failures; None if there is none."""

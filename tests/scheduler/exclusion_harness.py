@@ -58,9 +58,12 @@ class Allocation:
         self.cluster = cluster
         self.replace_after_s = replace_after_s
         self.removed: list[tuple[str, bool]] = []
+        self.is_obedient = True
 
     def remove_executor(self, executor_id: ExecutorId, *, decommission: bool, reason: str) -> None:
         self.removed.append((executor_id, decommission))
+        if not self.is_obedient:
+            return
         self.cluster.backend.lose(executor_id, reason=reason)
         if self.replace_after_s is not None:
             new = SimulatedExecutor(ExecutorId(f"new-{len(self.removed)}"), "host-new")
@@ -79,10 +82,6 @@ def settings(**values: object) -> SparkConf:
     for key, value in values.items():
         conf.set("minispark.excludeOnFailure." + key.replace("_", "."), value)
     return conf
-
-
-def wait_at_most(conf: SparkConf, seconds: float) -> SparkConf:
-    return conf.set("minispark.scheduler.excludeOnFailure.unschedulableTaskSetTimeout", seconds)
 
 
 class Case:

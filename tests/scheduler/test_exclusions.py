@@ -24,7 +24,7 @@ from minispark.scheduler.logic.task_set import TaskSet
 from minispark.testing.builders import location, task_set
 from minispark.testing.scripted_tasks import SimulatedExecutor
 from minispark.testing.simulated_cluster import executors
-from tests.scheduler.exclusion_harness import HOUR, Case, Events, Failing, everywhere, on_host, settings, wait_at_most
+from tests.scheduler.exclusion_harness import HOUR, Case, Events, Failing, everywhere, on_host, settings
 
 # -- a bad host that everybody prefers -------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ def test_a_bad_host_with_many_executors_is_left_in_time_if_attempts_suffice() ->
 
 @pytest.mark.scenario("SIT-003", "15865 progress with fewer executors than maxFailures")
 def test_with_fewer_executors_than_attempts_a_job_fails_instead_of_waiting_for_ever() -> None:
-    case = Case(executors(2), Failing(everywhere), wait_at_most(settings(), 0))
+    case = Case(executors(2), Failing(everywhere), settings())
     job = case.run(10)
     assert job.failure is not None
     assert "can run on no executor" in job.failure.message
@@ -119,7 +119,7 @@ def test_tasks_run_nowhere_they_are_excluded_from_and_are_given_up_only_when_tha
     bad: set[tuple[int, int]],
 ) -> None:
     excuses = Excuses(bad)
-    conf = wait_at_most(settings(), 0).set("minispark.task.maxFailures", 10)
+    conf = settings().set("minispark.task.maxFailures", 10)
     case = Case(executors(6, per_host=2), Failing(excuses.fails), conf)
     wrong: list[str] = []
 
@@ -245,14 +245,15 @@ def test_an_executor_is_offered_again_when_its_exclusion_has_expired() -> None:
 
 
 def test_tasks_that_wait_for_an_exclusion_to_expire_are_launched_then() -> None:
-    conf = wait_at_most(settings(timeout="10s", task_maxTaskAttemptsPerExecutor=3), 1000)
-    case = Case(
-        executors(1, cores=2), Failing(lambda task, executor: task.job_id == 0 and task.attempt_number == 0), conf
-    )
-    case.submit(2)
+    case = Case(executors(1), Failing(on_host()), settings(timeout="10s", application_fetchFailure_enabled=True))
+    exclusions = case.exclusions()
     case.cluster.run(until_s=5.0)
-    case.exclusions().perform(case.exclusions().health.fetch_failed(ExecutorId("exec-0"), "host-0", 5.0))  # type: ignore[union-attr]
-    assert case.run(2).failure is None
+    assert exclusions.health is not None
+    exclusions.perform(exclusions.health.fetch_failed(ExecutorId("exec-0"), "host-0", case.cluster.world.wall()))
+    job = case.run(1)
+    assert job.failure is None
+    assert job.response_s == pytest.approx(11.0, abs=0.01)
+    assert exclusions.unschedulable.expires_s == {}
 
 
 # -- sets that nobody may run ----------------------------------------------------------------------------------------
@@ -260,7 +261,7 @@ def test_tasks_that_wait_for_an_exclusion_to_expire_are_launched_then() -> None:
 
 @pytest.mark.scenario("TSI-022")
 def test_a_set_is_given_up_when_all_is_excluded_and_no_executor_can_come() -> None:
-    case = Case(executors(2), Failing(everywhere), wait_at_most(settings(), 0))
+    case = Case(executors(2), Failing(everywhere), settings())
     job = case.run(1)
     assert job.failure is not None
     assert "task 0 (partition 0) of task set 0.0 can run on no executor" in job.failure.message
@@ -296,6 +297,7 @@ def test_no_set_is_given_up_while_another_one_goes_on() -> None:
     script = Failing(lambda task, executor: task.job_id < 2)
     case = Case(executors(1), script)
     script.slow = {(2, partition): 100.0 for partition in range(4)}
+    case.allocation().is_obedient = False
     stuck = [case.submit(1), case.submit(1)]
     case.cluster.run(until_s=50.0)
     assert len(case.exclusions().unschedulable.expires_s) == 2
@@ -354,7 +356,7 @@ def test_with_dynamic_allocation_a_launch_is_told_too() -> None:
 @pytest.mark.scenario("TSI-026", "abort if executor loss makes a previously failed task unschedulable")
 def test_the_loss_of_the_last_executor_that_a_failed_task_may_use_gives_it_up() -> None:
     script = Failing(lambda task, executor: task.partition == 0)
-    case = Case(executors(2), script, wait_at_most(settings(), 0))
+    case = Case(executors(2), script, settings())
     script.slow = {(0, 1): 100.0}
     job = case.submit(2)
     case.cluster.run(until_s=5.0)
@@ -369,7 +371,7 @@ def test_the_loss_of_the_last_executor_that_a_failed_task_may_use_gives_it_up() 
 
 @pytest.mark.scenario("TSI-026", "not while an unused executor exists")
 def test_an_executor_that_was_never_used_is_one_that_a_task_may_use() -> None:
-    case = Case(executors(3), Failing(lambda task, executor: executor.host == "host-0"), wait_at_most(settings(), 0))
+    case = Case(executors(3), Failing(lambda task, executor: executor.host == "host-0"), settings())
     job = case.submit(1, ["host-0"])
     case.cluster.run(until_s=1.5)
     case.cluster.backend.lose(ExecutorId("exec-1"))

@@ -4,12 +4,12 @@ import pytest
 
 from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError
-from minispark.ids import StageId, TaskId
+from minispark.ids import ExecutorId, StageId, TaskId
 from minispark.messages.scheduler import CheckSpeculation, UnschedulableExpired
 from minispark.testing.builders import LineageBuilder, task_set
 from minispark.testing.simulated_cluster import SimulatedCluster, executors
 from minispark.testing.virtual_loop import run_virtual
-from tests.scheduler.scheduler_harness import SchedulerHarness
+from tests.scheduler.scheduler_harness import FakeBackend, SchedulerHarness
 
 
 def conf(**values: object) -> SparkConf:
@@ -60,5 +60,28 @@ def test_the_timer_of_a_set_that_has_ended_means_nothing() -> None:
         harness.tell(task_set([0]))
         harness.tell(UnschedulableExpired(StageId(0), 0))
         assert harness.aborts() == []
+
+    run_virtual(scenario())
+
+
+class AllocatingBackend(FakeBackend):
+    """A backend that can end executors."""
+
+    def remove_executor(self, executor_id: ExecutorId, *, decommission: bool, reason: str) -> None:
+        raise AssertionError("nothing is excluded")
+
+    def remove_executors_on_host(self, host: str, *, decommission: bool, reason: str) -> None:
+        raise AssertionError("nothing is excluded")
+
+
+def test_a_backend_that_can_end_executors_is_asked_to() -> None:
+    async def scenario() -> None:
+        harness = SchedulerHarness(conf(excludeOnFailure_enabled=True))
+        exclusions = harness.scheduler.watch.exclusions
+        assert exclusions is not None
+        assert exclusions.allocation is None, "this one cannot"
+        backend = AllocatingBackend()
+        harness.scheduler.attach(backend)
+        assert exclusions.allocation is backend
 
     run_virtual(scenario())
