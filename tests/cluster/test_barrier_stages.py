@@ -130,6 +130,20 @@ def test_a_task_that_calls_once_more_than_the_others_fails_without_waiting_for_i
     with_context(scenario, stage_maxConsecutiveAttempts=1)
 
 
+def test_what_a_task_raises_reaches_the_caller_and_its_fellows_wait_no_longer() -> None:
+    def fail(records: Iterator[int]) -> Any:
+        context = BarrierTaskContext.get()
+        if context.partition_id == 1:
+            raise ZeroDivisionError("mine")
+        context.barrier()
+
+    async def scenario(sc: SparkContext) -> None:
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            await sc.parallelize(range(2), 2).barrier().map_partitions(fail).collect()
+
+    with_context(scenario)
+
+
 @pytest.mark.scenario("BAR-006")
 @pytest.mark.parametrize("interrupt", [True, False])
 def test_a_cancel_ends_tasks_that_wait_for_others_whether_or_not_it_interrupts(

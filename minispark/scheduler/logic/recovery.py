@@ -98,7 +98,7 @@ class Recovery:
         self.drop_output(map_stage, failure)
         if self.is_exhausted(stage):
             self.dag.abort_stage(stage, self.too_many_attempts(stage, failure))
-        elif self.can_start_over(stage, failure):
+        elif self.can_start_over(stage, ended, failure):
             self.run_again_later(map_stage, stage)
             if map_stage.is_indeterminate:
                 self.dag.rollback.give_up_jobs_with_results(map_stage)
@@ -113,22 +113,9 @@ class Recovery:
         stage.failed_attempts.add(ended.stage_attempt)
         self.stop_attempt(stage, f"task {ended.index} of the barrier stage ended with {type(failure).__name__}")
         if self.is_exhausted(stage):
-            self.dag.abort_stage(stage, self.given_up_for(stage, ended, failure))
-        elif self.can_start_over(stage, failure):
+            self.dag.abort_stage(stage, blaming(self.too_many_attempts(stage, failure), ended, failure))
+        elif self.can_start_over(stage, ended, failure):
             self.run_again_later(stage)
-
-    def given_up_for(self, stage: Stage, ended: TaskEnded, failure: TaskFailure | Resubmitted) -> JobFailure:
-        """Say why a barrier stage is not attempted again; the caller gets what user code raised last."""
-        given_up = self.too_many_attempts(stage, failure)
-        if not isinstance(failure, ExceptionFailure | RunnerLost):
-            return given_up
-        return replace(
-            given_up,
-            kind="task failures",
-            partition=ended.partition,
-            attempt_number=ended.stage_attempt,
-            executor_id=ended.executor_id,
-        )
 
     def stop_attempt(self, stage: Stage, reason: str) -> None:
         """Note that the newest attempt of a stage failed; tasks of a barrier stage need each other."""
@@ -155,7 +142,7 @@ class Recovery:
         else:
             outputs.increment_epoch()  # the executor knew less than is known here: it shall ask again
 
-    def can_start_over(self, stage: Stage, failure: TaskFailure | Resubmitted) -> bool:
+    def can_start_over(self, stage: Stage, ended: TaskEnded, failure: TaskFailure | Resubmitted) -> bool:
         """Make a failed barrier stage ready to run again in full; if it cannot, its jobs fail."""
         if not stage.is_barrier:
             return True
@@ -164,9 +151,8 @@ class Recovery:
             return True
         why = "it may have given results" if self.dag.can_kill_tasks else "its other tasks cannot be killed"
         message = f"the barrier stage {stage.stage_id} ({stage.name}) failed and cannot run again: {why}"
-        self.dag.abort_stage(
-            stage, JobFailure("aborted", message, failure, stage.stage_id, call_site=stage.call_site)
-        )
+        given_up = JobFailure("aborted", message, failure, stage.stage_id, call_site=stage.call_site)
+        self.dag.abort_stage(stage, blaming(given_up, ended, failure))
         return False
 
     # -- running again, and giving up --------------------------------------------------------------------------------
@@ -253,3 +239,16 @@ class Recovery:
     def is_trusted(self, ended: TaskEnded) -> bool:
         """Tell whether what a task wrote is still there: an executor lost since its epoch may have lost it."""
         return self.executor_failure_epoch.get(ended.executor_id, -1) < ended.epoch
+
+
+def blaming(given_up: JobFailure, ended: TaskEnded, failure: TaskFailure | Resubmitted) -> JobFailure:
+    """Have the caller get what user code raised, or how its process died, if that is what ended a barrier stage."""
+    if not isinstance(failure, ExceptionFailure | RunnerLost):
+        return given_up
+    return replace(
+        given_up,
+        kind="task failures",
+        partition=ended.partition,
+        attempt_number=ended.stage_attempt,
+        executor_id=ended.executor_id,
+    )

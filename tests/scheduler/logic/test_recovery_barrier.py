@@ -1,6 +1,7 @@
 import pytest
 
 from minispark.messages.task import TaskEndReason, TaskKilled
+from minispark.scheduler.logic.effects import FailJob
 from minispark.testing.builders import (
     exception_failure,
     fetch_failed,
@@ -64,6 +65,20 @@ def test_a_barrier_stage_that_gives_results_cannot_run_again(reason: TaskEndReas
         harness.end_all_maps(harness.last)
         harness.end(harness.last, 0, reason)
         assert "cannot run again: it may have given results" in harness.failed()[1]
+
+
+def test_the_caller_gets_what_a_task_of_the_barrier_stage_raised() -> None:
+    with dag() as harness:
+        build = two_stages()
+        build.declare(1, is_barrier=True)
+        harness.submit(submit_job(1, build.lineage()))
+        harness.end_all_maps(harness.last)
+        raised = exception_failure("mine")
+        harness.end(harness.last, 1, raised)
+        (failed,) = [effect for effect in harness.effects if isinstance(effect, FailJob)]
+        failure = failed.failure
+        assert (failure.kind, failure.task_failure) == ("task failures", raised)
+        assert (failure.partition, failure.attempt_number, failure.executor_id) == (1, 0, "driver")
 
 
 @pytest.mark.scenario("DAG-075")
