@@ -126,9 +126,7 @@ class Driver:
 
     def start_schedulers(self, env: RpcEnv) -> TaskScheduler:
         """Register what a driver has in every mode."""
-        recorder = self.recorder = recorder_for(
-            self.conf, self.world, env.scope, self.max_failures, 0, self.pool_specs
-        )
+        recorder = self.recorder = recorder_for(self.conf, self.world, env.scope, self.max_failures, self.pool_specs)
         if self.conf.scheduler_journal:
             env.dispatcher.observer = lambda endpoint, message, _: recorder.message(endpoint, message)
         dag = DAGScheduler(
@@ -157,6 +155,7 @@ class Driver:
             self.pools,
             is_local=True,
         )
+        recorder.racks(scheduler.topology)
         task_scheduler = recorder.ref(env.setup_endpoint("TaskScheduler", scheduler))
         dag.attach(task_scheduler, scheduler.max_concurrent_tasks)
         self.scheduler = scheduler

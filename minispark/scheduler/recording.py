@@ -7,6 +7,7 @@ the same time. `Unrecorded` is what a driver has that keeps no journal: it wraps
 """
 
 import dataclasses
+import random
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,10 +17,10 @@ import msgpack
 
 from minispark import __version__
 from minispark.conf import SparkConf
-from minispark.ids import ExecutorId, JobId, TaskId
+from minispark.ids import ExecutorId, JobId, RddId, TaskId
 from minispark.messages.cluster import StatusUpdate
 from minispark.messages.scheduler import TaskStarted
-from minispark.messages.task import DirectResult, TaskDescription
+from minispark.messages.task import DirectResult, TaskDescription, TaskLocation
 from minispark.rpc.logic.codec import encode
 from minispark.rpc.message import Ask, Message
 from minispark.rpc.ref import RpcEndpointRef
@@ -28,9 +29,11 @@ from minispark.rpc.world import World
 from minispark.scheduler.backend import SchedulerBackend, TaskOffers, WorkerOffer
 from minispark.scheduler.dag_scheduler import JobListener
 from minispark.scheduler.journal import JournalEntry, JournalHeader, JournalWriter, python_version
+from minispark.scheduler.logic.cached import CachedBlocks, Rows
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.logic.pool import PoolSpec
 from minispark.scheduler.payloads import without_payloads
+from minispark.scheduler.topology import Topology
 from minispark.scheduling_settings import SchedulingSettings
 from minispark.setting import Setting
 
@@ -52,6 +55,7 @@ ENDPOINTS = ("DAGScheduler", "TaskScheduler")
 OFFERS = "resource_offers"
 STATUS = "status_update"
 CONFIGURE_POOL = "configure_pool"
+RACKS = "racks"
 
 
 class Unrecorded:
@@ -77,6 +81,13 @@ class Unrecorded:
         """Return the TaskScheduler that the backend endpoint gets."""
         return scheduler
 
+    def cached(self, blocks: CachedBlocks) -> CachedBlocks:
+        """Return the table of blocks that the DAGScheduler gets."""
+        return blocks
+
+    def racks(self, topology: Topology) -> None:
+        """Take note of the racks that the TaskScheduler knows, now and whenever it hears of more."""
+
     def message(self, endpoint: str, message: Message) -> None:
         """Take note of a message that an endpoint is about to get."""
 
@@ -93,6 +104,7 @@ class Recorder(Unrecorded):
     Args:
         clock: read once an entry.
         sink: takes finished entries; one more is finished by `finish`.
+        seed: of the chance that the schedulers have.
 
     Attributes:
         wall_s: the time that the schedulers see, since the epoch.
@@ -100,7 +112,8 @@ class Recorder(Unrecorded):
         decisions: the texts of the current entry's.
     """
 
-    def __init__(self, clock: World, sink: Callable[[JournalEntry], object]) -> None:
+    def __init__(self, clock: World, sink: Callable[[JournalEntry], object], seed: int = 0) -> None:
+        self.rng = random.Random(seed)
         self.clock = clock
         self.sink = sink
         self.wall_s = clock.wall()
@@ -161,6 +174,22 @@ class Recorder(Unrecorded):
         """Return a TaskScheduler whose calls are entries and whose launches are noted."""
         return NotedOffers(scheduler, self)
 
+    def cached(self, blocks: CachedBlocks) -> CachedBlocks:
+        """Return a table of blocks of which it is kept what was read."""
+        return NotedBlocks(blocks, self)
+
+    def racks(self, topology: Topology) -> None:
+        """Begin an entry for what is known, and one each time that more becomes known."""
+        changed = topology.changed
+
+        def changed_later() -> None:
+            self.begin(RACKS, msgpack.packb(topology.rack_of))
+            changed()
+
+        topology.changed = changed_later
+        if topology.rack_of:
+            self.begin(RACKS, msgpack.packb(topology.rack_of))
+
     def message(self, endpoint: str, message: Message) -> None:
         """Begin an entry if a scheduler is about to get this message."""
         if endpoint in ENDPOINTS:
@@ -181,10 +210,11 @@ class JournalRecorder(Recorder):
     Args:
         clock: read once an entry.
         writer: of the file.
+        seed: of the chance that the schedulers have.
     """
 
-    def __init__(self, clock: World, writer: JournalWriter) -> None:
-        super().__init__(clock, writer.add)
+    def __init__(self, clock: World, writer: JournalWriter, seed: int) -> None:
+        super().__init__(clock, writer.add, seed)
         self.writer = writer
 
     async def close(self) -> None:
@@ -194,7 +224,7 @@ class JournalRecorder(Recorder):
 
 
 def recorder_for(
-    conf: SparkConf, world: World, scope: TaskScope, max_failures: int, seed: int, pools: Iterable[PoolSpec]
+    conf: SparkConf, world: World, scope: TaskScope, max_failures: int, pools: Iterable[PoolSpec]
 ) -> Unrecorded:
     """Return the recorder of a driver: one that writes `minispark.scheduler.journal`, or one that does nothing.
 
@@ -203,7 +233,6 @@ def recorder_for(
         world: its clock and threads.
         scope: owns the writing.
         max_failures: failures of one task that give its set up.
-        seed: of the schedulers' chance.
         pools: the configured pools.
     """
     if not conf.scheduler_journal:
@@ -211,11 +240,13 @@ def recorder_for(
     read_by_schedulers = {entry.key for entry in vars(SchedulingSettings).values() if isinstance(entry, Setting)}
     read_by_schedulers |= {"minispark.driver.maxResultSize"}
     settings = {key: text for key, text in conf.get_all() if key in read_by_schedulers}
-    settings.pop("minispark.scheduler.journal", None)
+    for key in ("minispark.scheduler.journal", "minispark.topology.resolver"):
+        settings.pop(key, None)  # racks are recorded as they become known
+    seed = world.rng.getrandbits(32)
     header = JournalHeader(
         f"minispark {__version__}", python_version(), settings, max_failures, seed, [pack_pool(p) for p in pools]
     )
-    return JournalRecorder(world, JournalWriter(Path(conf.scheduler_journal), world, scope, header))
+    return JournalRecorder(world, JournalWriter(Path(conf.scheduler_journal), world, scope, header), seed)
 
 
 class Port(Generic[T]):
@@ -235,7 +266,12 @@ class Port(Generic[T]):
 
 
 class SteadyWorld(Port[World]):
-    """A world whose clock shows the time of the current entry."""
+    """A world whose clock shows the time of the current entry, and whose chance can be had again."""
+
+    @property
+    def rng(self) -> random.Random:
+        """The schedulers' own chance."""
+        return self.recorder.rng
 
     def wall(self) -> float:
         """Return the time of the current entry, since the epoch."""
@@ -310,6 +346,17 @@ class NotedBackend(Port[SchedulerBackend]):
         return found
 
 
+class NotedBlocks(Port[CachedBlocks]):
+    """A table of blocks of which it is kept what was read; a failure to read is read as nothing."""
+
+    def locations(self, rdd_id: RddId) -> Rows | None:
+        """Return where an RDD is kept, as read now."""
+        plain = self.recorder.read(lambda: plain_rows(self.inner.locations(rdd_id)))
+        if plain is None:
+            return None
+        return [[TaskLocation(host, ExecutorId(executor_id)) for host, executor_id in row] for row in plain]
+
+
 class NotedOffers(Port[TaskOffers]):
     """A TaskScheduler as its backend calls it."""
 
@@ -328,6 +375,11 @@ class NotedOffers(Port[TaskOffers]):
         """Begin an entry and pass the update on."""
         self.recorder.begin(STATUS, encode(without_payloads(update))[0])
         self.inner.status_update(update)
+
+
+def plain_rows(rows: Rows | None) -> list[list[list[str]]] | None:
+    """Return locations as plain values."""
+    return None if rows is None else [[[place.host, place.executor_id] for place in row] for row in rows]
 
 
 def describe(message: Message) -> str:

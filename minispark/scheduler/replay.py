@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import Any, NoReturn, cast
 
 import msgpack
@@ -28,6 +27,7 @@ from minispark.scheduler import recording
 from minispark.scheduler.backend import WorkerOffer
 from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.journal import JournalEntry, JournalHeader, read_journal
+from minispark.scheduler.logic.cached import NOTHING_CACHED
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.logic.pool import Mode, PoolSpec, PoolTree
 from minispark.scheduler.recording import Recorder, describe, digest_of
@@ -119,8 +119,7 @@ class UnstartedScope(TaskScope):
 class JournalWorld:
     """A world in which the time is that of the current entry, and timers never fire."""
 
-    def __init__(self, seed: int) -> None:
-        self.rng = Random(seed)
+    def __init__(self) -> None:
         self.entry: JournalEntry | None = None
 
     def wall(self) -> float:
@@ -142,8 +141,8 @@ class JournalWorld:
 class ReplayRecorder(Recorder):
     """Notes what is decided now, and gives the schedulers what they read then."""
 
-    def __init__(self, world: JournalWorld) -> None:
-        super().__init__(cast(World, world), lambda entry: None)
+    def __init__(self, world: JournalWorld, seed: int) -> None:
+        super().__init__(cast(World, world), lambda entry: None, seed)
         self.texts: list[str] = []
         self.recorded: list[object] = []
 
@@ -181,8 +180,9 @@ class Replay:
 
     def __init__(self, path: Path) -> None:
         self.header, self.entries = read_journal(path)
-        self.world = JournalWorld(self.header.seed)
-        self.recorder = ReplayRecorder(self.world)
+        self.world = JournalWorld()
+        self.recorder = ReplayRecorder(self.world, self.header.seed)
+        self.offers_of: dict[str, WorkerOffer] = {}
         self.endpoints: dict[str, RpcEndpoint] = {}
         try:
             self.compose(self.header)
@@ -194,7 +194,15 @@ class Replay:
         conf = SparkConf(header.conf, environment={})
         nowhere, world = Nowhere(), self.recorder.world(cast(World, self.world))
         self.pools = PoolTree(Mode(conf.scheduler_mode), [pool_of(values) for values in header.pools])
-        self.dag = DAGScheduler(conf, world, MapOutputs(), self.recorder.jobs(nowhere), nowhere, lambda what: None)
+        self.dag = DAGScheduler(
+            conf,
+            world,
+            MapOutputs(),
+            self.recorder.jobs(nowhere),
+            nowhere,
+            lambda what: None,
+            cached_blocks=self.recorder.cached(NOTHING_CACHED),
+        )
         self.tasks = TaskScheduler(
             conf,
             header.max_failures,
@@ -206,7 +214,7 @@ class Replay:
             nowhere,
             self.pools,
         )
-        self.dag.attach(self.recorder.ref(Nowhere("TaskScheduler")))
+        self.dag.attach(self.recorder.ref(Nowhere("TaskScheduler")), self.tasks.max_concurrent_tasks)
         self.tasks.attach(self.recorder.backend(nowhere))
         self.offers = self.recorder.offers(self.tasks)
         for name, endpoint in (("DAGScheduler", self.dag), ("TaskScheduler", self.tasks)):
@@ -250,6 +258,8 @@ class Replay:
                 update = decode(entry.body)
                 self.offers.status_update(update)
                 return describe(update)
+            case recording.RACKS:
+                return self.racks(entry.body)
             case recording.CONFIGURE_POOL:
                 spec = pool_of(msgpack.unpackb(entry.body))
                 self.recorder.pool(spec)
@@ -272,12 +282,30 @@ class Replay:
         return describe(message)
 
     def offer(self, body: bytes) -> str:
-        """Offer what was offered then."""
+        """Offer what was offered then.
+
+        An executor's offer is one object as long as it lives, because the scheduler keeps it over a round of several
+        steps; an executor that is not in an offer of everything has no free core, or is gone.
+        """
         plain, rest, named = msgpack.unpackb(body)
-        offers = [WorkerOffer(*values) for values in plain]
+        offers = []
+        if all([*rest, *named.values()]):
+            for known in self.offers_of.values():
+                known.cores = 0
+        for executor_id, host, cores in plain:
+            offer = self.offers_of.setdefault(executor_id, WorkerOffer(ExecutorId(executor_id), host, cores))
+            offer.cores = cores
+            offers.append(offer)
         self.offers.resource_offers(offers, *rest, **named)
-        cores = sum(values[2] for values in plain)
-        return f"resource_offers({cores} cores of {len(plain)} executors)"
+        return f"resource_offers({sum(values[2] for values in plain)} cores of {len(plain)} executors)"
+
+    def racks(self, body: bytes) -> str:
+        """Let the TaskScheduler know the racks that it knew then."""
+        topology = self.tasks.topology
+        self.recorder.begin(recording.RACKS, body)
+        topology.rack_of.update(msgpack.unpackb(body))
+        topology.changed()
+        return f"racks of {len(topology.rack_of)} hosts"
 
 
 class Unasked:

@@ -161,7 +161,7 @@ class SimulatedCluster:
         """Put the endpoints together, as a driver does."""
         specs = list(specs)
         failures = self.conf.task_max_failures
-        recorder = self.recorder = recorder_for(self.conf, self.world, scope, failures, self.seed, specs)
+        recorder = self.recorder = recorder_for(self.conf, self.world, scope, failures, specs)
         if self.conf.scheduler_journal:
             self.stepped.observer = recorder.message
         world = recorder.world(self.world)
@@ -180,7 +180,8 @@ class SimulatedCluster:
             self.pools,
         )
         self.tasks_ref = register("TaskScheduler", self.tasks)
-        self.dag.attach(recorder.ref(self.tasks_ref))
+        recorder.racks(self.tasks.topology)
+        self.dag.attach(recorder.ref(self.tasks_ref), self.tasks.max_concurrent_tasks)
         self.backend_ref = register("SimulatedBackend", self.backend)
         self.backend.attach(recorder.offers(self.tasks), (self.dag_ref, self.tasks_ref))
         self.tasks.attach(recorder.backend(self.backend))

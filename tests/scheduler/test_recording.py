@@ -2,12 +2,14 @@ import asyncio
 from pathlib import Path
 
 from minispark.conf import SparkConf
-from minispark.ids import BinaryId, ExecutorId, JobId, StageId, TaskId
+from minispark.ids import BinaryId, ExecutorId, JobId, RddId, StageId, TaskId
 from minispark.messages.scheduler import KillTaskSet, ReviveOffers, TaskStarted
-from minispark.messages.task import DirectResult
+from minispark.messages.task import DirectResult, TaskLocation
 from minispark.scheduler.journal import JournalEntry, read_journal
+from minispark.scheduler.logic.cached import Rows
 from minispark.scheduler.logic.job import JobFailure
-from minispark.scheduler.recording import Recorder, Unrecorded, describe, recorder_for
+from minispark.scheduler.recording import RACKS, Recorder, Unrecorded, describe, recorder_for
+from minispark.scheduler.topology import Topology
 from minispark.testing.builders import map_success, task_ended, task_set
 from minispark.testing.fakes import RecordingRef
 from minispark.testing.stepped_world import SteppedScope, SteppedWorld
@@ -52,10 +54,43 @@ def test_the_clock_stands_still_while_a_message_is_handled() -> None:
     world.now = 5.0
     record.message("TaskScheduler", KILL)
     world.now = 6.0
-    assert (seen.monotonic(), seen.wall()) == (5.0, entries[0].wall_s if entries else record.wall_s)
-    assert seen.rng is world.rng
+    assert (seen.monotonic(), seen.wall()) == (5.0, record.wall_s)
     record.message("TaskScheduler", KILL)
     assert seen.monotonic() == 6.0
+    assert [each.monotonic_s for each in entries] == [5.0]
+
+
+def test_the_schedulers_have_a_chance_of_their_own() -> None:
+    world = SteppedWorld()
+    draws = [Recorder(world, lambda entry: None, seed).world(world).rng.random() for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_racks_that_become_known_are_entries() -> None:
+    record, world, entries = recorder()
+    known: list[int] = []
+    topology = Topology("", world, SteppedScope("test"), lambda: known.append(len(topology.rack_of)))
+    record.racks(topology)
+    topology.rack_of["host"] = "rack"
+    topology.changed()
+    record.finish()
+    assert known == [1]
+    assert [(each.target, each.body) for each in entries] == [(RACKS, b"\x81\xa4host\xa4rack")]
+
+
+def test_where_blocks_are_cached_is_kept_as_it_was_read() -> None:
+    record, _, entries = recorder()
+    rows = [[TaskLocation("host", ExecutorId("e"))], []]
+
+    class Blocks:
+        def locations(self, rdd_id: RddId) -> Rows | None:
+            return rows if rdd_id == 1 else None
+
+    cached = record.cached(Blocks())
+    record.message("DAGScheduler", KILL)
+    assert (cached.locations(RddId(1)), cached.locations(RddId(2))) == (rows, None)
+    record.finish()
+    assert entries[0].reads == [[[["host", "e"]], []], None]
 
 
 def test_what_is_read_of_others_is_kept() -> None:
@@ -110,7 +145,7 @@ def test_a_line_says_what_matters_and_no_payload() -> None:
 
 def test_without_the_setting_nothing_is_wrapped() -> None:
     world, ref = SteppedWorld(), RecordingRef()
-    silent = recorder_for(SparkConf(environment={}), world, SteppedScope("test"), 4, 0, [])
+    silent = recorder_for(SparkConf(environment={}), world, SteppedScope("test"), 4, [])
     assert type(silent) is Unrecorded
     assert silent.world(world) is world
     assert silent.ref(ref) is ref
@@ -122,4 +157,4 @@ def test_the_header_holds_the_settings_that_schedulers_read(tmp_path: Path) -> N
     write_journal(tmp_path / "j", seed=3, app_name="private", task_maxFailures=6)
     header, _ = read_journal(tmp_path / "j")
     assert header.conf == {"minispark.scheduler.mode": "fair", "minispark.task.maxFailures": "6"}
-    assert (header.max_failures, header.seed, header.pools) == (6, 3, [["etl", "fifo", 0, 1, ""]])
+    assert (header.max_failures, header.pools) == (6, [["etl", "fifo", 0, 1, ""]])

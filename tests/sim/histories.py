@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
+from pathlib import Path
 
 from minispark.conf import SparkConf
 from minispark.ids import ExecutorId
@@ -104,13 +105,14 @@ class History:
     Args:
         seed: of all chance.
         checks: whether the invariants are asserted after every step (that is most of the cost).
+        journal: a file to which the schedulers' messages are recorded.
 
     Attributes:
         faults: what went wrong on purpose, by kind.
         trace: a checksum of all messages, in order, with their times.
     """
 
-    def __init__(self, seed: int, *, checks: bool = True) -> None:
+    def __init__(self, seed: int, *, checks: bool = True, journal: Path | None = None) -> None:
         self.seed = seed
         self.checks = checks
         self.rng = rng = random.Random(seed)
@@ -118,8 +120,11 @@ class History:
         self.script = SymbolicScript(random.Random(seed + 1), MapOutputs(), self.draw_chances())
         members = [self.new_executor(number) for number in range(rng.randint(3, 6))]
         self.num_executors = len(members)
+        conf = self.draw_conf()
+        if journal is not None:
+            conf.set("minispark.scheduler.journal", journal)
         self.cluster = SimulatedCluster(
-            members, conf=self.draw_conf(), script=self.script, seed=seed, shuffled=rng.random() < 0.8
+            members, conf=conf, script=self.script, seed=seed, shuffled=rng.random() < 0.8
         )
         self.script.map_outputs = self.cluster.map_outputs
         self.cluster.results = self.script.stored
@@ -267,6 +272,7 @@ class History:
     def observe(self, name: str, message: Message) -> None:
         """Note a message in the trace, and what the DAGScheduler hears of executors."""
         self.touched = name
+        self.cluster.recorder.message(name, message)
         line = f"{self.cluster.stepped.now:.9f} {name} {message!r}"
         self.trace = zlib.crc32(line.encode(), self.trace)
         if name == "DAGScheduler":

@@ -1,5 +1,6 @@
 """Random histories of a whole scheduler. A seed that fails is printed; `History(seed).run()` shows it again."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from minispark.scheduler.dag_scheduler import DAGScheduler
 from minispark.scheduler.logic.dag import DagState
+from minispark.scheduler.replay import Replay
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from tests.sim.histories import History, HistoryFailed
@@ -31,6 +33,15 @@ def test_every_job_ends_with_what_its_lineage_says_or_a_clear_error(first: int) 
 def test_a_history_is_the_same_every_time() -> None:
     assert [History(7).run().trace for _ in range(2)] == [History(7).run().trace] * 2
     assert History(7).run().trace != History(8).run().trace
+
+
+@pytest.mark.parametrize("seed", range(1000, 1008))
+def test_the_journal_of_a_history_replays(seed: int, tmp_path: Path) -> None:
+    history = History(seed, checks=False, journal=tmp_path / "j").run()
+    asyncio.run(history.cluster.recorder.close())
+    steps = list(Replay(tmp_path / "j").steps())
+    assert len(steps) > 200
+    assert [step for step in steps if not step.agrees] == []
 
 
 @pytest.mark.cluster
