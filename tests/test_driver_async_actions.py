@@ -19,21 +19,18 @@ def check_number(number: int) -> None:
     assert 0 <= number < 100
 
 
-ACTIONS: list[tuple[str, Callable[[Any], Awaitable[Any]], Any]] = [
-    ("count", lambda rdd: rdd.count(), 100),
-    ("collect", lambda rdd: rdd.collect(), list(range(100))),
-    ("foreach", lambda rdd: rdd.foreach(check_number), None),
-    ("foreachPartition", lambda rdd: rdd.foreach_partition(check_all_there), None),
-    *(
-        ("take (many cases)", lambda rdd, n=n: rdd.take(n), list(range(min(n, 100))))
-        for n in (0, 1, 7, 30, 99, 100, 500)
-    ),
-]
-
-
 @pytest.mark.parametrize(
     ("action", "value"),
-    [pytest.param(action, value, marks=pytest.mark.scenario("ASY-001", clause)) for clause, action, value in ACTIONS],
+    [
+        pytest.param(lambda rdd: rdd.count(), 100, marks=pytest.mark.scenario("ASY-001", "count")),
+        pytest.param(lambda rdd: rdd.collect(), list(range(100)), marks=pytest.mark.scenario("ASY-001", "collect")),
+        pytest.param(lambda rdd: rdd.foreach(check_number), None, marks=pytest.mark.scenario("ASY-001", "foreach")),
+        pytest.param(
+            lambda rdd: rdd.foreach_partition(check_all_there),
+            None,
+            marks=pytest.mark.scenario("ASY-001", "foreachPartition"),
+        ),
+    ],
 )
 def test_actions_run_side_by_side_on_one_loop(action: Callable[[Any], Awaitable[Any]], value: object) -> None:
     async def scenario(sc: SparkContext) -> list[Any]:
@@ -41,6 +38,16 @@ def test_actions_run_side_by_side_on_one_loop(action: Callable[[Any], Awaitable[
         return list(await asyncio.gather(action(rdd), action(rdd), action(rdd.map(lambda number: number))))
 
     assert run_inline(scenario) == [value] * 3
+
+
+@pytest.mark.scenario("ASY-001", "take (many cases)")
+@pytest.mark.parametrize("num", [0, 1, 7, 30, 99, 100, 500])
+def test_takes_of_any_size_run_side_by_side(num: int) -> None:
+    async def scenario(sc: SparkContext) -> list[list[int]]:
+        rdd = sc.parallelize(range(100), 5)
+        return list(await asyncio.gather(rdd.take(num), rdd.map(lambda number: number).take(num)))
+
+    assert run_inline(scenario) == [list(range(100))[:num]] * 2
 
 
 def refuse(number: int) -> None:

@@ -128,6 +128,7 @@ def test_reducers_that_read_several_partitions_of_a_shuffle_prefer_nothing() -> 
     assert stage(build, outputs=Outputs({"a": 1})) is None
 
 
+@pytest.mark.scenario("MOT-004", "42719 config respected")
 def test_without_reduce_locality_a_reducer_prefers_nothing() -> None:
     build = LineageBuilder()
     build.shuffled(build.source(2), 2)
