@@ -23,6 +23,8 @@ __all__ = ["Speculations", "note_pace", "slow_attempts", "speculations"]
 
 logger = logging.getLogger(__name__)
 
+AT_MOST = 1000  # tasks that are found slow in one turn of the loop
+
 
 class Speculations:
     """Finds slow tasks of all task sets.
@@ -76,13 +78,13 @@ class Speculations:
                 if executor.decommission is not None:
                     gone[executor.executor_id] = executor.decommission.since_s
         self.is_ticking = False
-        found = False
+        found = 0
         for task_set in task_sets:
             self.is_ticking = True
             if len(self.cluster.executors) < 2:
                 continue
-            for task in slow_attempts(task_set, now, self.slots, gone):
-                found = True
+            for task in slow_attempts(task_set, now, self.slots, gone, AT_MOST - found):
+                found += 1
                 logger.info(
                     "task %d of %s has run for %.1f s on %s and is tried a second time",
                     task.index, task_set.name, now - task.launched_s, task.host,
@@ -92,11 +94,15 @@ class Speculations:
                 )
         if self.is_ticking:
             self.later(self.interval_s, CheckSpeculation())
-        return found
+        return found > 0
 
 
 def slow_attempts(
-    task_set: TaskSet, now: float, executor_slots: int, decommissioned: Mapping[ExecutorId, float]
+    task_set: TaskSet,
+    now: float,
+    executor_slots: int,
+    decommissioned: Mapping[ExecutorId, float],
+    at_most: int = AT_MOST,
 ) -> list[RunningTask]:
     """Return the attempts whose tasks now wait for a second one; barrier tasks wait for each other, none is slow."""
     speculation = task_set.speculation
@@ -106,7 +112,8 @@ def slow_attempts(
     def is_alone(index: int) -> bool:
         return task_set.copies[index] == 1 and not task_set.successful[index]
 
-    found = speculation.find(task_set.running.values(), is_alone, now, executor_slots, decommissioned)
+    running = task_set.running.values()
+    found = speculation.find(running, is_alone, now, executor_slots, decommissioned, at_most)
     return [task for task in found if task_set.add_speculatable(task)]
 
 

@@ -133,6 +133,7 @@ class TaskSetSpeculation:
         now: float,
         executor_slots: int,
         decommissioned: Mapping[ExecutorId, float],
+        at_most: int = 1000,
     ) -> list[A]:
         """Return the attempts that are slow now, of tasks that were not found slow before.
 
@@ -142,16 +143,17 @@ class TaskSetSpeculation:
             now: seconds, as the times of launch.
             executor_slots: tasks that one executor runs at once.
             decommissioned: executors that will go away, and since when.
+            at_most: how many; the others are found the next time, so that no turn of the loop is long.
         """
         threshold = self.threshold(executor_slots)
         if threshold is None:
             return []
         custom = len(self.durations) < self.min_successes
         look_at_all = bool(decommissioned) and self.rules.decommission_kill_interval_s is not None and not custom
-        found = []
+        found: list[A] = []
         for attempt in running:
             run_time_s = now - attempt.launched_s
-            if run_time_s <= threshold and not look_at_all:
+            if len(found) >= at_most or (run_time_s <= threshold and not look_at_all):
                 break
             index = attempt.index
             if index in self.submitted or not is_alone(index):

@@ -190,3 +190,11 @@ def test_young_attempts_are_not_looked_at() -> None:
 
     found = speculation.find(running, is_alone, 12.5, 4, {})
     assert [attempt.index for attempt in found] == asked == list(range(11))
+
+
+def test_so_many_tasks_are_found_slow_at_once_and_the_others_the_next_time() -> None:
+    speculation = make(PLAIN, 10, [1.0] * 5)
+    running = [Running(index) for index in range(5)]
+    for expected in ([0, 1], [2, 3], [4], []):
+        found = speculation.find(running, lambda index: True, 10.0, 4, {}, at_most=2)
+        assert [attempt.index for attempt in found] == expected
