@@ -22,6 +22,11 @@ from minispark.setting import (
 __all__ = ["SchedulingSettings"]
 
 
+def not_negative_or_never(value: float | None) -> bool:
+    """Tell whether a time is zero or above, or -1, which stands for never."""
+    return value == -1 or not_negative(value)
+
+
 class SchedulingSettings:
     """What SparkConf has of settings for the schedulers; see there."""
 
@@ -247,7 +252,7 @@ class SchedulingSettings:
     task_reaper_kill_timeout = Setting(
         "task.reaper.killTimeout", None, OPTIONAL_SECONDS,
         "After what time the runner of a killed task that goes on is replaced, if other than "
-        "minispark.executor.killGrace.", not_negative,
+        "minispark.executor.killGrace; -1: never.", not_negative_or_never,
     )  # fmt: skip
     extra_listeners = Setting(
         "extraListeners", "", TEXT,

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
+from minispark.executor.grace import Grace
 from minispark.executor.interpreter import restored_environment
 from minispark.executor.logic.runner_slot import Finished, Lost, Ready, Report, Resumed, SlotState
 from minispark.executor.runner_link import RunnerLink
@@ -134,7 +135,7 @@ class ProcessPool:
 
     def kill(self, slot: int, task_id: TaskId, interrupt: bool, reason: str) -> None:
         """End an attempt; see `RunnerPool.kill`."""
-        self.places[slot].kill(task_id, interrupt, reason, self.conf.executor_kill_grace)
+        self.places[slot].kill(task_id, interrupt, reason, Grace.of(self.conf))
 
     def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
         """Answer a runner's question; dropped if the asker is gone."""
@@ -374,7 +375,7 @@ class ProcessPool:
             if place.slot.state is SlotState.EMPTY or place.slot.task_id is None:
                 self.report(place, place.slot.give_up(STOPPED))
             else:
-                place.kill(place.slot.task_id, True, STOPPED, self.conf.executor_kill_grace)
+                place.kill(place.slot.task_id, True, STOPPED, Grace(self.conf.executor_kill_grace))
         try:
             await self.quiet
         finally:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
+from minispark.executor.grace import Grace
 from minispark.executor.kill_bracket import KILL_SIGNAL
 from minispark.executor.logic.runner_slot import RunnerSlot
 from minispark.executor.runner_link import RunnerLink
@@ -87,17 +88,16 @@ class RunnerPlace:
             self.link.close()
             self.link = None
 
-    def kill(self, task_id: TaskId, interrupt: bool, reason: str, grace_s: float) -> None:
-        """End an attempt; with `interrupt`, whatever it costs once the grace is over."""
+    def kill(self, task_id: TaskId, interrupt: bool, reason: str, grace: Grace) -> None:
+        """End an attempt; with `interrupt`, whatever it costs once the grace is over, if it ever is."""
         if not self.slot.told(task_id, interrupt, reason):
             return
         self.tell(task_id, interrupt, reason)
         if interrupt:
             incarnation = self.slot.incarnation
-            self.timers += [
-                self.world.call_later(grace_s / 2, self.repeat, incarnation, task_id),
-                self.world.call_later(grace_s, self.enforce, incarnation, task_id),
-            ]
+            self.timers.append(self.world.call_later(grace.seconds / 2, self.repeat, incarnation, task_id))
+            if grace.ends:
+                self.timers.append(self.world.call_later(grace.seconds, self.enforce, incarnation, task_id))
 
     def tell(self, task_id: TaskId, interrupt: bool, reason: str) -> None:
         """Put a kill where the runner's signal handler finds it, and have it looked at."""

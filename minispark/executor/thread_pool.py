@@ -17,6 +17,7 @@ from typing import Final, TypeVarTuple
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.executor.cooperative import CooperativeBracket, WatchingTaskRunner
+from minispark.executor.grace import Grace
 from minispark.executor.progress import counters_of
 from minispark.executor.runners import RunnerEvents
 from minispark.ids import TaskId
@@ -172,9 +173,9 @@ class ThreadPool:
         if runner.task_id != task_id:
             return
         runner.kill(task_id, reason)
-        if interrupt and runner.grace is None:
-            grace_s = self.conf.executor_kill_grace
-            runner.grace = self.world.call_later(grace_s, self.give_up, runner, task_id, reason)
+        grace = Grace.of(self.conf)
+        if interrupt and grace.ends and runner.grace is None:
+            runner.grace = self.world.call_later(grace.seconds, self.give_up, runner, task_id, reason)
 
     def give_up(self, runner: ThreadRunner, task_id: TaskId, reason: str) -> None:
         """Put a fresh thread in the place of one that does not end its attempt."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +168,32 @@ def test_a_kill_ends_the_wait_for_other_tasks_at_once(interrupt: bool) -> None:
         assert (await recorder.do("facts"))["pid"] == before
 
     with_pool(scenario, executor_killGrace=60)
+
+
+@pytest.mark.scenario("JC-006", "reaper kills executor if task keeps running")
+def test_the_runner_of_a_task_that_goes_on_after_a_kill_is_replaced_when_the_reapers_time_is_up() -> None:
+    async def scenario(recorder: Recorder) -> None:
+        before = (await recorder.do("facts"))["pid"]
+        task_id = await recorder.begin_long("swallow")
+
+        recorder.kill(task_id, reason="enough")
+
+        assert isinstance(await recorder.end_of(task_id), TaskKilled)
+        assert (await recorder.do("facts"))["pid"] != before
+
+    with_pool(scenario, executor_killGrace=60, task_reaper_killTimeout=0.1)
+
+
+@pytest.mark.scenario("JC-006", "not with timeout -1")
+def test_without_a_reaper_a_task_that_goes_on_keeps_its_runner(tmp_path: Path) -> None:
+    async def scenario(recorder: Recorder) -> None:
+        task_id = await recorder.begin_long("stubborn", str(tmp_path / "end").encode())
+
+        recorder.kill(task_id, reason="enough")
+        await recorder.do("sleep", b"0.2")  # meanwhile nothing happens to the other one
+        assert not recorder.ends[task_id].done()
+        (tmp_path / "end").touch()
+
+        assert isinstance(await recorder.end_of(task_id), TaskKilled)
+
+    with_pool(scenario, executor_killGrace=0.01, task_reaper_killTimeout=-1)

@@ -85,6 +85,15 @@ def swallow(services: ProcessServices, argument: bytes) -> Any:
             continue
 
 
+def stubborn(services: ProcessServices, argument: bytes) -> Any:
+    """Ignore being killed until a file is there."""
+    while not os.path.exists(argument):
+        try:
+            time.sleep(0.005)
+        except BaseException:  # noqa: BLE001 — that is the point
+            continue
+
+
 class Sleeper:
     def __del__(self) -> None:
         time.sleep(60)
@@ -214,7 +223,7 @@ def write(services: ProcessServices, argument: bytes) -> Any:
 ACTIONS: dict[str, Action] = {
     action.__name__: action
     for action in (
-        echo, spin, sleep, swallow, finaliser, poll_flag, leave, crash, kill_self, escape, close_everything, ask,
-        ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance, hashes, write,
+        echo, spin, sleep, swallow, stubborn, finaliser, poll_flag, leave, crash, kill_self, escape, close_everything,
+        ask, ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance, hashes, write,
     )
 }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from minispark.executor.grace import Grace
 from minispark.executor.kill_bracket import KILL_SIGNAL
 from minispark.executor.logic.runner_slot import SlotState
 from minispark.executor.runner_place import RunnerPlace
@@ -82,8 +83,8 @@ class Busy:
         self.place.slot.ready(1)
         self.place.slot.dispatch(TASK)
 
-    def kill(self, interrupt: bool = True) -> None:
-        self.place.kill(TASK, interrupt, "enough", GRACE_S)
+    def kill(self, interrupt: bool = True, *, ends: bool = True) -> None:
+        self.place.kill(TASK, interrupt, "enough", Grace(GRACE_S, ends))
 
     def answer(self) -> None:
         self.place.slot.answered(1, TASK)
@@ -165,3 +166,15 @@ def test_an_attempt_is_long_at_the_second_look_if_its_runner_has_begun_it(busy: 
 
     assert busy.place.runs_longer() is True
     assert busy.place.runs_longer() is False
+
+
+@pytest.mark.scenario("JC-006", "not with timeout -1")
+def test_an_attempt_whose_grace_never_ends_is_killed_twice_and_then_let_be(busy: Busy) -> None:
+    busy.kill(ends=False)
+    busy.answer()
+    busy.timers.move(GRACE_S / 2)
+    busy.answer()
+    busy.timers.move(1000 * GRACE_S)
+
+    assert busy.link.kills == [(True, "enough")] * 2
+    assert busy.signals == [KILL_SIGNAL] * 2
