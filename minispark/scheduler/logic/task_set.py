@@ -1,88 +1,28 @@
 """One attempt of a stage: which of its tasks are pending, running, done, and what their failures mean.
 
 A hot machine: methods that return values. A pending task is a number in arrays (`pending.Pending`); nothing here
-costs more than the task at hand. How long it waits for a place near its data is `locality.DelayTimer`'s.
+costs more than the task at hand. Which task suits a place that is offered is in `waiting.WaitingTasks`.
 Source: Spark's TaskSetManager.
 """
 
-import math
 from array import array
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.scheduler import SubmitTaskSet, unpack_integers
 from minispark.messages.task import ExecutorLostFailure, FetchFailed, RunnerLost, TaskFailure
+from minispark.scheduler.logic.attempts import Abort, FinishedTask, RunningTask
 from minispark.scheduler.logic.cluster import Cluster
 from minispark.scheduler.logic.failures import counts_as_failure, failure_text, is_final
-from minispark.scheduler.logic.locality import DelayTimer, Locality, LocalityWaits
-from minispark.scheduler.logic.pending import Pending, Places, Refused
+from minispark.scheduler.logic.locality import Locality, LocalityWaits
+from minispark.scheduler.logic.pending import Pending
 from minispark.scheduler.logic.speculation import TaskSetSpeculation
+from minispark.scheduler.logic.waiting import Exclusion, Taken, WaitingTasks
 
-__all__ = ["Abort", "Exclusion", "FinishedTask", "RunningTask", "TaskSet"]
-
-PROCESS, NODE, NO_PREF, RACK, ANY = Locality
-Taken = tuple[int, Locality, bool]
-"""A task that was taken off the pending ones: its index, how near it runs, whether it is a second attempt."""
+__all__ = ["Abort", "Exclusion", "FinishedTask", "RunningTask", "Taken", "TaskSet"]
 
 
-@dataclass(slots=True, eq=False)
-class RunningTask:
-    """One attempt of one task that has not ended.
-
-    Attributes:
-        launched_s: seconds since the epoch.
-        locality: how near its data it runs.
-        is_speculative: another attempt of the task runs already.
-        has_started: the executor has said that it runs.
-        is_superseded: it is being killed because another attempt succeeded.
-    """
-
-    task_id: TaskId
-    index: int
-    attempt_number: int
-    partition: int
-    executor_id: ExecutorId
-    host: str
-    launched_s: float
-    locality: Locality = ANY
-    is_speculative: bool = False
-    has_started: bool = False
-    is_superseded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedTask:
-    """A task whose success is void, because its output went away with its executor."""
-
-    task_id: TaskId
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Abort:
-    """The task set is given up."""
-
-    kind: Literal["task failures", "result too large", "executor lost", "aborted"]
-    message: str
-    failure: TaskFailure | None = None
-    task: RunningTask | None = None
-
-
-class Exclusion(Protocol):
-    """Which executors and hosts a set, or one of its tasks, has left; see `exclusion.TaskSetExclusion`."""
-
-    def refuses(self, executor_id: ExecutorId, host: str) -> bool:
-        """Tell whether the whole set has left an executor or its host."""
-
-    def refuses_task(self, index: int, executor_id: ExecutorId, host: str) -> bool:
-        """Tell whether a task has left an executor or its host."""
-
-    def has_failures(self) -> bool:
-        """Whether anything may be refused."""
-
-
-class TaskSet:
+class TaskSet(WaitingTasks):
     """The tasks of one stage attempt.
 
     Args:
@@ -95,51 +35,14 @@ class TaskSet:
         now: the time of a clock that never goes back, since when it waits.
 
     Attributes:
-        exclusion: where the set's tasks have failed too often; None costs nothing.
         speculation: how fast its tasks are; None costs nothing.
-        near_until: until then, only hosts in `pending.hosts` can be given a task; 0 if that is not known.
-        no_rejects: no offer was turned down, for the sake of locality, since the wait was last started anew.
     """
 
     __slots__ = (
-        "__weakref__",
-        "attempts",
-        "attempts_of",
-        "binary_id",
-        "cluster",
-        "complete",
-        "copies",
-        "entry",
-        "epoch",
-        "exclusion",
-        "failures",
-        "finished_on",
-        "is_barrier",
-        "is_map_stage",
-        "is_zombie",
-        "job_id",
-        "max_failures",
-        "max_result_bytes",
-        "near_until",
-        "no_rejects",
-        "num_successful",
-        "num_tasks",
-        "partitions",
-        "pending",
-        "places",
-        "properties",
-        "racks",
-        "result_bytes",
-        "running",
-        "second",
-        "seen_version",
-        "shuffle_ids", "speculation",
-        "stage_attempt",
-        "stage_id",
-        "successful",
-        "task_cpus",
-        "timer",
-        "warned_of_size",
+        "attempts", "binary_id", "complete", "copies", "entry", "epoch", "failures", "finished_on", "is_barrier",
+        "is_map_stage", "job_id", "max_failures", "max_result_bytes", "num_successful", "num_tasks", "partitions",
+        "properties", "result_bytes", "running", "shuffle_ids", "speculation", "stage_attempt", "stage_id",
+        "successful", "task_cpus", "warned_of_size",
     )  # fmt: skip
 
     def __init__(
@@ -153,6 +56,7 @@ class TaskSet:
         waits: LocalityWaits | None = None,
         now: float = 0.0,
     ) -> None:
+        super().__init__(Cluster() if cluster is None else cluster, LocalityWaits() if waits is None else waits, now)
         self.stage_id = submitted.stage_id
         self.stage_attempt = submitted.stage_attempt
         self.job_id = submitted.job_id
@@ -166,29 +70,17 @@ class TaskSet:
         self.max_failures = max_failures
         self.max_result_bytes = 0 if submitted.is_map_stage else max_result_bytes
         self.task_cpus = task_cpus
-        self.cluster = Cluster() if cluster is None else cluster
-        self.seen_version = -1
-        self.timer = DelayTimer(LocalityWaits() if waits is None else waits, now)
         self.partitions = array("i")
-        self.places = Places()
-        self.pending = Pending(self.places)
-        self.second: Pending | None = None  # tasks that get a second attempt, once there are any
-        self.racks: dict[str, list[str]] | None = None  # rack → hosts that tasks prefer; None: to be made
         self.attempts = array("i")  # attempts launched so far, per task
         self.failures = array("i")  # counted failures since the last success, per task
         self.copies = bytearray()  # attempts that run, per task
         self.successful = bytearray()
         self.num_successful = 0
         self.running: dict[TaskId, RunningTask] = {}
-        self.attempts_of: dict[int, list[RunningTask]] = {}  # of tasks that got a second attempt; ended ones too
         # Executor → pairs of task id and index of the map outputs it wrote; None: there are none.
         self.finished_on: dict[ExecutorId, array[int]] | None = {} if submitted.is_map_stage else None
         self.result_bytes = 0
-        self.exclusion: Exclusion | None = None
         self.speculation: TaskSetSpeculation | None = None
-        self.near_until = 0.0
-        self.no_rejects = True
-        self.is_zombie = False
         self.complete = False
         self.warned_of_size = False
         self.entry: Any = None  # where its pool has it in the fair order
@@ -216,21 +108,13 @@ class TaskSet:
             self.second.wanted.extend(bytes(count))
         self.complete = submitted.is_last
         self.seen_version = -1
-        self.near_until = 0.0
-        self.racks = None
-
-    def has_pending(self) -> bool:
-        """Tell whether a task waits for a slot."""
-        return not self.is_zombie and (
-            self.pending.waiting[ANY] > 0 or (self.second is not None and self.second.waiting[ANY] > 0)
-        )
+        self.changed()
 
     def push(self, index: int) -> None:
         """Have a task run again, unless it is done or an attempt still runs."""
         if not self.is_zombie and not self.successful[index] and not self.copies[index]:
             self.pending.push(index)
-            self.near_until = 0.0
-            self.racks = None
+            self.changed()
 
     def add_speculatable(self, task: RunningTask) -> bool:
         """Have a task tried a second time, on another host; tell whether it is not wanted twice already."""
@@ -241,131 +125,8 @@ class TaskSet:
             return False
         self.attempts_of.setdefault(task.index, [task])
         self.second.push(task.index)
-        self.near_until = 0.0
+        self.changed()
         return True
-
-    def recompute_levels(self) -> None:
-        """See which levels of locality tasks want and live executors can give."""
-        cluster, pending = self.cluster, self.pending
-        self.seen_version = cluster.version
-        self.near_until = 0.0
-        self.racks = None
-        waiting = pending.waiting
-        levels = []
-        if waiting[PROCESS] and any(map(cluster.is_alive, pending.executors)):
-            levels.append(PROCESS)
-        if waiting[NODE] and not pending.hosts.keys().isdisjoint(cluster.hosts.keys()):
-            levels.append(NODE)
-        if waiting[NO_PREF]:
-            levels.append(NO_PREF)
-        if waiting[RACK] and cluster.racks and any(rack in cluster.racks for rack in self.wanted_racks()):
-            levels.append(RACK)
-        self.timer.change_levels((*levels, ANY))
-
-    def wanted_racks(self) -> dict[str, list[str]]:
-        """Return the racks that tasks prefer, with the hosts they prefer there."""
-        if self.racks is None:
-            self.racks = {}
-            for host in self.pending.hosts:
-                rack = self.cluster.rack_of.get(host)
-                if rack is not None:
-                    self.racks.setdefault(rack, []).append(host)
-        return self.racks
-
-    # -- offers ------------------------------------------------------------------------------------------------------
-
-    def take(self, executor_id: ExecutorId, host: str, now: float) -> Taken | None:
-        """Take the task that suits this executor best off the pending ones, as near as waiting has not made moot.
-
-        What the levels up to ANY would give one after the other, in one go.
-        """
-        if self.is_zombie:
-            return None
-        if self.seen_version != self.cluster.version:
-            self.recompute_levels()
-        if self.second is not None and self.second.waiting[ANY]:
-            for level in self.timer.levels:
-                taken = self.take_at(level, executor_id, host, now)
-                if taken is not None:
-                    return taken
-            return None
-        refused = self.refusal(executor_id, host)
-        if refused is refuse_all:
-            return None
-        timer, pending = self.timer, self.pending
-        allowed = timer.allowed(now, pending.waiting)
-        if allowed < NO_PREF and (NO_PREF in timer.levels or pending.waiting[NO_PREF]):
-            allowed = NO_PREF  # who wants no place, and its set with it, does not wait for one
-        found = self.find(pending, allowed, executor_id, host, refused)
-        return None if found is None else (*found, False)
-
-    def take_at(self, level: Locality, executor_id: ExecutorId, host: str, now: float) -> Taken | None:
-        """Take a task no farther than a level; tasks that run for the first time before second attempts."""
-        refused = self.refusal(executor_id, host)
-        if refused is refuse_all or self.is_zombie:
-            return None
-        allowed = level if level == NO_PREF else min(level, self.timer.allowed(now, self.pending.waiting))
-        if self.pending.waiting[ANY]:
-            found = self.find(self.pending, allowed, executor_id, host, refused)
-            if found is not None:
-                return (*found, False)
-        if self.second is None or not self.second.waiting[ANY]:
-            return None
-
-        def refused_second(index: int) -> bool:
-            if refused is not None and refused(index):
-                return True
-            return any(attempt.host == host for attempt in self.attempts_of.get(index, ()))
-
-        found = self.find(self.second, allowed, executor_id, host, refused_second)
-        return None if found is None else (*found, True)
-
-    def refusal(self, executor_id: ExecutorId, host: str) -> Refused | None:
-        """Return what tells which tasks may not run there: nothing if all may, `refuse_all` if none may."""
-        exclusion = self.exclusion
-        if exclusion is None or not exclusion.has_failures():
-            return None
-        if exclusion.refuses(executor_id, host):
-            return refuse_all
-        return lambda index: exclusion.refuses_task(index, executor_id, host)
-
-    def find(
-        self, pending: Pending, allowed: Locality, executor_id: ExecutorId, host: str, refused: Refused | None
-    ) -> tuple[int, Locality] | None:
-        """Take the nearest task off some pending ones."""
-        if pending.executors:
-            index = pending.from_executor(executor_id, refused)
-            if index >= 0:
-                return index, PROCESS
-        if allowed >= NODE and pending.hosts:
-            index = pending.from_host(host, refused)
-            if index >= 0:
-                return index, NODE
-        if allowed >= NO_PREF and pending.none:
-            index = pending.top(pending.none, refused)
-            if index >= 0:
-                return index, PROCESS
-        if allowed >= RACK and pending.placed:
-            return self.find_far(pending, allowed, host, refused)
-        return None
-
-    def find_far(
-        self, pending: Pending, allowed: Locality, host: str, refused: Refused | None
-    ) -> tuple[int, Locality] | None:
-        """Take a task that prefers another host off some pending ones."""
-        rack = self.cluster.rack_of.get(host)
-        hosts = self.wanted_racks().get(rack) if rack is not None else None
-        if hosts:
-            while hosts and hosts[-1] not in pending.hosts and hosts[-1] not in self.pending.hosts:
-                hosts.pop()
-            index = pending.from_hosts(reversed(hosts), refused)
-            if index >= 0:
-                return index, RACK
-        if allowed == ANY:
-            index = pending.top(pending.placed, refused)
-            if index >= 0:
-                return index, ANY
-        return None
 
     def launched(
         self,
@@ -374,7 +135,7 @@ class TaskSet:
         executor_id: ExecutorId,
         host: str,
         launched_s: float,
-        locality: Locality = ANY,
+        locality: Locality = Locality.ANY,
         is_speculative: bool = False,
     ) -> RunningTask:
         """Note that an attempt of a task runs."""
@@ -391,31 +152,6 @@ class TaskSet:
                 self.second.strike(index)
             self.attempts_of[index].append(task)
         return task
-
-    def turned_down(self, now: float) -> float:
-        """Note that an offer was not used although tasks wait; returns when the set may take what is farther."""
-        self.no_rejects = False
-        timer, waiting = self.timer, self.pending.waiting
-        level = timer.allowed(now, waiting)
-        if level == ANY or not waiting[ANY]:
-            return math.inf
-        if level <= NODE and not waiting[NO_PREF] and (self.second is None or not self.second.waiting[ANY]):
-            self.near_until = timer.expires_s
-        return timer.expires_s
-
-    def launched_all(self, now: float, nearest: Locality, is_all_free: bool) -> None:
-        """Note that what was offered was used up, in which case the wait begins anew.
-
-        Args:
-            now: the time.
-            nearest: the nearest level of these launches.
-            is_all_free: everything that is free was offered. A part counts only while nothing was turned down since
-                everything was used up, for else many small offers would keep a set from ever giving up a level.
-        """
-        if not self.timer.waits.legacy_reset and (is_all_free or self.no_rejects):
-            self.timer.reset(now, nearest)
-            self.no_rejects = True
-            self.near_until = 0.0
 
     # -- ends of attempts --------------------------------------------------------------------------------------------
 
@@ -557,8 +293,3 @@ class TaskSet:
             assert states <= 1, f"task {index} is done and pending"
             assert states or running[index], f"task {index} is forgotten"
             assert not (self.pending.wanted[index] and running[index]), f"task {index} is pending and runs"
-
-
-def refuse_all(index: int) -> bool:
-    """Refuse every task: the set has left the executor."""
-    return True
