@@ -264,3 +264,19 @@ def test_stop_does_not_wait_longer_than_its_deadline() -> None:
         assert isinstance(await recorder.end_of(stuck), TaskKilled)
 
     with_pool(scenario, executor_killGrace=30)
+
+
+@pytest.mark.scenario("EXE-005", "concurrent accumulator use does not break heartbeat")
+def test_the_executor_sees_how_far_a_task_is_while_it_counts() -> None:
+    async def scenario(recorder: Recorder) -> None:
+        task_id = await recorder.begin_long("count_up")
+        slot = recorder.slot_of[task_id]
+        seen = [recorder.pool.counters(slot) for _ in range(1000)]
+        records = [counters["records_read"] for counters in seen if counters is not None]
+        assert len(records) == 1000
+        assert records == sorted(records)
+        recorder.kill(task_id)
+        await recorder.end_of(task_id)
+        assert recorder.pool.counters(slot) is None
+
+    with_pool(scenario)

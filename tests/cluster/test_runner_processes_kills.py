@@ -196,4 +196,4 @@ def test_without_a_reaper_a_task_that_goes_on_keeps_its_runner(tmp_path: Path) -
 
         assert isinstance(await recorder.end_of(task_id), TaskKilled)
 
-    with_pool(scenario, executor_killGrace=0.01, task_reaper_killTimeout=-1)
+    with_pool(scenario, slots=2, executor_killGrace=0.01, task_reaper_killTimeout=-1)

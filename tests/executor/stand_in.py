@@ -94,6 +94,13 @@ def stubborn(services: ProcessServices, argument: bytes) -> Any:
             continue
 
 
+def count_up(services: ProcessServices, argument: bytes) -> Any:
+    """Count records until killed."""
+    metrics = services.new_metrics()
+    while True:
+        metrics.records_read += 1
+
+
 class Sleeper:
     def __del__(self) -> None:
         time.sleep(60)
@@ -223,7 +230,7 @@ def write(services: ProcessServices, argument: bytes) -> Any:
 ACTIONS: dict[str, Action] = {
     action.__name__: action
     for action in (
-        echo, spin, sleep, swallow, stubborn, finaliser, poll_flag, leave, crash, kill_self, escape, close_everything,
-        ask, ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance, hashes, write,
+        echo, spin, sleep, swallow, stubborn, count_up, finaliser, poll_flag, leave, crash, kill_self, escape,
+        close_everything, ask, ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance, hashes, write,
     )
 }  # fmt: skip
