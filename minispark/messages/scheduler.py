@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, StageId, TaskId
-from minispark.messages.task import DirectResult, Lineage, Preferences, TaskEndReason
+from minispark.messages.task import DirectResult, Lineage, Preferences, ShuffleDependencyInfo, TaskEndReason
 from minispark.rpc.message import Message, message
 
 __all__ = [
     "AllJobsCancelled",
+    "AttemptsProgressed",
     "BarrierJobDue",
     "CheckSpeculation",
     "ComponentFailed",
@@ -61,7 +62,8 @@ def unpack_integers(data: bytes) -> "array[int]":
 class JobSubmitted(Message):
     """Caller → DAGScheduler: run the binary over these partitions of the lineage's last RDD.
 
-    `partitions` are packed numbers, in the order in which the results are wanted.
+    `partitions` are packed numbers, in the order in which the results are wanted. With `map_side` the job is to write
+    that shuffle of the last RDD, all its partitions, and its one result are the sizes (`shuffle.logic.statistics`).
     """
 
     job_id: JobId
@@ -71,6 +73,7 @@ class JobSubmitted(Message):
     name: str
     call_site: str
     properties: dict[str, str]
+    map_side: ShuffleDependencyInfo | None = None
 
 
 @message(171)
@@ -302,6 +305,18 @@ class UnschedulableExpired(Message):
     stage_attempt: int
 
 
+@message(195)
+class AttemptsProgressed(Message):
+    """HeartbeatReceiver → TaskScheduler, where slow tasks are looked for: how far running attempts are.
+
+    For each attempt the records it has read, and the seconds it has run, by its executor's clock.
+    """
+
+    task_ids: tuple[TaskId, ...]
+    records: tuple[int, ...]
+    run_times_s: tuple[float, ...]
+
+
 ToDagScheduler = (
     JobSubmitted
     | JobCancelled
@@ -332,5 +347,6 @@ ToTaskScheduler = (
     | ExecutorRemoved
     | CheckSpeculation
     | UnschedulableExpired
+    | AttemptsProgressed
 )
 ToBackend = ReviveOffers

@@ -16,6 +16,7 @@ from minispark.ids import ExecutorId, StageId, TaskId
 from minispark.messages.cluster import StatusUpdate
 from minispark.messages.listener import EventSink
 from minispark.messages.scheduler import (
+    AttemptsProgressed,
     CheckSpeculation,
     ExecutorAdded,
     ExecutorDecommissioned,
@@ -162,8 +163,8 @@ class TaskScheduler(RpcEndpoint):
                 self.executors_changed()
             case ExecutorRemoved():
                 self.executor_removed(message)
-            case CheckSpeculation() | UnschedulableExpired():
-                self.watch.due(message)
+            case CheckSpeculation() | UnschedulableExpired() | AttemptsProgressed():
+                self.watch.receive(message)
 
     # -- task sets ---------------------------------------------------------------------------------------------------
 
@@ -403,12 +404,6 @@ class TaskScheduler(RpcEndpoint):
     def tell_end(self, task_set: TaskSet, task: RunningTask, reason: TaskEndReason) -> None:
         """Tell the DAGScheduler that an attempt ended."""
         self.dag_scheduler.send(task_ended(task_set, task, reason))
-
-    def progress(self, task_id: TaskId, records: int, run_time_s: float) -> None:
-        """Note how many records an attempt has read so far, and in how many seconds; heartbeats tell."""
-        task_set = self.set_of_task.get(task_id)
-        if task_set is not None and task_set.speculation is not None:
-            task_set.speculation.progress(task_id, records, run_time_s)
 
     # -- executors ---------------------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from minispark.conf import SparkConf
-from minispark.ids import ExecutorId
+from minispark.ids import ExecutorId, TaskId
 from minispark.messages.listener import EventSink
-from minispark.messages.scheduler import CheckSpeculation, SubmitTaskSet, UnschedulableExpired
+from minispark.messages.scheduler import AttemptsProgressed, CheckSpeculation, SubmitTaskSet, UnschedulableExpired
 from minispark.messages.task import Success, TaskFailure
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
@@ -26,7 +26,13 @@ __all__ = ["TaskWatch", "Watched"]
 
 
 class Watched(Protocol):
-    """The TaskScheduler, as its watch needs it."""
+    """The TaskScheduler, as its watch needs it.
+
+    Attributes:
+        set_of_task: the set of each attempt that runs.
+    """
+
+    set_of_task: dict[TaskId, TaskSet]
 
     @property
     def self_ref(self) -> RpcEndpointRef:
@@ -96,17 +102,30 @@ class TaskWatch:
         else:
             self.scheduler.self_ref.send(message)
 
-    def due(self, message: CheckSpeculation | UnschedulableExpired) -> None:
-        """Take a timer's message."""
-        now = self.world.wall()
-        if isinstance(message, UnschedulableExpired):
-            for task_set in list(self.scheduler.task_sets()):
-                if (task_set.stage_id, task_set.stage_attempt) == (message.stage_id, message.stage_attempt):
-                    abort = self.exclusions.expired(task_set, now) if self.exclusions is not None else None
-                    if abort is not None:
-                        self.scheduler.give_up(task_set, abort)
-        elif self.speculations is not None and self.speculations.look(self.scheduler.task_sets(), now):
-            self.scheduler.revive_offers()
+    def receive(self, message: CheckSpeculation | UnschedulableExpired | AttemptsProgressed) -> None:
+        """Take a timer's message, or what heartbeats say."""
+        match message:
+            case UnschedulableExpired():
+                self.unschedulable_expired(message)
+            case AttemptsProgressed():
+                for task_id, records, run_time_s in zip(
+                    message.task_ids, message.records, message.run_times_s, strict=True
+                ):
+                    task_set = self.scheduler.set_of_task.get(task_id)
+                    if task_set is not None and task_set.speculation is not None:
+                        task_set.speculation.progress(task_id, records, run_time_s)
+            case CheckSpeculation():
+                sets = self.scheduler.task_sets()
+                if self.speculations is not None and self.speculations.look(sets, self.world.wall()):
+                    self.scheduler.revive_offers()
+
+    def unschedulable_expired(self, expired: UnschedulableExpired) -> None:
+        """Give a set up that has waited long enough."""
+        for task_set in list(self.scheduler.task_sets()):
+            if (task_set.stage_id, task_set.stage_attempt) == (expired.stage_id, expired.stage_attempt):
+                abort = self.exclusions.expired(task_set, self.world.wall()) if self.exclusions is not None else None
+                if abort is not None:
+                    self.scheduler.give_up(task_set, abort)
 
     def stop(self) -> None:
         """Let the timers go."""

@@ -3,8 +3,9 @@
 import pytest
 
 from minispark.conf import SparkConf
-from minispark.ids import ExecutorId
+from minispark.ids import ExecutorId, TaskId
 from minispark.messages.listener import ListenerEvent, SpeculativeTaskSubmitted, TaskEnd
+from minispark.messages.scheduler import AttemptsProgressed
 from minispark.messages.task import DirectResult, Success, TaskDescription, TaskKilled, TaskMetrics, TaskOutcome
 from minispark.testing.builders import LineageBuilder
 from minispark.testing.scripted_tasks import SimulatedExecutor, TaskScript
@@ -221,7 +222,7 @@ def test_what_heartbeats_say_of_a_slow_task_keeps_it_alone() -> None:
     job = case.submit(6)
     case.run(until_s=1.5)
     slow = next(task for task, host in zip(case.launches, case.hosts, strict=True) if host == "host-0")
-    case.cluster.tasks.progress(slow.task_id, 150, 1.5)
+    case.cluster.tasks_ref.send(AttemptsProgressed((slow.task_id, TaskId(99)), (150, 1), (1.5, 1.0)))
     case.run(until_s=15.0)
     assert case.slow() == []
     case.run(until_s=25.0)

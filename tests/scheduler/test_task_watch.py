@@ -5,7 +5,7 @@ import pytest
 from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError
 from minispark.ids import ExecutorId, StageId, TaskId
-from minispark.messages.scheduler import CheckSpeculation, UnschedulableExpired
+from minispark.messages.scheduler import AttemptsProgressed, CheckSpeculation, UnschedulableExpired
 from minispark.testing.builders import LineageBuilder, task_set
 from minispark.testing.simulated_cluster import SimulatedCluster, executors
 from minispark.testing.virtual_loop import run_virtual
@@ -30,8 +30,10 @@ def test_by_default_nothing_is_watched_and_no_timer_is_set() -> None:
     assert watch.timers == {}
     (tasks,) = cluster.tasks.task_sets()
     assert (tasks.exclusion, tasks.speculation) == (None, None)
-    cluster.tasks.progress(TaskId(0), 1, 1.0)
-    cluster.tasks.receive(CheckSpeculation(), None)  # type: ignore[arg-type]
+    for message in (CheckSpeculation(), AttemptsProgressed((TaskId(0),), (1,), (1.0,))):
+        cluster.tasks_ref.send(message)
+    cluster.run()
+    cluster.assert_empty()
 
 
 def test_settings_that_contradict_each_other_fail_the_start() -> None:
