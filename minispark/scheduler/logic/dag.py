@@ -41,6 +41,7 @@ from minispark.scheduler.logic.stage_watch import StageWatchers
 from minispark.scheduler.logic.stages import StageTable
 from minispark.scheduler.logic.submission import Submission
 from minispark.shuffle.logic.map_outputs import MapOutputs
+from minispark.shuffle.logic.statistics import pack_sizes
 
 __all__ = ["DagState"]
 
@@ -103,7 +104,7 @@ class DagState:
         """Accept a job: cut its lineage into stages and start those that can run."""
         job_id = submitted.job_id
         if not submitted.partitions:
-            self.effects.append(Post(JobStart(job_id, self.now, (), submitted.properties)))
+            self.effects.append(Post(JobStart(job_id, self.now, (), dict(submitted.properties))))
             self.effects.append(Post(JobEnd(job_id, self.now, "succeeded", "")))
             self.effects.append(SucceedJob(job_id))
             return
@@ -120,7 +121,10 @@ class DagState:
         self.jobs[job_id] = job
         infos = tuple(stage.info() for stage in stages)
         self.effects.append(Post(JobStart(job_id, self.now, infos, dict(submitted.properties))))
-        self.submission.submit_stage(final)
+        if isinstance(final, MapStage) and self.stages.is_available(final):
+            self.finish_map_jobs(final)
+        else:
+            self.submission.submit_stage(final)
 
     def is_underway(self, stage: Stage) -> bool:
         """Tell whether a stage runs, waits for its parents, or waits to be resubmitted."""
@@ -180,7 +184,9 @@ class DagState:
     def map_output_written(self, stage: MapStage, ended: TaskEnded, status: MapStatus) -> None:
         """Register a map output; the last one ends the stage."""
         stage.pending.discard(ended.partition)
-        if self.recovery.is_trusted(ended):
+        if self.rollback.is_surplus(stage, status):
+            self.effects.append(RemoveMapOutput(status.location.directory, status.map_id))
+        elif self.recovery.is_trusted(ended):
             self.map_outputs.register(stage.shuffle_id, status)
         if stage.stage_id in self.running and not stage.pending:
             self.complete_map_stage(stage)
@@ -194,11 +200,21 @@ class DagState:
         if not self.stages.is_available(stage):
             self.submission.submit_stage(stage)
             return
+        self.finish_map_jobs(stage)
         children = [waiting for waiting in self.waiting.values() if stage in waiting.parents]
         for child in sorted(children, key=lambda waiting: waiting.first_job_id):
             # Submitting one may end a job, and with it the stages behind.
             if self.waiting.pop(child.stage_id, None) is not None:
                 self.submission.submit_stage(child)
+
+    def finish_map_jobs(self, stage: MapStage) -> None:
+        """End the jobs that were to write a shuffle: all its outputs are there."""
+        if stage.map_jobs:
+            sizes = DirectResult(False, (pack_sizes(self.map_outputs.statistics(stage.shuffle_id)),))
+            for job_id in list(stage.map_jobs):
+                self.effects.append(DeliverResult(job_id, 0, sizes))
+                self.end_job(job_id, "succeeded", "")
+                self.effects.append(SucceedJob(job_id))
 
     # -- failures ----------------------------------------------------------------------------------------------------
 
@@ -274,6 +290,8 @@ class DagState:
     def end_job(self, job_id: JobId, result: Literal["succeeded", "failed", "cancelled"], failure: str) -> None:
         """Forget a job and the stages that only it needed."""
         job = self.jobs.pop(job_id)
+        if isinstance(job.stage, MapStage):
+            del job.stage.map_jobs[job_id]
         for stage in self.stages.release(job_id, sorted(job.stage_ids)):
             self.watchers.stage_gone(stage.stage_id)
             for table in (self.running, self.waiting, self.failed, self.submission.rests):
@@ -310,7 +328,10 @@ class DagState:
         """Assert what always holds."""
         for job in self.jobs.values():
             assert all(stage_id in self.stages.by_id for stage_id in job.stage_ids), "an active job lost a stage"
-            assert job.stage.num_finished < len(job.stage.finished), "a job with all results is still active"
+            if isinstance(job.stage, ResultStage):
+                assert job.stage.num_finished < len(job.stage.finished), "a job with all results is still active"
+            else:
+                assert job.job_id in job.stage.map_jobs, "a map stage lost a job"
         for stage in self.stages.by_id.values():
             assert stage.job_ids, f"stage {stage.stage_id} belongs to no job"
             assert stage.job_ids <= self.jobs.keys(), f"stage {stage.stage_id} belongs to a job that ended"

@@ -75,6 +75,16 @@ class Rollback:
         if isinstance(stage, MapStage) and self.dag.map_outputs.available(stage.shuffle_id):
             self.dag.map_outputs.unregister_all(stage.shuffle_id)
 
+    def is_surplus(self, stage: MapStage, status: MapStatus) -> bool:
+        """Tell whether another output of a task may have been read, so that this copy's must not take its place.
+
+        It may once the stage is done, also if the other output was lost since.
+        """
+        if not stage.is_indeterminate:
+            return False
+        known = self.dag.map_outputs.of(stage.shuffle_id).statuses[status.map_index]
+        return known is not None or stage.stage_id not in self.dag.running
+
     def succeeded_too_late(self, stage: Stage, ended: TaskEnded, success: Success) -> None:
         """Take the success of an attempt that was rolled back: what it wrote goes; what it gave cannot."""
         if isinstance(success.result, MapStatus):

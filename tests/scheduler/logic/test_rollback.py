@@ -1,5 +1,6 @@
 import pytest
 
+from minispark.ids import TaskId
 from minispark.messages.scheduler import PartitionCompleted
 from minispark.messages.task import MapStatus
 from minispark.scheduler.logic.effects import RemoveMapOutput
@@ -203,3 +204,20 @@ def test_readers_are_never_sent_to_outputs_of_two_attempts() -> None:
         harness.end(harness.last, 2, map_success(2, map_id=22, reducers=2))
         assert map_ids(harness) == [20, 21, 22]
         harness.end_all_results(harness.last)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_copy_that_ends_after_its_stage_does_not_replace_what_was_read(lost: bool) -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, indeterminate(two_stages(), 0, 1).lineage()))
+        maps = harness.last
+        for index in range(2):
+            harness.end(maps, index, map_success(index, map_id=10 + index, reducers=2, executor="a"), "a")
+        harness.end(harness.last, 0, result_success(b"0"))
+        if lost:
+            harness.lose_executor("a")
+        copy = map_success(1, map_id=21, reducers=2, executor="b")
+        harness.end(maps, 1, copy, "b")
+        assert map_ids(harness) == ([-1, -1] if lost else [10, 11])
+        assert harness.of(RemoveMapOutput) == [RemoveMapOutput("dir-b", TaskId(21))]
+        harness.state.cancellation.cancel_all("enough")
