@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from minispark.rdd.files import PathLike
     from minispark.rdd.ports import TaskContext
     from minispark.rdd.rdd import RDD
+    from minispark.rdd.shuffled import shuffle_of
+    from minispark.shuffle.logic.statistics import MapOutputStatistics
 
 __all__ = ["SparkContext"]
 
@@ -59,9 +61,10 @@ def load_local_mode() -> "type[LocalMode]":
 
 def load_driver() -> "type[Driver]":
     """Load schedulers and RDDs."""
-    global sources
+    global shuffle_of, sources
     from minispark.driver import Driver
     from minispark.rdd import sources
+    from minispark.rdd.shuffled import shuffle_of
 
     return Driver
 
@@ -374,6 +377,25 @@ class SparkContext(JobControl):
         if rdd.context is not self:
             raise ContextError(f"{rdd!r} belongs to another SparkContext; make it with this one")
         return self.driver.jobs.run(rdd.node, function, partitions)
+
+    async def submit_map_stage(self, rdd: "RDD[Any]") -> "MapOutputStatistics":
+        """Write the shuffle that an RDD reads, and return how much each of its partitions will find there.
+
+        Jobs over that RDD, or over others that read the shuffle (`RDD.regroup`), use what was written. Nothing runs
+        if it is there already.
+
+        Args:
+            rdd: the result of `partition_by`, `reduce_by_key` …: one that reads one shuffle and nothing else.
+
+        Raises:
+            ContextError: as for `run_job`.
+            ConfigurationError: the RDD does not read one shuffle, or there is nothing to write.
+            JobFailed, JobCancelled: as for `run_job`.
+        """
+        self.check_usable()
+        if rdd.context is not self:
+            raise ContextError(f"{rdd!r} belongs to another SparkContext; make it with this one")
+        return await self.driver.jobs.write_shuffle(shuffle_of(rdd.node))
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run a coroutine that the context owns until it ends; whoever spawned it may cancel it."""

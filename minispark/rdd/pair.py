@@ -6,6 +6,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from minispark.errors import ConfigurationError
 from minispark.rdd.aggregator import Aggregator, ListAggregator, ReduceAggregator
 from minispark.rdd.arguments import check_callable
 from minispark.rdd.dependency import ShuffleDependency
@@ -15,7 +16,7 @@ from minispark.rdd.merging import joined
 from minispark.rdd.narrow import FlatMapValuesNode, MapNode, MapPartitionsNode, MapValuesNode
 from minispark.rdd.node import Node
 from minispark.rdd.partitioner import HashPartitioner, Partitioner, portable_hash
-from minispark.rdd.shuffled import ShuffledNode
+from minispark.rdd.shuffled import RegroupedNode, ShuffledNode, shuffle_of
 
 if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
@@ -135,6 +136,26 @@ class PairMethods(Face[T_co]):
         if self.partitioner == partitioner:
             return cast("RDD[tuple[K, V]]", self)
         return self.derive(shuffle_pairs(self, self.node, partitioner, "partition_by"))
+
+    def regroup(self, starts: Iterable[int]) -> "RDD[T_co]":
+        """Return the same pairs in other partitions, without writing the shuffle that this RDD reads again.
+
+        What `SparkContext.submit_map_stage` tells of the sizes says how to choose them.
+
+        Args:
+            starts: partition i holds this RDD's partitions from starts[i] up to, without, starts[i + 1]; the last one
+                the rest. Starting with 0 and ascending; equal ones make empty partitions.
+
+        Raises:
+            ConfigurationError: the RDD does not read one shuffle and nothing else, or the numbers cannot be.
+        """
+        dependency = shuffle_of(self.node)
+        count = dependency.partitioner.num_partitions
+        firsts = list(starts)
+        if firsts[:1] != [0] or firsts != sorted(firsts) or firsts[-1] > count:
+            raise ConfigurationError(f"regroup needs numbers that ascend from 0 to {count} at most, not {firsts}")
+        node: Node[Any] = RegroupedNode(self.origin("regroup"), dependency, firsts)
+        return self.derive(node)
 
     async def lookup(self: "Face[tuple[K, V]]", key: K) -> list[V]:
         """Return the values of a key; computes one partition only if the RDD is partitioned by key."""

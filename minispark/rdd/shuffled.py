@@ -1,15 +1,17 @@
 """Nodes that read a shuffle: the pairs of one, or the groups of several RDDs side by side. Computed in runners."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
+from minispark.errors import ConfigurationError
 from minispark.ids import ShuffleId
 from minispark.rdd.dependency import Dependency, Narrow, ShuffleDependency
 from minispark.rdd.node import Node, Origin, Partition
 from minispark.rdd.partitioner import Partitioner
 from minispark.rdd.ports import TaskContext
 
-__all__ = ["CoGroupedNode", "ShuffledNode"]
+__all__ = ["CoGroupedNode", "RegroupedNode", "ShuffledNode", "shuffle_of"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,6 +38,60 @@ class ShuffledNode(Node[tuple[K, C]], Generic[K, V, C]):
         """Yield a reducer's pairs."""
         dependency: Any = self.dependencies[0]
         return context.shuffle.read(dependency, partition.index)
+
+
+class ReducersPartition(Partition):
+    """A partition that holds several of a shuffle's, from `start` up to, without, `stop`."""
+
+    __slots__ = ("start", "stop")
+
+    def __init__(self, index: int, start: int, stop: int) -> None:
+        super().__init__(index)
+        self.start = start
+        self.stop = stop
+
+
+class RegroupedNode(Node[tuple[K, C]], Generic[K, V, C]):
+    """The pairs of a shuffle, with other partitions than it was written for: each reads a range of them.
+
+    Args:
+        origin: where it comes from.
+        dependency: the shuffle.
+        starts: the first of the shuffle's partitions that each partition reads; it reads up to the next one's.
+    """
+
+    def __init__(self, origin: Origin, dependency: ShuffleDependency[K, V, C], starts: Sequence[int]) -> None:
+        super().__init__(*origin, (dependency,))
+        self.starts = tuple(starts)
+        self.num_reducers = dependency.partitioner.num_partitions
+
+    def find_partitions(self) -> Sequence[Partition]:
+        """Return one partition per range."""
+        stops = (*self.starts[1:], self.num_reducers)
+        return [ReducersPartition(index, *ends) for index, ends in enumerate(zip(self.starts, stops, strict=True))]
+
+    def compute(self, partition: Partition, context: TaskContext) -> Iterator[tuple[K, C]]:
+        """Yield the pairs of several reducers."""
+        assert isinstance(partition, ReducersPartition)
+        dependency: Any = self.dependencies[0]
+        return chain.from_iterable(
+            context.shuffle.read(dependency, reducer) for reducer in range(partition.start, partition.stop)
+        )
+
+
+def shuffle_of(node: Node[Any]) -> ShuffleDependency[Any, Any, Any]:
+    """Return the one shuffle that a node reads.
+
+    Raises:
+        ConfigurationError: it reads something else, or more.
+    """
+    match node.dependencies:
+        case (ShuffleDependency() as dependency,):
+            return dependency
+        case _:
+            raise ConfigurationError(
+                f"{node!r} does not read one shuffle and nothing else, as partition_by's result does"
+            )
 
 
 class CoGroupPartition(Partition):

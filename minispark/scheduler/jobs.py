@@ -6,13 +6,15 @@ finding partitions and pickling functions.
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from minispark.errors import ConfigurationError, JobCancelled, JobFailed, ResultTooLarge
-from minispark.ids import JobId, StageId
+from minispark.ids import BinaryId, JobId, StageId
 from minispark.messages import scheduler as messages
 from minispark.messages.scheduler import JobSubmitted, pack_integers
+from minispark.messages.task import ShuffleDependencyInfo
 from minispark.rdd.call_site import call_site
+from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.lineage import describe, prepare
 from minispark.rdd.node import Node
 from minispark.rdd.ports import TaskContext
@@ -23,6 +25,7 @@ from minispark.scheduler.job_waiter import JobGivenUp, JobTable, JobWaiter
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.properties import current_properties
 from minispark.scheduler.stage_work import StageWork
+from minispark.shuffle.logic.statistics import MapOutputStatistics, unpack_sizes
 
 __all__ = ["Jobs"]
 
@@ -68,28 +71,51 @@ class Jobs:
             raise ConfigurationError(f"partition {missing} does not exist: {node!r} has {count} partitions")
         binary_id = self.work.add_job(node, function)
         try:
-            lineage = describe(node, self.work.of_dependency)
-            job_id, waiter = self.table.open(len(distinct))
-            site = call_site(node.call_site)
-            job = JobSubmitted(
-                job_id,
-                lineage,
-                pack_integers(distinct),
-                binary_id,
-                f"{node.name} at {site}",
-                site,
-                current_properties(),
-            )
-            failure = await self.ended(job, waiter)
+            waiter = await self.finished(node, distinct, len(distinct), binary_id)
         finally:
             self.work.remove(binary_id)
-        if failure is not None:
-            raise self.error_of(failure)
         values: list[U] = await waiter.decode(self.world)
         if len(distinct) == len(wanted):
             return values
         value_of = dict(zip(distinct, values, strict=True))
         return [value_of[partition] for partition in wanted]
+
+    async def write_shuffle(self, dependency: ShuffleDependency[Any, Any, Any]) -> MapOutputStatistics:
+        """Run a map stage and return the sizes of what it wrote; see `SparkContext.submit_map_stage`."""
+        node = dependency.node
+        await prepare(node)
+        partitions = range(len(node.partitions()))
+        if not partitions:
+            raise ConfigurationError(f"{node!r} has no partitions: there is nothing to write for a shuffle of it")
+        binary_id = self.work.of_dependency(dependency)
+        map_side = ShuffleDependencyInfo(
+            node.rdd_id, dependency.shuffle_id, dependency.partitioner.num_partitions, binary_id
+        )
+        waiter = await self.finished(node, partitions, 1, binary_id, map_side)
+        (sizes,) = waiter.results
+        assert sizes is not None
+        return MapOutputStatistics(dependency.shuffle_id, unpack_sizes(sizes.batches[0]))
+
+    async def finished(
+        self,
+        node: Node[Any],
+        partitions: Sequence[int],
+        num_results: int,
+        binary_id: BinaryId,
+        map_side: ShuffleDependencyInfo | None = None,
+    ) -> JobWaiter:
+        """Submit a job, wait for its end, and return what it gave; raise if it failed."""
+        lineage = describe(node, self.work.of_dependency)
+        job_id, waiter = self.table.open(num_results)
+        site = call_site(node.call_site)
+        name = f"{node.name} at {site}"
+        job = JobSubmitted(
+            job_id, lineage, pack_integers(partitions), binary_id, name, site, current_properties(), map_side
+        )
+        failure = await self.ended(job, waiter)
+        if failure is not None:
+            raise self.error_of(failure)
+        return waiter
 
     async def ended(self, job: JobSubmitted, waiter: JobWaiter) -> JobFailure | None:
         """Submit a job and wait for its end; return why it failed, if it did."""

@@ -7,6 +7,7 @@ import pytest
 from minispark.context import SparkContext
 from minispark.errors import ConfigurationError, JobCancelled, JobFailed, ResultTooLarge
 from minispark.ids import ExecutorId
+from minispark.messages.listener import ListenerEvent, StageSubmitted
 from minispark.messages.task import RunnerLost
 from minispark.rdd.ports import TaskContext
 from minispark.rpc.world import SystemWorld
@@ -107,3 +108,77 @@ def test_each_kind_of_failure_has_its_exception(failure: JobFailure, error: type
     made = jobs.error_of(failure)
     assert isinstance(made, error)
     assert made is not jobs.error_of(failure)
+
+
+def test_a_shuffle_is_written_before_anything_reads_it_and_its_sizes_are_told() -> None:
+    async def scenario(sc: SparkContext) -> Any:
+        pairs = sc.parallelize([(n % 2, "x" * 100 * (n % 2)) for n in range(40)], 4).partition_by(3, int)
+        first = await sc.submit_map_stage(pairs)
+        again = await sc.submit_map_stage(pairs)
+        return first == again, first.shuffle_id, first.bytes_by_partition
+
+    same, shuffle_id, sizes = run_inline(scenario)
+    assert same
+    assert shuffle_id == 0
+    assert len(sizes) == 3
+    assert 0 == sizes[2] < sizes[0] < sizes[1]
+
+
+@pytest.mark.scenario("HIS-006", "AdaptiveScheduling")
+@pytest.mark.parametrize(
+    ("reducers", "starts", "parts"),
+    [
+        (2, [0, 1], [[0, 2], [1]]),
+        (3, [0, 2], [[0, 1], [2]]),
+        (5, [0], [[0, 1, 2]]),
+        (3, [0, 0, 0, 1, 1, 1, 2], [[], [], [0], [], [], [1], [2]]),
+    ],
+)
+def test_a_job_after_a_map_stage_reads_it_in_other_partitions_and_writes_nothing_again(
+    reducers: int, starts: list[int], parts: list[list[int]]
+) -> None:
+    async def scenario(sc: SparkContext) -> Any:
+        stages = StagesSeen()
+        sc.add_listener(stages)
+        pairs = sc.parallelize(range(3), 3).map(lambda n: (n, n)).partition_by(reducers, int)
+        await sc.submit_map_stage(pairs)
+        regrouped = pairs.regroup(starts)
+        found = [sorted(key for key, _ in part) for part in await regrouped.glom().collect()]
+        return regrouped.get_num_partitions(), found, stages.tasks
+
+    assert run_inline(scenario) == (len(starts), parts, [3, len(starts)])
+
+
+class StagesSeen:
+    """Counts the tasks of each stage that ran."""
+
+    def __init__(self) -> None:
+        self.tasks: list[int] = []
+
+    def on_event(self, event: ListenerEvent) -> None:
+        if isinstance(event, StageSubmitted):
+            self.tasks.append(event.stage.num_tasks)
+
+
+@pytest.mark.scenario("FAIL-001", "submitMapStage failure")
+def test_the_failure_of_a_map_stage_job_is_the_users_exception() -> None:
+    async def scenario(sc: SparkContext) -> int:
+        pairs = sc.parallelize(range(4), 2).map(lambda n: (n, 1 // n)).partition_by(2)
+        with pytest.raises(ZeroDivisionError, match="division"):
+            await sc.submit_map_stage(pairs)
+        return await sc.parallelize(range(4), 2).count()
+
+    assert run_inline(scenario) == 4
+
+
+def test_what_writes_no_shuffle_cannot_be_a_map_stage_job() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        with pytest.raises(ConfigurationError, match="does not read one shuffle"):
+            await sc.submit_map_stage(sc.parallelize([1]))
+        with pytest.raises(ConfigurationError, match="has no partitions"):
+            await sc.submit_map_stage(sc.empty_rdd().partition_by(2))
+        for starts in ([], [1], [0, 2, 1], [0, 3]):
+            with pytest.raises(ConfigurationError, match="ascend from 0 to 2"):
+                sc.parallelize([(1, 2)]).partition_by(2).regroup(starts)
+
+    run_inline(scenario)

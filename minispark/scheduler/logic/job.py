@@ -6,7 +6,7 @@ from typing import Literal
 
 from minispark.ids import ExecutorId, JobId, StageId
 from minispark.messages.task import TaskEndReason
-from minispark.scheduler.logic.stage import ResultStage
+from minispark.scheduler.logic.stage import MapStage, ResultStage
 
 __all__ = ["ActiveJob", "JobFailure", "group_of", "tags_of"]
 
@@ -16,12 +16,12 @@ class ActiveJob:
     """A job that has not ended.
 
     Attributes:
-        stage: its last stage.
+        stage: its last stage; a map stage if the job is to write a shuffle.
         stage_ids: all stages it needs.
     """
 
     job_id: JobId
-    stage: ResultStage
+    stage: ResultStage | MapStage
     call_site: str
     properties: dict[str, str]
     stage_ids: set[StageId]

@@ -128,11 +128,13 @@ class MapStage(Stage):
         shuffle_id: the shuffle it writes.
         num_reducers: partitions on the other side.
         pending: partitions of the latest attempt without an end yet.
+        map_jobs: the active jobs whose last stage this is.
     """
 
     shuffle_id: ShuffleId = ShuffleId(-1)
     num_reducers: int = 0
     pending: PartitionSet = field(default_factory=PartitionSet)
+    map_jobs: dict[JobId, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

@@ -29,12 +29,26 @@ class StageTable:
         self.by_shuffle: dict[ShuffleId, MapStage] = {}
         self.next_id = 0
 
-    def create(self, job: JobSubmitted) -> ResultStage:
-        """Make a job's result stage and whatever map stages above it do not exist yet."""
+    def create(self, job: JobSubmitted) -> ResultStage | MapStage:
+        """Make a job's last stage and whatever map stages above it do not exist yet."""
         lineage = CutLineage(job.lineage)
         for dependency in lineage.shuffles.values():
             if dependency.shuffle_id not in self.by_shuffle:
                 self.create_map_stage(lineage, dependency, job.job_id)
+        if job.map_side is not None:
+            if job.map_side.shuffle_id not in self.by_shuffle:
+                self.create_map_stage(lineage, job.map_side, job.job_id)
+            last = self.by_shuffle[job.map_side.shuffle_id]
+            last.map_jobs[job.job_id] = None
+            last.lineage = lineage
+            self.claim(last, lineage, job.job_id)
+            return last
+        stage = self.create_result_stage(lineage, job)
+        self.claim(stage, lineage, job.job_id)
+        return stage
+
+    def create_result_stage(self, lineage: CutLineage, job: JobSubmitted) -> ResultStage:
+        """Make the stage that gives a job's results; those of its parents exist."""
         node = lineage.last
         partitions = unpack_integers(job.partitions)
         stage = ResultStage(
@@ -55,7 +69,6 @@ class StageTable:
             is_barrier=node.rdd_id in lineage.barrier_rdds,
         )
         self.by_id[stage.stage_id] = stage
-        self.claim(stage, lineage, job.job_id)
         return stage
 
     def create_map_stage(self, lineage: CutLineage, dependency: ShuffleDependencyInfo, job_id: JobId) -> None:
@@ -91,8 +104,8 @@ class StageTable:
         """Return the map stages that a stage ending at this RDD reads."""
         return [self.by_shuffle[shuffle_id] for shuffle_id in lineage.parents_of[node.rdd_id]]
 
-    def claim(self, stage: ResultStage, lineage: CutLineage, job_id: JobId) -> None:
-        """Note that a job needs its result stage and all map stages of its lineage."""
+    def claim(self, stage: Stage, lineage: CutLineage, job_id: JobId) -> None:
+        """Note that a job needs its last stage and all map stages of its lineage."""
         stage.job_ids.add(job_id)
         for shuffle_id in lineage.shuffles:
             parent = self.by_shuffle[shuffle_id]

@@ -22,7 +22,8 @@ def test_a_result_stage_knows_what_is_missing() -> None:
     stage.partitions.extend([2, 0])
     stage.position_of = {2: 0, 0: 1}
     stage.finished = bytearray(2)
-    stage.finished[stage.position(2)] = 1
+    assert list(stage.missing()) == [2, 0]
+    stage.finished[stage.position(2)] = stage.num_finished = 1
     assert list(stage.missing()) == [0]
 
 
