@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from minispark.rdd.arguments import check_callable, check_key, check_size
 from minispark.rdd.driver_side import DriverSide
+from minispark.rdd.estimates import Estimate, count_within
 from minispark.rdd.face import Face
 from minispark.rdd.merging import added_up, as_dict, in_order, joined, reduced
 from minispark.rdd.ports import TaskContext
@@ -42,6 +43,18 @@ class Actions(Face[T_co]):
     async def count(self) -> int:
         """Return how many records there are."""
         return sum(await self.run(count_records, None))
+
+    async def count_approx(self, timeout_s: float, confidence: float = 0.95) -> Estimate:
+        """Return how many records there are, estimated from what is counted when the time is over.
+
+        Args:
+            timeout_s: seconds; what still runs then is cancelled. The count is exact if it is done before.
+            confidence: with which probability the number is within the bounds of the estimate.
+
+        Raises:
+            ConfigurationError: an argument is out of its range.
+        """
+        return await count_within(self, timeout_s, confidence)
 
     async def first(self) -> T_co:
         """Return the first record.

@@ -13,6 +13,7 @@ from minispark.messages.task import MapStatus, TaskMetrics
 if TYPE_CHECKING:
     import asyncio
 
+    from minispark.rdd.accumulators import Accumulator, AccumulatorParam
     from minispark.rdd.dependency import ShuffleDependency
 
 __all__ = ["JobRunner", "MutableTaskMetrics", "ShuffleAccess", "TaskContext"]
@@ -162,6 +163,9 @@ class JobRunner(Protocol):
         partitions: Sequence[int] | None = None,
     ) -> Coroutine[Any, Any, list[U]]:
         """Run a function over partitions (all by default) and return its results in their order."""
+
+    def accumulator(self, initial: T, param: "AccumulatorParam[T] | None" = None) -> "Accumulator[T]":
+        """Make a value that tasks add to."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> "asyncio.Task[T]":
         """Run a coroutine that the context owns until it ends; whoever spawned it may cancel it."""

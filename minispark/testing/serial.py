@@ -12,9 +12,10 @@ from typing import Any, NoReturn, TypeVar, TypeVarTuple
 from minispark.conf import SparkConf
 from minispark.errors import PicklingError
 from minispark.executor.task_context import TaskContextImpl
-from minispark.ids import BinaryId, ExecutorId, JobId, RddId, ShuffleId, StageId, TaskId
+from minispark.ids import AccumulatorId, BinaryId, ExecutorId, JobId, RddId, ShuffleId, StageId, TaskId
 from minispark.messages.task import BlockManagerId, MapStatus, TaskDescription
 from minispark.rdd import closures
+from minispark.rdd.accumulators import Accumulator, AccumulatorParam, Additions, param_for, set_additions
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.lineage import prepare
 from minispark.rdd.node import Node, Partition, parents_first
@@ -104,6 +105,7 @@ class SerialJobRunner:
         self.shuffle_ids = count()
         self.task_ids = count()
         self.written: set[ShuffleId] = set()
+        self.accumulators: dict[AccumulatorId, Accumulator[Any]] = {}
 
     def new_rdd_id(self) -> RddId:
         """Return the next RDD id."""
@@ -112,6 +114,12 @@ class SerialJobRunner:
     def new_shuffle_id(self) -> ShuffleId:
         """Return the next shuffle id."""
         return ShuffleId(next(self.shuffle_ids))
+
+    def accumulator(self, initial: T, param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
+        """Make an accumulator."""
+        made = Accumulator(initial, param or param_for(initial), "", False)
+        self.accumulators[made.accumulator_id] = made
+        return made
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run a coroutine on the running loop."""
@@ -163,11 +171,16 @@ class SerialJobRunner:
         work: TaskWork = closures.loads(binary)
         is_plain = type(partition) is Partition
         mine = Partition(partition.index) if is_plain else closures.loads_value(closures.dumps_value(partition))
+        additions: Additions = {}
+        set_additions(additions)
         try:
             value = work.run(mine, context)
         except BaseException as error:
             context.mark_failed(error)
             raise
         finally:
+            set_additions(None)
             context.mark_completed()
+        for accumulator_id, addition in additions.items():
+            self.accumulators[accumulator_id].pending.append(closures.dumps_value(addition.value))
         return closures.loads_value(closures.dumps_value(value))

@@ -3,7 +3,7 @@
 import pytest
 
 from minispark.ids import ExecutorId, JobId
-from minispark.messages.listener import ExecutorJoined, ExecutorLeft, ListenerEvent, TaskEnd
+from minispark.messages.listener import ExecutorJoined, ExecutorLeft, JobStart, ListenerEvent, StageSubmitted, TaskEnd
 from minispark.messages.scheduler import ExecutorAdded, ExecutorRemoved, JobCancelled, SubmitTaskSet
 from minispark.messages.task import Success, TaskKilled
 from minispark.testing.builders import map_success, result_success, submit_job, task_ended
@@ -58,6 +58,21 @@ def test_the_ends_of_tasks_are_told_after_their_stage_was_killed_and_forgotten()
         harness.tell(task_ended(tasks, 2, map_success(2)))
         await settle()
         assert recorder.ends == [(0, TaskKilled), (1, Success), (2, Success)]
+
+    run_virtual(scenario())
+
+
+@pytest.mark.scenario("DAG-016")
+@pytest.mark.parametrize("partitions", [0, 2])
+def test_listeners_see_the_properties_that_a_job_had_when_it_was_submitted(partitions: int) -> None:
+    async def scenario() -> None:
+        harness, recorder = listening()
+        properties = {"key": "as submitted"}
+        harness.tell(submit_job(1, one_stage(2).lineage(), range(partitions), properties=properties))
+        properties["key"] = "changed later"
+        await settle()
+        told = [event.properties for event in recorder.seen if isinstance(event, JobStart | StageSubmitted)]
+        assert told == [{"key": "as submitted"}] * (1 if partitions == 0 else 2)
 
     run_virtual(scenario())
 

@@ -39,3 +39,13 @@ def test_an_error_of_the_user_comes_as_it_is() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_virtual(main())
+
+
+def test_what_tasks_add_to_an_accumulator_is_in_its_value() -> None:
+    async def scenario() -> int:
+        sc = SerialJobRunner()
+        total = sc.accumulator(0)
+        await parallelize(sc, [1, 2, 3], 2).foreach(total.add)
+        return total.value
+
+    assert run_virtual(scenario()) == 6
