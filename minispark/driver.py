@@ -40,6 +40,7 @@ from minispark.scheduler.logic.effects import RemoveMapOutput, RemoveShuffleFile
 from minispark.scheduler.logic.pool import Mode, PoolSpec, PoolTree
 from minispark.scheduler.output_commit import OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator
 from minispark.scheduler.recording import Unrecorded, recorder_for
+from minispark.scheduler.speculations import attempts_progressed
 from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.files import remove_attempt_files, remove_shuffle_files
@@ -162,7 +163,11 @@ class Driver:
         env.setup_endpoint("MapOutputTracker", MapOutputTracker(self.map_outputs))
         env.setup_endpoint(OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator(self.commits))
         env.setup_endpoint(BARRIER_SYNC, self.barriers)
-        receiver = HeartbeatReceiver(self.world, self.conf.network_timeout)
+        receiver = HeartbeatReceiver(
+            self.world,
+            self.conf.network_timeout,
+            (lambda tasks: scheduler.self_ref.send(attempts_progressed(tasks))) if self.conf.speculation else None,
+        )
         self.heartbeats = env.setup_endpoint(HEARTBEAT_RECEIVER, receiver)
         env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
         env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))

@@ -6,12 +6,13 @@ Source: the speculation timer of Spark's TaskSchedulerImpl.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from minispark.conf import SparkConf
 from minispark.ids import ExecutorId
+from minispark.messages.heartbeat import TaskProgress
 from minispark.messages.listener import EventSink, SpeculativeTaskSubmitted
-from minispark.messages.scheduler import CheckSpeculation
+from minispark.messages.scheduler import AttemptsProgressed, CheckSpeculation
 from minispark.messages.task import TaskMetrics
 from minispark.scheduler.backend import WorkerOffer
 from minispark.scheduler.logic.cluster import Cluster
@@ -19,7 +20,7 @@ from minispark.scheduler.logic.speculation import SpeculationRules, TaskSetSpecu
 from minispark.scheduler.logic.task_set import RunningTask, TaskSet
 from minispark.scheduler.rules import speculation_rules
 
-__all__ = ["Speculations", "note_pace", "slow_attempts", "speculations"]
+__all__ = ["Speculations", "attempts_progressed", "note_pace", "slow_attempts", "speculations"]
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,15 @@ def note_pace(speculation: TaskSetSpeculation, task: RunningTask, metrics: TaskM
     """Learn from a task's first success how long its fellows may take, and how many records a second they read."""
     records = metrics.records_read + metrics.shuffle_read_records
     speculation.succeeded(task.task_id, now - task.launched_s, records, metrics.run_time_ns / 1e9)
+
+
+def attempts_progressed(tasks: Sequence[TaskProgress]) -> AttemptsProgressed:
+    """Return what a heartbeat says of the pace of running attempts."""
+    return AttemptsProgressed(
+        tuple(task.task_id for task in tasks),
+        tuple(task.counters.get("records_read", 0) + task.counters.get("shuffle_read_records", 0) for task in tasks),
+        tuple(task.run_time_s for task in tasks),
+    )
 
 
 def speculations(

@@ -4,9 +4,11 @@ import pytest
 
 from minispark.conf import SparkConf
 from minispark.ids import ExecutorId, TaskId
+from minispark.messages.heartbeat import TaskProgress
 from minispark.messages.listener import ListenerEvent, SpeculativeTaskSubmitted, TaskEnd
 from minispark.messages.scheduler import AttemptsProgressed
 from minispark.messages.task import DirectResult, Success, TaskDescription, TaskKilled, TaskMetrics, TaskOutcome
+from minispark.scheduler.speculations import attempts_progressed
 from minispark.testing.builders import LineageBuilder
 from minispark.testing.scripted_tasks import SimulatedExecutor, TaskScript
 from minispark.testing.simulated_cluster import SimulatedCluster, SimulatedJob, executors
@@ -250,3 +252,9 @@ def test_looking_ends_with_the_last_task_set_and_starts_with_the_next() -> None:
     assert len(watch.timers) == 1
     case.run()
     assert watch.timers == {}
+
+
+def test_the_records_of_a_heartbeat_are_those_read_of_any_source() -> None:
+    counters = {"records_read": 3, "shuffle_read_records": 4, "spilled_bytes": 9}
+    tasks = [TaskProgress(TaskId(1), 2.5, counters), TaskProgress(TaskId(2), 0.5, {})]
+    assert attempts_progressed(tasks) == AttemptsProgressed((TaskId(1), TaskId(2)), (7, 0), (2.5, 0.5))
