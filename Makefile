@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo check quick test soak fix bench parity docs clean
+.PHONY: setup demo check quick test soak mutants fix bench parity docs clean
 
 setup: $(STAMP)
 
@@ -31,6 +31,10 @@ test: check
 
 soak: setup
 	MINISPARK_SOAK=1 $(BIN)/pytest -q -n 2 -o faulthandler_timeout=1800
+	$(BIN)/python -m tools.mutants
+
+mutants: setup
+	@$(BIN)/python -m tools.mutants
 
 fix: setup
 	$(BIN)/ruff check --fix .
