@@ -2,5 +2,5 @@
 
 import os
 
-os.environ["MINISPARK_FROZEN_MESSAGES"] = "1"
+os.environ["MINISPARK_FROZEN_RECORDS"] = "1"
 os.environ["MINISPARK_RPC_LOOPBACKENCODE"] = "true"
