@@ -1,5 +1,6 @@
 """Accumulators in jobs: exact in actions whatever is retried, merged before listeners hear, harmless if they fail."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -146,3 +147,25 @@ def test_a_task_cannot_read_a_value() -> None:
 
     with pytest.raises(ContextError, match="cannot be read in a task"):
         run_inline(scenario)
+
+
+@pytest.mark.cluster
+def test_in_runner_processes_the_values_are_exact_whatever_is_retried() -> None:
+    async def scenario(sc: SparkContext) -> tuple[int, list[int]]:
+        total, tens = sc.accumulator(0, name="total"), sc.accumulator([0])
+
+        def add(number: int) -> None:
+            total.add(number)
+            if number % 10 == 0:
+                tens.add(number)
+            if number == 99:
+                fail_first()
+
+        await sc.parallelize(range(100), 4).foreach(add)
+        return total.value, sorted(tens.value)
+
+    async def run() -> tuple[int, list[int]]:
+        async with SparkContext("local[2,2]") as sc:
+            return await scenario(sc)
+
+    assert asyncio.run(run()) == (4950, [0, *range(0, 100, 10)])

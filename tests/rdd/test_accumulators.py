@@ -58,7 +58,7 @@ def sent(additions: Additions) -> Attachment:
         (5, [1, 2], 8),
         (0.5, [1, 0.25], 1.75),
         (1j, [1], 1 + 1j),
-        ([0], [1, 2], [0, 1, 2]),
+        pytest.param([0], [1, 2], [0, 1, 2], marks=pytest.mark.scenario("ACC-003", "list")),
         ({0}, [1, 0, 1], {0, 1}),
     ],
 )

@@ -3,11 +3,16 @@
 Source: Spark's DAGScheduler.updateAccumulators.
 """
 
+from typing import Final
+
 from minispark.messages.scheduler import TaskEnded
 from minispark.messages.task import AccumulatorUpdate, ExceptionFailure, Success, TaskKilled
 from minispark.scheduler.logic.stage import ResultStage, Stage
 
 __all__ = ["updates_that_count"]
+
+REPORTING: Final = (Success, ExceptionFailure, TaskKilled)
+"""The ends of attempts that tell what was added."""
 
 
 def updates_that_count(stage: Stage | None, ended: TaskEnded) -> tuple[AccumulatorUpdate, ...]:
@@ -20,8 +25,13 @@ def updates_that_count(stage: Stage | None, ended: TaskEnded) -> tuple[Accumulat
         stage: of the attempt; None if nobody needs it any more.
         ended: how the attempt ended; its stage has not taken note of it yet.
     """
-    if stage is None or not isinstance(ended.reason, Success | ExceptionFailure | TaskKilled):
+    reason = ended.reason
+    if stage is None or not isinstance(reason, REPORTING) or not reason.accumulators:
         return ()
-    if isinstance(ended.reason, Success) and isinstance(stage, ResultStage):
-        return () if stage.finished[stage.position(ended.partition)] else ended.reason.accumulators
-    return ended.reason.accumulators
+    if (
+        isinstance(reason, Success)
+        and isinstance(stage, ResultStage)
+        and stage.finished[stage.position(ended.partition)]
+    ):
+        return ()
+    return reason.accumulators
