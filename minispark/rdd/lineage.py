@@ -148,7 +148,7 @@ def determinism(node: Node[Any], described: Mapping[RddId, LineageNode]) -> Dete
     A shuffle gives its pairs in the order of arrival; what depends on that order may give other records.
     """
     levels: set[Determinism] = {described[dependency.node.rdd_id].determinism for dependency in node.dependencies}
-    if "indeterminate" in levels:
+    if node.is_indeterminate or "indeterminate" in levels:
         return "indeterminate"
     if "unordered" in levels or any(isinstance(dependency, ShuffleDependency) for dependency in node.dependencies):
         return "indeterminate" if node.is_order_sensitive else "unordered"

@@ -51,6 +51,7 @@ class Node(Generic[T_co]):
 
     Attributes:
         is_order_sensitive: whether another order of the parent's records gives other records.
+        is_indeterminate: whether another computation gives other records, whatever the parents give.
         is_barrier: whether the tasks of its stage start together or not at all.
         is_cached: whether executors may keep its partitions; who changes it clears `description`.
         prefers_as_parents: its preferred locations are made of its parents'; it is not asked if they have none.
@@ -60,6 +61,7 @@ class Node(Generic[T_co]):
     """
 
     is_order_sensitive = False
+    is_indeterminate = False
     is_barrier = False
     is_cached = False
     prefers_as_parents = False

@@ -65,6 +65,24 @@ def test_a_new_name_reaches_the_scheduler() -> None:
     assert described(rdd.set_name("texts")).nodes[-1].name == "texts"
 
 
+@pytest.mark.scenario("DAG-080")
+def test_a_sample_of_what_comes_in_any_order_is_indeterminate() -> None:
+    pairs = parallelize(SerialJobRunner(), [(1, 2)], 2)
+    grouped = pairs.group_by_key()
+
+    assert described(grouped).nodes[-1].determinism == "unordered"
+    assert described(grouped.sample(True, 0.3, 1000)).nodes[-1].determinism == "indeterminate"
+    assert described(pairs.sample(True, 0.3, 1000)).nodes[-1].determinism == "determinate"
+
+
+def test_an_rdd_that_is_declared_indeterminate_is_so_with_what_follows() -> None:
+    pairs = parallelize(SerialJobRunner(), [(1, 2)], 2)
+    declared = pairs.declare_indeterminate()
+
+    assert described(declared.group_by_key().map(str)).nodes[-1].determinism == "indeterminate"
+    assert described(pairs.map(str)).nodes[-1].determinism == "determinate"
+
+
 def test_what_depends_on_the_order_of_a_shuffle_is_indeterminate() -> None:
     pairs = parallelize(SerialJobRunner(), [(1, 2)], 2)
     levels: dict[str, list[Any]] = {
