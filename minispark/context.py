@@ -150,6 +150,7 @@ class SparkContext(JobControl):
         self.loop = asyncio.get_running_loop()
         try:
             self.driver = await self.make_driver()
+            self.driver.stop_context = self.stop
             await self.driver.start()
         except BaseException:
             self.is_stopped = True

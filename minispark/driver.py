@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,6 +74,7 @@ class Driver:
         events: the listener bus.
         accumulators: those of the application.
         dag_scheduler: takes jobs.
+        stop_context: stops whoever made the driver, and the driver with it; set by its maker.
     """
 
     dag_scheduler: RpcEndpointRef
@@ -106,6 +107,7 @@ class Driver:
         self.env: RpcEnv | None = None
         self.backend: LocalSchedulerBackend | None = None
         self.stopping: asyncio.Task[None] | None = None
+        self.stop_context: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     # -- start -------------------------------------------------------------------------------------------------------
 
@@ -138,6 +140,7 @@ class Driver:
             self.events,
             self.remove_files,
             self.accumulators.count,
+            on_failure=self.scheduler_failed,
         )
         self.dag_scheduler = env.setup_endpoint("DAGScheduler", dag)
         self.dag = dag
@@ -261,6 +264,11 @@ class Driver:
         """Give all jobs up when an endpoint fails that they depend on: none of them shall wait for ever."""
         if hasattr(self, "dag_scheduler") and self.stopping is None:
             self.dag_scheduler.send(ComponentFailed(name, f"{type(error).__name__}: {error}"))
+
+    def scheduler_failed(self) -> None:
+        """Stop the context, from a task of its own: its scheduler cannot be used any more."""
+        if self.stop_context is not None and self.stopping is None:
+            self.spawn(self.stop_context(), name="stop the context: its scheduler failed")
 
     def shuffle_forgotten(self, shuffle_id: ShuffleId) -> None:
         """Have the outputs of a shuffle forgotten; the garbage collector calls this, on any thread."""

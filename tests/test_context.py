@@ -2,15 +2,25 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from minispark.conf import SparkConf
 from minispark.context import SparkContext
-from minispark.errors import ConfigurationError, ContextError, JobCancelled, MiniSparkError, PicklingError
+from minispark.errors import (
+    ConfigurationError,
+    ContextError,
+    JobCancelled,
+    JobFailed,
+    MiniSparkError,
+    PicklingError,
+)
 from minispark.messages.listener import JobEnd, JobStart, ListenerEvent, StageCompleted, TaskEnd
+from minispark.rdd.face import new_origin
+from minispark.rdd.node import Node, Partition
 from minispark.rdd.ports import TaskContext
+from minispark.rdd.rdd import RDD
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
 from tests.contexts import inline_conf, run_inline
 
@@ -379,3 +389,53 @@ def test_a_pool_that_cannot_be_is_refused(mode: str, values: dict[str, Any], tex
             sc.configure_pool("p", **values)
 
     run_inline(scenario, scheduler_mode=mode)
+
+
+@pytest.mark.scenario("DAG-022")
+def test_an_error_of_the_scheduler_itself_ends_all_jobs_and_stops_the_context(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def scenario() -> None:
+        async with new_context() as sc:
+            waiting = asyncio.ensure_future(sc.parallelize(range(1000), 500).count())
+            await asyncio.sleep(0)
+            monkeypatch.setattr(sc.driver.dag.state, "submit_job", fail)
+            for job in (sc.parallelize([1]).count(), waiting):
+                with pytest.raises(JobFailed, match="the DAG scheduler failed: RuntimeError: a bug"):
+                    await job
+            await settle()
+            assert sc.is_stopped
+            async with new_context() as another:
+                assert await another.parallelize([1]).count() == 1
+
+    run_virtual(scenario())
+    assert "all jobs are given up" in caplog.text
+
+
+class Slow(Node[int]):
+    """An RDD that notes who computes its partitions."""
+
+    seen: ClassVar[list[tuple[object, bool]]] = []
+
+    def find_partitions(self) -> list[Partition]:
+        in_scheduler = any(frame.filename.endswith("dag_scheduler.py") for frame in inspect.stack(context=0))
+        self.seen.append((asyncio.current_task(), in_scheduler))
+        return [Partition(0), Partition(1)]
+
+    def compute(self, partition: Partition, context: TaskContext) -> Iterator[tuple[int, int]]:  # type: ignore[override]
+        return iter([(partition.index, 1)])
+
+
+@pytest.mark.scenario("SIT-002")
+def test_the_partitions_of_a_whole_lineage_are_computed_by_the_caller_of_the_job() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        slow = Slow(*new_origin(sc, "slow"))
+        Slow.seen.clear()
+        pairs: RDD[Any] = RDD(sc, slow)
+        assert await pairs.partition_by(2, int).map(lambda pair: pair[0]).sum() == 1
+        assert Slow.seen == [(asyncio.current_task(), False)]
+
+    run_inline(scenario)

@@ -55,6 +55,7 @@ class StageRecorder:
 
 @pytest.mark.scenario("SHF-002")
 @pytest.mark.scenario("SHF-006")
+@pytest.mark.scenario("SIT-001", "job with fetch failure")
 @pytest.mark.parametrize("damage", [delete, truncate, flip, delete_index])
 def test_a_damaged_map_output_is_made_again_and_the_answer_stays_exact(damage: Callable[[Path], None]) -> None:
     recorder = StageRecorder()

@@ -8,7 +8,7 @@ import pytest
 from minispark.context import SparkContext
 from minispark.errors import ConfigurationError, JobCancelled
 from minispark.ids import JobId, StageId
-from minispark.messages.listener import JobStart, ListenerEvent
+from minispark.messages.listener import JobEnd, JobStart, ListenerEvent
 from minispark.testing.virtual_loop import settle
 from tests.contexts import run_inline
 
@@ -145,3 +145,24 @@ def test_cancelling_what_is_not_known_does_nothing_but_warn(caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         assert run_inline(scenario) == 1000
     assert [word for word in ("'nobody'", "'nothing'", "stage 77") if word not in caplog.text] == []
+
+
+@pytest.mark.scenario("JC-007", "FutureAction cancel with reason")
+def test_the_reason_given_to_a_future_is_the_reason_of_its_jobs_end() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        ends: list[JobEnd] = []
+
+        class Recorder:
+            def on_event(self, event: ListenerEvent) -> None:
+                if isinstance(event, JobEnd):
+                    ends.append(event)
+
+        sc.add_listener(Recorder())
+        (job,) = await started(long_job(sc))
+        job.cancel("the page was closed")
+        with pytest.raises(asyncio.CancelledError, match="the page was closed"):
+            await job
+        await settle()
+        assert [(end.result, end.failure) for end in ends] == [("cancelled", "the page was closed")]
+
+    run_inline(scenario)

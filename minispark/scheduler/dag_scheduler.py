@@ -89,6 +89,7 @@ class DAGScheduler(RpcEndpoint):
         remove_files: does what these effects say, off the loop.
         count_updates: takes what attempts that count have added to accumulators.
         cached_blocks: says which RDDs executors keep.
+        on_failure: called after an error of the scheduler's own, when all jobs were given up.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class DAGScheduler(RpcEndpoint):
         remove_files: Callable[[RemoveShuffleFiles | RemoveMapOutput], object],
         count_updates: Callable[[tuple[AccumulatorUpdate, ...]], object] = tuple,
         cached_blocks: CachedBlocks = NOTHING_CACHED,
+        on_failure: Callable[[], object] = tuple,
     ) -> None:
         self.state = DagState(
             map_outputs,
@@ -126,6 +128,7 @@ class DAGScheduler(RpcEndpoint):
         self.events = events
         self.remove_files = remove_files
         self.count_updates = count_updates
+        self.on_failure = on_failure
         self.task_scheduler: RpcEndpointRef | None = None
         self.slots: Callable[[], int] = lambda: sys.maxsize
 
@@ -213,10 +216,13 @@ class DAGScheduler(RpcEndpoint):
             self._ref.send(message)
 
     def on_error(self, error: BaseException) -> None:
-        """Give all jobs up: after an error of its own the machine cannot be trusted with them."""
+        """Give all jobs up: after an error of its own the machine cannot be trusted with any."""
         logger.error("the DAG scheduler failed; all jobs are given up", exc_info=error)
         self.state.effects.clear()
-        self.give_all_up(f"the DAG scheduler failed: {type(error).__name__}: {error}")
+        try:
+            self.give_all_up(f"the DAG scheduler failed: {type(error).__name__}: {error}")
+        finally:
+            self.on_failure()
 
     def give_all_up(self, message: str) -> None:
         """End all jobs, also one whose submission is what failed."""

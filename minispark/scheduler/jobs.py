@@ -122,8 +122,8 @@ class Jobs:
         self.dag_scheduler.send(job)
         try:
             await waiter.done
-        except asyncio.CancelledError:
-            self.cancel(job.job_id, "cancelled by its caller")
+        except asyncio.CancelledError as error:
+            self.cancel(job.job_id, str(error) or "cancelled by its caller")
             raise
         except JobGivenUp as given_up:
             return given_up.failure

@@ -1,4 +1,6 @@
 import asyncio
+import re
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +9,8 @@ import pytest
 from minispark.context import SparkContext
 from minispark.errors import ConfigurationError, JobCancelled, JobFailed, ResultTooLarge
 from minispark.ids import ExecutorId
-from minispark.messages.listener import ListenerEvent, StageSubmitted
-from minispark.messages.task import RunnerLost
+from minispark.messages.listener import ListenerEvent, StageSubmitted, TaskEnd
+from minispark.messages.task import ExceptionFailure, RunnerLost
 from minispark.rdd.ports import TaskContext
 from minispark.rpc.world import SystemWorld
 from minispark.scheduler.job_waiter import JobTable
@@ -182,3 +184,79 @@ def test_what_writes_no_shuffle_cannot_be_a_map_stage_job() -> None:
                 sc.parallelize([(1, 2)]).partition_by(2).regroup(starts)
 
     run_inline(scenario)
+
+
+@pytest.mark.scenario("DAG-021")
+def test_the_exception_of_a_failed_job_shows_the_line_that_started_it_and_that_of_its_rdd() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        rdd = sc.parallelize(range(4), 2).map(lambda n: 1 // n)
+        with pytest.raises(ZeroDivisionError) as raised:
+            await rdd.count()
+        text = "".join(traceback.format_exception(raised.value))
+        assert "await rdd.count()" in text
+        assert re.search(r"stage 0.*test_jobs\.py:\d+", text, re.DOTALL)
+
+    run_inline(scenario)
+
+
+def explode(*args: object) -> Any:
+    raise LookupError("only in the driver")
+
+
+class Touchy:
+    def __reduce__(self) -> Any:
+        return explode, ()
+
+
+@pytest.mark.scenario("DAG-024")
+def test_what_taking_a_result_raises_in_the_driver_fails_that_job_only() -> None:
+    async def scenario(sc: SparkContext) -> int:
+        with pytest.raises(LookupError, match="only in the driver"):
+            await sc.run_job(sc.parallelize(range(4), 2), lambda context, records: Touchy())
+        with pytest.raises(LookupError, match="only in the driver"):
+            await sc.parallelize(range(2), 2).reduce(explode)
+        return await sc.parallelize(range(4), 2).count()
+
+    assert run_inline(scenario) == 4
+
+
+@pytest.mark.scenario("SIT-001", "super simple job")
+@pytest.mark.scenario("SIT-001", "multi-stage job")
+def test_jobs_of_one_and_of_several_stages_give_exact_answers() -> None:
+    async def scenario(sc: SparkContext) -> Any:
+        numbers = sc.parallelize(range(10), 10)
+        simple = await numbers.map(lambda n: n * n).collect()
+        left = numbers.map(lambda n: (n % 3, n)).reduce_by_key(int.__add__, 4)
+        right = numbers.map(lambda n: (n % 5, n)).group_by_key(3).map_values(len)
+        several = left.join(right, 2).map(lambda pair: (pair[1][1], pair[1][0])).reduce_by_key(int.__add__, 2)
+        return simple, await several.collect()
+
+    assert run_inline(scenario) == ([n * n for n in range(10)], [(2, 45)])
+
+
+@pytest.mark.scenario("SIT-001", "job failing after 4 attempts")
+def test_a_task_that_fails_four_times_fails_its_job() -> None:
+    async def scenario(sc: SparkContext) -> tuple[int, list[int]]:
+        attempts = AttemptsSeen()
+        sc.add_listener(attempts)
+        with pytest.raises(ValueError, match="always") as raised:
+            await sc.run_job(sc.parallelize(range(4), 2), fail, [1])
+        assert "attempt 4/4" in "".join(raised.value.__notes__)
+        return await sc.parallelize(range(4), 2).count(), attempts.failed
+
+    assert run_inline(scenario, "local[2,4]") == (4, [0, 1, 2, 3])
+
+
+def fail(context: TaskContext, records: Iterator[int]) -> None:
+    raise ValueError("always")
+
+
+class AttemptsSeen:
+    """Notes the attempts that failed."""
+
+    def __init__(self) -> None:
+        self.failed: list[int] = []
+
+    def on_event(self, event: ListenerEvent) -> None:
+        if isinstance(event, TaskEnd) and isinstance(event.reason, ExceptionFailure):
+            self.failed.append(event.task.attempt_number)

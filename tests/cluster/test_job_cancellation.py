@@ -1,0 +1,102 @@
+"""Cancelling jobs whose tasks run in real processes: the tasks end at once and the next job runs."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from minispark import SparkConf, SparkContext
+from minispark.errors import JobCancelled
+from minispark.messages.listener import JobEnd, ListenerEvent, TaskEnd, TaskStart
+from minispark.messages.task import TaskKilled
+
+pytestmark = pytest.mark.cluster
+
+
+def sleep(number: int) -> int:
+    time.sleep(1000)  # a task that only a kill ends
+    return number
+
+
+class Events:
+    """Waits for what listeners hear."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[ListenerEvent] = asyncio.Queue()
+
+    def on_event(self, event: ListenerEvent) -> None:
+        self.queue.put_nowait(event)
+
+    async def until(self, kind: type[ListenerEvent], count: int = 1) -> list[Any]:
+        """Return the next events of a kind."""
+        found: list[ListenerEvent] = []
+        while len(found) < count:
+            event = await self.queue.get()
+            if isinstance(event, kind):
+                found.append(event)
+        return found
+
+
+async def start(sc: SparkContext, action: Awaitable[Any], tasks: int) -> tuple[Events, "asyncio.Future[Any]"]:
+    """Start an action and wait until its tasks run."""
+    events = Events()
+    sc.add_listener(events)
+    job = asyncio.ensure_future(action)
+    await events.until(TaskStart, tasks)
+    return events, job
+
+
+async def cancel(sc: SparkContext, action: Awaitable[Any], tasks: int) -> None:
+    """Cancel an action whose tasks run, and see them killed."""
+    events, job = await start(sc, action, tasks)
+    job.cancel("not needed")
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    (end,) = await events.until(JobEnd)
+    assert (end.result, end.failure) == ("cancelled", "not needed")
+    assert [type(ended.reason) for ended in await events.until(TaskEnd, tasks)] == [TaskKilled] * tasks
+    sc.remove_listener(events)
+
+
+async def cancel_count_and_take(sc: SparkContext) -> None:
+    await cancel(sc, sc.parallelize(range(10_000), 2).map(sleep).count(), 2)
+    await cancel(sc, sc.parallelize(range(10_000), 2).map(sleep).take(5000), 1)
+    assert await sc.parallelize(range(10), 2).count() == 10
+
+
+def run(scenario: Callable[[SparkContext], Awaitable[None]], mode: str = "fifo") -> None:
+    async def main() -> None:
+        async with SparkContext("local[2]", conf=SparkConf({"minispark.scheduler.mode": mode})) as sc:
+            async with asyncio.timeout(30):
+                await scenario(sc)
+
+    asyncio.run(main())
+
+
+@pytest.mark.scenario("JC-001", "count, async, local, FIFO")
+@pytest.mark.scenario("JC-001", "take, async, local, FIFO")
+def test_running_actions_are_cancelled_with_their_tasks() -> None:
+    run(cancel_count_and_take)
+
+
+@pytest.mark.scenario("JC-001", "count, async, local, FAIR")
+@pytest.mark.scenario("JC-001", "take, async, local, FAIR")
+def test_so_they_are_in_fair_mode() -> None:
+    run(cancel_count_and_take, "fair")
+
+
+@pytest.mark.scenario("JC-004", "group with interruption")
+def test_a_group_that_interrupts_makes_room_for_the_next_job_at_once() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        sc.set_job_group("a", "to be cancelled", interrupt_on_cancel=True)
+        _, job = await start(sc, sc.parallelize(range(10_000), 2).map(sleep).count(), 2)
+        sc.clear_job_group()
+        other = asyncio.ensure_future(sc.parallelize(range(100), 2).count())
+        sc.cancel_job_group("a", "not needed")
+        with pytest.raises(JobCancelled, match="not needed"):
+            await job
+        assert await other == 100
+
+    run(scenario)
