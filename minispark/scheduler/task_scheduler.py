@@ -355,7 +355,7 @@ class TaskScheduler(RpcEndpoint):
         if task.is_superseded and task_set.successful[task.index]:
             # It was done before the kill reached it; its result is not wanted.
             task_set.result_bytes -= success.metrics.result_size_bytes
-            self.failed(task_set, task_id, TaskKilled(SUPERSEDED, success.metrics, success.accumulators))
+            self.failed(task_set, task_id, TaskKilled(SUPERSEDED, success.metrics))  # nor what it added
             return
         self.note_end(task_set, task)
         _, is_first = task_set.succeeded(task_id)
