@@ -66,7 +66,7 @@ async def cancel_count_and_take(sc: SparkContext) -> None:
     assert await sc.parallelize(range(10), 2).count() == 10
 
 
-def run(scenario: Callable[[SparkContext], Awaitable[None]], mode: str = "fifo") -> None:
+def assert_works(scenario: Callable[[SparkContext], Awaitable[None]], mode: str = "fifo") -> None:
     async def main() -> None:
         async with SparkContext("local[2]", conf=SparkConf({"minispark.scheduler.mode": mode})) as sc:
             async with asyncio.timeout(30):
@@ -78,13 +78,13 @@ def run(scenario: Callable[[SparkContext], Awaitable[None]], mode: str = "fifo")
 @pytest.mark.scenario("JC-001", "count, async, local, FIFO")
 @pytest.mark.scenario("JC-001", "take, async, local, FIFO")
 def test_running_actions_are_cancelled_with_their_tasks() -> None:
-    run(cancel_count_and_take)
+    assert_works(cancel_count_and_take)
 
 
 @pytest.mark.scenario("JC-001", "count, async, local, FAIR")
 @pytest.mark.scenario("JC-001", "take, async, local, FAIR")
 def test_so_they_are_in_fair_mode() -> None:
-    run(cancel_count_and_take, "fair")
+    assert_works(cancel_count_and_take, "fair")
 
 
 @pytest.mark.scenario("JC-004", "group with interruption")
@@ -99,4 +99,4 @@ def test_a_group_that_interrupts_makes_room_for_the_next_job_at_once() -> None:
             await job
         assert await other == 100
 
-    run(scenario)
+    assert_works(scenario)
