@@ -273,7 +273,7 @@ class DagState:
 
     def may_have_tasks(self, stage: Stage) -> bool:
         """Tell whether tasks of a stage may run; one that waits to be resubmitted may have some left."""
-        return stage.stage_id in self.running or bool(stage.failed_attempts)
+        return stage.stage_id in self.running or stage.stage_id in self.failed or bool(stage.failed_attempts)
 
     def fail_job(self, job_id: JobId, failure: JobFailure) -> None:
         """Stop what only this job needs, then forget it."""

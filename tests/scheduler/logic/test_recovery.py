@@ -375,3 +375,14 @@ def test_a_stage_that_is_given_up_ends_only_the_jobs_that_cannot_do_without() ->
         assert list(harness.failed()) == [2]
         harness.end_all_results(harness.sets[2])
         assert harness.succeeded() == [1]
+
+
+def test_tasks_of_an_excused_attempt_are_killed_with_their_job() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last)
+        harness.decommission("driver")
+        harness.end(harness.last, 0, fetch_failed(0, 0))
+        harness.state.cancellation.cancel_all("enough")
+        harness.absorb()
+        assert harness.last.stage_id in harness.killed_stages()
