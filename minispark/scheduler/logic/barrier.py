@@ -6,13 +6,13 @@ syncs no more: its stage is expected to be tried again as a whole.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from minispark.ids import StageId
 from minispark.messages.coordination import RequestToSync, SyncKind
 from minispark.messages.scheduler import TaskEnded
 from minispark.messages.task import Success
+from minispark.record import Record, record
 
 __all__ = ["BarrierSyncs", "Failed", "Synced"]
 
@@ -21,16 +21,16 @@ W = TypeVar("W")
 CALLS: dict[SyncKind, str] = {"barrier": "barrier()", "all_gather": "all_gather()"}
 
 
-@dataclass(slots=True)
-class Synced(Generic[W]):
+@record
+class Synced(Record, Generic[W]):
     """All have come: let them go on, with the messages in the order of partitions."""
 
     waiters: list[W]
     messages: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Failed(Generic[W]):
+@record
+class Failed(Record, Generic[W]):
     """These wait in vain."""
 
     waiters: list[W]
@@ -40,7 +40,6 @@ class Failed(Generic[W]):
 Answer = Synced[W] | Failed[W]
 
 
-@dataclass(slots=True)
 class Attempt(Generic[W]):
     """One attempt of a stage.
 
@@ -55,14 +54,17 @@ class Attempt(Generic[W]):
         failure: why a sync failed; empty if none has.
     """
 
-    name: str
-    num_tasks: int
-    epoch: int = 0
-    kind: SyncKind = "barrier"
-    waiting: dict[int, tuple[W, str]] = field(default_factory=dict)
-    deadline: float = 0.0
-    ended: dict[int, None] = field(default_factory=dict)
-    failure: str = ""
+    __slots__ = ("deadline", "ended", "epoch", "failure", "kind", "name", "num_tasks", "waiting")
+
+    def __init__(self, name: str, num_tasks: int) -> None:
+        self.name = name
+        self.num_tasks = num_tasks
+        self.epoch = 0
+        self.kind: SyncKind = "barrier"
+        self.waiting: dict[int, tuple[W, str]] = {}
+        self.deadline = 0.0
+        self.ended: dict[int, None] = {}
+        self.failure = ""
 
     def release(self) -> list[W]:
         """Let all go who wait."""

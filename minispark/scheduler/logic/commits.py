@@ -5,8 +5,6 @@ endpoint brings the questions. Keyed by stage, not by attempt of a stage: a zomb
 the new attempt's.
 """
 
-from dataclasses import dataclass, field
-
 from minispark.ids import StageId
 from minispark.messages.coordination import AskPermissionToCommit
 from minispark.messages.scheduler import TaskEnded
@@ -18,12 +16,14 @@ Attempt = tuple[int, int]
 """Stage attempt and task attempt."""
 
 
-@dataclass(slots=True)
 class StageCommits:
     """What is known of one stage: partition → the attempt that may commit, and those that failed."""
 
-    permitted: dict[int, Attempt] = field(default_factory=dict)
-    failed: dict[int, set[Attempt]] = field(default_factory=dict)
+    __slots__ = ("failed", "permitted")
+
+    def __init__(self) -> None:
+        self.permitted: dict[int, Attempt] = {}
+        self.failed: dict[int, set[Attempt]] = {}
 
 
 class OutputCommits:

@@ -1,22 +1,23 @@
 """When each executor was heard of last, and which have been silent too long. Source: Spark's HeartbeatReceiver."""
 
-from dataclasses import dataclass
-
 from minispark.ids import ExecutorId
+from minispark.record import Record, record
 
 __all__ = ["Expired", "Heartbeats"]
 
 
-@dataclass(slots=True)
 class LastSeen:
     """Where an executor is, and when it was heard of."""
 
-    host: str
-    at: float
+    __slots__ = ("at", "host")
+
+    def __init__(self, host: str, at: float) -> None:
+        self.host = host
+        self.at = at
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+@record
+class Expired(Record):
     """An executor that has been silent too long; it is known no more."""
 
     executor_id: ExecutorId
