@@ -1,3 +1,6 @@
+import pytest
+
+from minispark.conf import SparkConf
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.cluster import KillTask, LaunchTasks, StatusUpdate, StopExecutor
 from minispark.messages.scheduler import ReviveOffers
@@ -12,8 +15,8 @@ from tests.scheduler.scheduler_harness import DRIVER, SchedulerHarness
 class Local:
     """A LocalEndpoint over a real TaskScheduler, with an executor that only records."""
 
-    def __init__(self, cores: int) -> None:
-        self.harness = SchedulerHarness()
+    def __init__(self, cores: int, task_cpus: int = 1) -> None:
+        self.harness = SchedulerHarness(SparkConf().set("minispark.task.cpus", task_cpus))
         self.executor = RecordingRef("Executor")
         self.endpoint = LocalEndpoint(self.harness.scheduler, self.executor, DRIVER, "localhost", cores)
 
@@ -80,5 +83,35 @@ def test_the_backend_speaks_to_endpoint_and_executor() -> None:
         assert executor.sent == [KillTask(TaskId(3), ExecutorId("driver"), True, "enough")]
         assert backend.max_concurrent_tasks == 2
         assert executor.of(StopExecutor) == []
+
+    run_virtual(scenario())
+
+
+@pytest.mark.scenario("CGB-005")
+def test_an_ended_task_frees_the_cores_that_it_took() -> None:
+    async def scenario() -> None:
+        local = Local(5, task_cpus=2)
+        local.harness.tell(task_set(range(5)))
+        local.tell(ReviveOffers())
+        first, _ = local.launched()
+        assert local.endpoint.offer.cores == 1
+        local.harness.scheduler.offers.task_cpus = 99  # nothing is launched in its place
+        local.tell(finished(first))
+        assert local.endpoint.offer.cores == 3
+
+    run_virtual(scenario())
+
+
+@pytest.mark.scenario("CGB-002")
+def test_the_most_tasks_at_once_depend_on_cores_and_not_on_what_is_busy() -> None:
+    async def scenario() -> None:
+        local = Local(5, task_cpus=2)
+        backend = LocalSchedulerBackend(5, local.executor, 5.0, task_cpus=2)
+        assert LocalSchedulerBackend(5, local.executor, 5.0).max_concurrent_tasks == 5
+        assert backend.max_concurrent_tasks == 2
+        local.harness.tell(task_set(range(5)))
+        local.tell(ReviveOffers())
+        assert len(local.launched()) == 2
+        assert backend.max_concurrent_tasks == 2
 
     run_virtual(scenario())

@@ -19,12 +19,17 @@ def take(harness: OffersHarness, tasks: TaskSet, executor: str, level: Locality 
     return taken[0], taken[1]
 
 
+def levels(tasks: TaskSet) -> tuple[Locality, ...]:
+    """Return the levels that are valid now."""
+    tasks.recompute_levels()
+    return tasks.timer.levels
+
+
 @pytest.mark.scenario("TSM-003")
 def test_levels_that_no_live_executor_can_give_are_left_out_so_that_nothing_waits_for_them() -> None:
     harness = OffersHarness(("e1", "h1"))
     tasks = harness.submit([[("h1", "gone")], [("h2", "e2")], []])
-    tasks.recompute_levels()
-    assert tasks.timer.levels == (NODE, NO_PREF, ANY)
+    assert levels(tasks) == (NODE, NO_PREF, ANY)
     elsewhere = harness.submit([["h9"]], stage_id=1)
     assert take(harness, elsewhere, "e1") == (0, ANY)
 
@@ -86,19 +91,15 @@ def test_the_levels_follow_the_executors_that_come_and_go() -> None:
     harness = OffersHarness(racks={"h2": "rack2"})
     tasks = harness.submit([[("h1", "eA")], [("h1", "eB")], [("h2", "eC")], []])
 
-    def levels() -> tuple[Locality, ...]:
-        tasks.recompute_levels()
-        return tasks.timer.levels
-
-    assert levels() == (NO_PREF, ANY)
+    assert levels(tasks) == (NO_PREF, ANY)
     harness.add("eD", "h1")
-    assert levels() == (NODE, NO_PREF, ANY)
+    assert levels(tasks) == (NODE, NO_PREF, ANY)
     harness.add("eC", "h2")
-    assert levels() == (PROCESS, NODE, NO_PREF, RACK, ANY)
+    assert levels(tasks) == (PROCESS, NODE, NO_PREF, RACK, ANY)
     harness.cluster.remove(ExecutorId("eC"))
-    assert levels() == (NODE, NO_PREF, ANY)
+    assert levels(tasks) == (NODE, NO_PREF, ANY)
     harness.cluster.remove(ExecutorId("eD"))
-    assert levels() == (NO_PREF, ANY)
+    assert levels(tasks) == (NO_PREF, ANY)
 
 
 @pytest.mark.scenario("TSM-009")
@@ -116,22 +117,18 @@ def test_an_executor_near_the_data_that_appears_late_is_waited_for() -> None:
 def test_executors_and_hosts_that_go_away_make_no_level() -> None:
     harness = OffersHarness(("e1", "h1"), ("e2", "h1"))
     tasks = harness.submit([[("h1", "e1")]])
-    tasks.recompute_levels()
-    assert tasks.timer.levels == (PROCESS, NODE, ANY)
+    assert levels(tasks) == (PROCESS, NODE, ANY)
     harness.cluster.decommission(ExecutorId("e1"), "drained", 0.0, False)
-    tasks.recompute_levels()
-    assert tasks.timer.levels == (NODE, ANY)
+    assert levels(tasks) == (NODE, ANY)
     harness.cluster.decommission(ExecutorId("e2"), "drained", 0.0, True)
-    tasks.recompute_levels()
-    assert tasks.timer.levels == (ANY,)
+    assert levels(tasks) == (ANY,)
 
 
 @pytest.mark.scenario("TSM-011")
 def test_a_task_runs_in_the_rack_of_its_data_rather_than_in_another() -> None:
     harness = OffersHarness(("eA", "h1"), ("eB", "h2"), ("eC", "h3"), racks={"h1": "r1", "h2": "r1", "h3": "r2"})
     tasks = harness.submit([[("h1", "eA")], [("h1", "eA")]])
-    tasks.recompute_levels()
-    assert tasks.timer.levels == (PROCESS, NODE, RACK, ANY)
+    assert levels(tasks) == (PROCESS, NODE, RACK, ANY)
     harness.now = 3 * WAIT_S
     assert take(harness, tasks, "eC", RACK) is None
     assert take(harness, tasks, "eC", ANY) == (0, ANY)
@@ -196,13 +193,11 @@ def test_tasks_without_preference_run_as_soon_as_the_process_local_ones_do() -> 
 def test_a_set_goes_on_after_levels_were_added() -> None:
     harness = OffersHarness()
     tasks = harness.submit([[], [("h1", "eA")]])
-    tasks.recompute_levels()
-    assert tasks.timer.levels == (NO_PREF, ANY)
+    assert levels(tasks) == (NO_PREF, ANY)
     harness.now = 2 * WAIT_S
     harness.add("eB", "h2")
     assert take(harness, tasks, "eB", NO_PREF) == (0, PROCESS)
     harness.add("eA", "h1")
     harness.add("eB2", "h2")
-    tasks.recompute_levels()
-    assert tasks.timer.levels == (PROCESS, NODE, ANY)
+    assert levels(tasks) == (PROCESS, NODE, ANY)
     assert take(harness, tasks, "eA") == (1, PROCESS)
