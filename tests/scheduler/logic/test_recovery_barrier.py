@@ -1,5 +1,6 @@
 import pytest
 
+from minispark.messages.scheduler import KillTaskSet
 from minispark.messages.task import TaskEndReason, TaskKilled
 from minispark.scheduler.logic.effects import FailJob
 from minispark.testing.builders import (
@@ -79,6 +80,18 @@ def test_the_caller_gets_what_a_task_of_the_barrier_stage_raised() -> None:
         failure = failed.failure
         assert (failure.kind, failure.task_failure) == ("task failures", raised)
         assert (failure.partition, failure.attempt_number, failure.executor_id) == (1, 0, "driver")
+
+
+@pytest.mark.scenario("BAR-008")
+@pytest.mark.parametrize("interrupt", [True, False])
+def test_the_fellows_of_a_failed_task_are_interrupted_if_the_job_says_so(interrupt: bool) -> None:
+    with dag() as harness:
+        properties = {"minispark.job.interruptOnCancel": str(interrupt).lower()}
+        harness.submit(submit_job(1, three_stages(barrier=0).lineage(), properties=properties))
+        harness.end(harness.last, 1, exception_failure())
+        kills = [effect.interrupt for effect in harness.effects if isinstance(effect, KillTaskSet)]
+        assert kills == [interrupt]
+        harness.state.cancellation.cancel_all("enough")
 
 
 @pytest.mark.scenario("DAG-075")
