@@ -6,15 +6,15 @@ same in every run. Must not be used to decide anything: durations are for people
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from minispark.rdd.ports import MutableTaskMetrics
+from minispark.record import Record, record
 
 __all__ = ["STOPPED", "SYSTEM", "Clocks", "TaskClock"]
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
+@record
+class Clocks(Record):
     """Two functions that give nanoseconds: time as it passes, and time this thread computed."""
 
     wall_ns: Callable[[], int]

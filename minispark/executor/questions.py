@@ -3,7 +3,6 @@
 Used by `Executor` alone. Must not send anything itself.
 """
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minispark.conf import SparkConf
@@ -18,14 +17,15 @@ from minispark.messages.coordination import (
 )
 from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerReply, RunnerRequest
 from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses
+from minispark.record import Record, record
 from minispark.rpc.message import Ask, Message
 from minispark.rpc.ref import RpcEndpointRef
 
 __all__ = ["DriverRefs", "Question", "question_of", "reply_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class DriverRefs:
+@record
+class DriverRefs(Record):
     """The driver's endpoints that an executor asks.
 
     Attributes:

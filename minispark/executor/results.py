@@ -6,13 +6,13 @@ Called by `task_runner`, inside the user-code bracket: a kill may strike anywher
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from minispark.conf import SparkConf
 from minispark.ids import TaskId, task_result_block_id
 from minispark.messages.task import DirectResult, IndirectResult
 from minispark.rdd.closures import dumps_value
+from minispark.record import Record, record
 from minispark.storage.batches import dump_batches
 
 __all__ = ["ResultLimits", "serialise"]
@@ -21,8 +21,8 @@ FRAME_RESERVE: Final = 64 << 10  # of rpc.message.maxSize, for what travels with
 NOTHING: Final = DirectResult(True, ())
 
 
-@dataclass(frozen=True, slots=True)
-class ResultLimits:
+@record
+class ResultLimits(Record):
     """From which sizes, in bytes, a result is not sent along (`direct`), and not kept at all (`total`; 0: never)."""
 
     direct: int

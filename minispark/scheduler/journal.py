@@ -15,6 +15,7 @@ from typing import BinaryIO
 import msgpack
 
 from minispark.errors import JournalError
+from minispark.record import Record, record
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 
@@ -30,8 +31,8 @@ FLUSH_S = 0.5
 MAX_WAITING = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class JournalHeader:
+@record
+class JournalHeader(Record):
     """What a replay needs to know before the first message.
 
     Attributes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from minispark.ids import TaskId
 from minispark.messages.task import RunnerLost, TaskKilled, TaskOutcome
+from minispark.record import Record, record
 
 __all__ = ["Finished", "Kill", "Lost", "Ready", "Report", "Resumed", "RunnerSlot", "SlotState"]
 
@@ -29,13 +30,13 @@ class SlotState(enum.Enum):
     DOOMED = "is dying, or was sent SIGKILL"
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+@record
+class Ready(Record):
     """The slot's runner waits for a task."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+@record
+class Resumed(Record):
     """The slot's runner has to be sent this attempt, which its predecessor never began."""
 
     task_id: TaskId
@@ -49,8 +50,8 @@ class Finished:
     outcome: TaskOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+@record
+class Lost(Record):
     """The slot's runner died, with the attempt it ran, if any."""
 
     task_id: TaskId | None

@@ -9,10 +9,10 @@ wish for seals on the way. The keys of the seals come from the same transcript.
 """
 
 import hmac
-from dataclasses import dataclass
 from typing import Literal
 
 from minispark.errors import ProtocolError
+from minispark.record import Record, record
 from minispark.rpc.logic import codec
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.seal import BlakeSeal, keyed_digest
@@ -78,8 +78,8 @@ class Refused(Message):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+@record
+class Identity(Record):
     """What one side of a connection is; must agree with the other where `disagreements` compares."""
 
     minispark: str
@@ -96,8 +96,8 @@ class Identity:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+@record
+class Agreement(Record):
     """What a completed handshake gave: the peer's hello and the seals, None where TLS or loopback makes them idle."""
 
     peer: Hello

@@ -7,10 +7,10 @@ nothing of a type that the hint does not allow gets past it. This module knows t
 import enum
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NewType, Union, get_args, get_origin
 
 from minispark.errors import ProtocolError
+from minispark.record import Record, record
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
@@ -49,8 +49,8 @@ class Malformed(ProtocolError):
         return f"${self.path} {self.problem}"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@record
+class Plan(Record):
     """How values of one type travel.
 
     Attributes:
@@ -262,8 +262,8 @@ def plan_dict(key: Plan, item: Plan, expected: str) -> Plan:
     return Plan(expected, frozenset({dict}), write if key_write or item_write else None, read)
 
 
-@dataclass(frozen=True, slots=True)
-class Planner:
+@record
+class Planner(Record):
     """Plans any type hint of a message.
 
     Args:

@@ -1,9 +1,8 @@
 """Which setting says how long something may take, and the error that names it. Source: Spark's `RpcTimeout`."""
 
-from dataclasses import dataclass
-
 from minispark.conf import SparkConf, settings
 from minispark.errors import RpcTimeout
+from minispark.record import Record, record
 
 __all__ = ["ASK_KEYS", "LOOKUP_KEYS", "TimeoutSetting", "timeout_of"]
 
@@ -12,8 +11,8 @@ LOOKUP_KEYS = ("minispark.rpc.lookupTimeout", "minispark.network.timeout")
 CONTROLLED = "this timeout is controlled by"
 
 
-@dataclass(frozen=True, slots=True)
-class TimeoutSetting:
+@record
+class TimeoutSetting(Record):
     """A duration and the key it came from."""
 
     duration_s: float

@@ -5,6 +5,7 @@ from typing import Literal
 
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.task import TaskFailure
+from minispark.record import Record, record
 from minispark.scheduler.logic.locality import Locality
 
 __all__ = ["Abort", "FinishedTask", "RunningTask"]
@@ -35,16 +36,16 @@ class RunningTask:
     is_superseded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedTask:
+@record
+class FinishedTask(Record):
     """A task whose success is void, because its output went away with its executor."""
 
     task_id: TaskId
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+@record
+class Abort(Record):
     """The task set is given up."""
 
     kind: Literal["task failures", "result too large", "executor lost", "aborted"]

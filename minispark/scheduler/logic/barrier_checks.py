@@ -7,12 +7,12 @@ DAGScheduler.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from minispark.ids import JobId, RddId
 from minispark.messages.scheduler import JobSubmitted, unpack_integers
 from minispark.messages.task import NarrowDependency
+from minispark.record import Record, record
 from minispark.scheduler.logic.effects import CheckSlotsLater, FailJob, Warn
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.logic.lineage import CutLineage
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_BARRIER_RULES", "BarrierChecks", "BarrierRules"]
 
 
-@dataclass(frozen=True, slots=True)
-class BarrierRules:
+@record
+class BarrierRules(Record):
     """The settings of barrier stages.
 
     Attributes:

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from minispark.ids import ExecutorId, TaskId
+from minispark.record import Record, record
 
 __all__ = ["Cluster", "Decommission", "Executor"]
 
 MAX_REMEMBERED = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Decommission:
+@record
+class Decommission(Record):
     """That an executor goes away on purpose: why, since when, and whether its host goes too."""
 
     reason: str

@@ -1,11 +1,10 @@
 """What the DAG scheduler's machine wants done; the endpoint does it."""
 
-from dataclasses import dataclass
-
 from minispark.ids import JobId, ShuffleId, StageId, TaskId
 from minispark.messages.listener import ListenerEvent
 from minispark.messages.scheduler import KillTaskSet, PartitionCompleted, SubmitTaskSet
 from minispark.messages.task import DirectResult
+from minispark.record import Record, record
 from minispark.scheduler.logic.job import JobFailure
 
 __all__ = [
@@ -23,8 +22,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverResult:
+@record
+class DeliverResult(Record):
     """Give the job's owner the result at this position."""
 
     job_id: JobId
@@ -32,69 +31,69 @@ class DeliverResult:
     result: DirectResult
 
 
-@dataclass(frozen=True, slots=True)
-class SucceedJob:
+@record
+class SucceedJob(Record):
     """Tell the job's owner that all results were delivered."""
 
     job_id: JobId
 
 
-@dataclass(frozen=True, slots=True)
-class FailJob:
+@record
+class FailJob(Record):
     """Tell the job's owner that there is nothing more to come, and why."""
 
     job_id: JobId
     failure: JobFailure
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+@record
+class Post(Record):
     """Tell the listeners."""
 
     event: ListenerEvent
 
 
-@dataclass(frozen=True, slots=True)
-class ResubmitLater:
+@record
+class ResubmitLater(Record):
     """Send `ResubmitFailedStages` to the DAG scheduler after a delay."""
 
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class CheckSlotsLater:
+@record
+class CheckSlotsLater(Record):
     """Send `BarrierJobDue` to the DAG scheduler after a delay: there may be slots for the job then."""
 
     job_id: JobId
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitMoreTasks:
+@record
+class SubmitMoreTasks(Record):
     """Send `ContinueSubmission` to the DAG scheduler: there are more tasks of this attempt than fit a turn."""
 
     stage_id: StageId
     stage_attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveShuffleFiles:
+@record
+class RemoveShuffleFiles(Record):
     """Delete what is left of a shuffle that was forgotten; `directories` are those that held its outputs."""
 
     shuffle_id: ShuffleId
     directories: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveMapOutput:
+@record
+class RemoveMapOutput(Record):
     """Delete a map output that came when nobody needed its stage any more."""
 
     directory: str
     map_id: TaskId
 
 
-@dataclass(frozen=True, slots=True)
-class Warn:
+@record
+class Warn(Record):
     """Log a warning."""
 
     message: str

@@ -5,16 +5,15 @@ application's HealthTracker only when the set has succeeded: user code that fail
 executors. Source: Spark's TaskSetExcludelist and ExecutorFailuresInTaskSet.
 """
 
-from dataclasses import dataclass
-
 from minispark.ids import ExecutorId, StageId
 from minispark.messages.listener import Excluded
+from minispark.record import Record, record
 
 __all__ = ["ExclusionRules", "ExecutorFailures", "TaskSetExclusion"]
 
 
-@dataclass(frozen=True, slots=True)
-class ExclusionRules:
+@record
+class ExclusionRules(Record):
     """How many failures a task set forgives.
 
     Attributes:

@@ -6,17 +6,17 @@ no time of its own: expired exclusions go when offers are made. Source: Spark's 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from minispark.ids import ExecutorId
 from minispark.messages.listener import Excluded, Unexcluded
+from minispark.record import Record, record
 from minispark.scheduler.logic.exclusion import ExecutorFailures
 
 __all__ = ["HealthAction", "HealthRules", "HealthTracker", "RemoveExecutor", "RemoveExecutorsOnHost"]
 
 
-@dataclass(frozen=True, slots=True)
-class HealthRules:
+@record
+class HealthRules(Record):
     """How many failures the application forgives, and what it does then.
 
     Attributes:
@@ -38,8 +38,8 @@ class HealthRules:
     shuffle_service: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveExecutor:
+@record
+class RemoveExecutor(Record):
     """Kill an executor with what runs on it, or decommission it; one that replaces it is welcome."""
 
     executor_id: ExecutorId
@@ -47,8 +47,8 @@ class RemoveExecutor:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveExecutorsOnHost:
+@record
+class RemoveExecutorsOnHost(Record):
     """Kill, or decommission, all executors of a host."""
 
     host: str
@@ -59,8 +59,8 @@ class RemoveExecutorsOnHost:
 HealthAction = Excluded | RemoveExecutor | RemoveExecutorsOnHost
 
 
-@dataclass(frozen=True, slots=True)
-class ExcludedExecutor:
+@record
+class ExcludedExecutor(Record):
     """Where an excluded executor is, or was, and until when it is excluded."""
 
     host: str

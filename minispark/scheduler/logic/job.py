@@ -6,6 +6,7 @@ from typing import Literal
 
 from minispark.ids import ExecutorId, JobId, StageId
 from minispark.messages.task import TaskEndReason
+from minispark.record import Record, record
 from minispark.scheduler.logic.stage import MapStage, ResultStage
 
 __all__ = ["ActiveJob", "JobFailure", "group_of", "tags_of"]
@@ -47,8 +48,8 @@ def tags_of(properties: Mapping[str, str]) -> list[str]:
     return properties.get("minispark.job.tags", "").split(",")
 
 
-@dataclass(frozen=True, slots=True)
-class JobFailure:
+@record
+class JobFailure(Record):
     """Why a job was given up.
 
     Attributes:

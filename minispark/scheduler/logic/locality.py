@@ -6,7 +6,8 @@ Source: Spark's TaskLocality and the delay scheduling of its TaskSetManager.
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from minispark.record import Record, record
 
 __all__ = ["DelayTimer", "Locality", "LocalityWaits"]
 
@@ -24,8 +25,8 @@ class Locality(enum.IntEnum):
 PROCESS, NODE, NO_PREF, RACK, ANY = Locality
 
 
-@dataclass(frozen=True, slots=True)
-class LocalityWaits:
+@record
+class LocalityWaits(Record):
     """How many seconds a set waits at a level before it takes a place one level farther.
 
     Attributes:

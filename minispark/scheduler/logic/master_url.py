@@ -1,9 +1,9 @@
 """Master URLs: where an application's tasks run."""
 
 import re
-from dataclasses import dataclass
 
 from minispark.errors import ConfigurationError
+from minispark.record import Record, record
 
 __all__ = ["LocalMaster", "parse_master"]
 
@@ -16,8 +16,8 @@ FORMS = (
 LOCAL = re.compile(r"local(?:\[\s*(?P<cores>[^,\]]*?)\s*(?:,\s*(?P<failures>[^,\]]*?)\s*)?\])?")
 
 
-@dataclass(frozen=True, slots=True)
-class LocalMaster:
+@record
+class LocalMaster(Record):
     """Everything in one process and its runners.
 
     Attributes:

@@ -7,8 +7,8 @@ pool; pools share the slots by minimum share and weight; within a pool jobs go b
 import enum
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from minispark.record import Record, record
 from minispark.scheduler.logic.task_set import TaskSet
 
 __all__ = ["DEFAULT_POOL", "POOL_PROPERTY", "Mode", "Pool", "PoolSpec", "PoolTree"]
@@ -24,8 +24,8 @@ class Mode(enum.Enum):
     FAIR = "fair"
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSpec:
+@record
+class PoolSpec(Record):
     """What a pool is configured to be.
 
     Attributes:

@@ -5,7 +5,7 @@ What follows when a stage would not write the same again is in `rollback`.
 Source: the failure paths of Spark's DAGScheduler.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from minispark.ids import ExecutorId
@@ -18,6 +18,7 @@ from minispark.messages.task import (
     RunnerLost,
     TaskFailure,
 )
+from minispark.record import Record, record
 from minispark.scheduler.logic.effects import ResubmitLater
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.logic.stage import MapStage, Stage
@@ -34,8 +35,8 @@ REMEMBERED = 10_000
 """Executors that went away on purpose and are remembered, for fetch failures that are told late."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryRules:
+@record
+class RecoveryRules(Record):
     """The settings of recovery.
 
     Attributes:

@@ -6,17 +6,17 @@ Source: the speculative half of Spark's TaskSetManager, its TaskProcessRateCalcu
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from heapq import heappush, heappushpop
 from typing import Protocol, TypeVar
 
 from minispark.ids import ExecutorId, TaskId
+from minispark.record import Record, record
 
 __all__ = ["Attempt", "Durations", "SpeculationRules", "TaskSetSpeculation"]
 
 
-@dataclass(frozen=True, slots=True)
-class SpeculationRules:
+@record
+class SpeculationRules(Record):
     """When a task is slow.
 
     Attributes:

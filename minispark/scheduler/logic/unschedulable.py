@@ -6,10 +6,10 @@ TaskSetManager.getCompletelyExcludedTaskIfAny.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from minispark.ids import ExecutorId, StageId
+from minispark.record import Record, record
 from minispark.scheduler.logic.exclusion import TaskSetExclusion
 from minispark.scheduler.logic.health import HealthTracker
 
@@ -48,8 +48,8 @@ class Remedy(Enum):
     GIVE_UP = "nothing can come of waiting"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+@record
+class Verdict(Record):
     """The remedy; `executor_id` is the one to replace; `starts_timer` asks to look again after the timeout."""
 
     remedy: Remedy

@@ -6,10 +6,10 @@ five peers are asked at once; a reducer starts at a peer of its own, so that not
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from minispark.messages.task import BlockManagerId
+from minispark.record import Record, record
 from minispark.shuffle.logic.map_outputs import MapOutputLocation
 
 __all__ = ["FetchPlan", "FetchRequest", "plan_fetches"]
@@ -19,8 +19,8 @@ REQUESTS_IN_FLIGHT: Final = 5
 Peer = tuple[str, str, int, str]  # a BlockManagerId's fields; messages have no hash
 
 
-@dataclass(frozen=True, slots=True)
-class FetchRequest:
+@record
+class FetchRequest(Record):
     """Blocks to ask of one peer at once."""
 
     location: BlockManagerId
@@ -32,8 +32,8 @@ class FetchRequest:
         return sum(block.size_bytes for block in self.blocks)
 
 
-@dataclass(frozen=True, slots=True)
-class FetchPlan:
+@record
+class FetchPlan(Record):
     """The blocks to read from files, and the requests to send."""
 
     local: tuple[MapOutputLocation, ...]

@@ -14,6 +14,7 @@ import msgpack
 from minispark.errors import MapOutputMissing
 from minispark.ids import ExecutorId, ShuffleId, TaskId
 from minispark.messages.task import BlockManagerId, MapStatus
+from minispark.record import Record, record
 from minispark.shuffle.logic.sizes import decode_size, decode_sizes
 from minispark.shuffle.logic.sums import SizeSums
 
@@ -25,8 +26,8 @@ REDUCE_LOCALITY_LIMIT: Final = 1000
 """With that many maps or reducers no host holds much of what one reducer reads. Spark's bounds are the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class MapOutputLocation:
+@record
+class MapOutputLocation(Record):
     """One block that a reducer reads: the map output's place, and about how many bytes of it are the reducer's."""
 
     location: BlockManagerId

@@ -5,15 +5,15 @@ The result of a map-stage job: packed by the DAG scheduler, unpacked in the job'
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from minispark.ids import ShuffleId
+from minispark.record import Record, record
 
 __all__ = ["MapOutputStatistics", "pack_sizes", "unpack_sizes"]
 
 
-@dataclass(frozen=True, slots=True)
-class MapOutputStatistics:
+@record
+class MapOutputStatistics(Record):
     """The sizes of a shuffle's partitions. Source: Spark's MapOutputStatistics.
 
     Attributes:

@@ -1,15 +1,14 @@
 """Which executors hold which block: the master's table. Written by the BlockManagerMaster alone."""
 
-from dataclasses import dataclass
-
 from minispark.ids import BlockId, ExecutorId
 from minispark.messages.task import BlockManagerId
+from minispark.record import Record, record
 
 __all__ = ["BlockHolder", "BlockTable"]
 
 
-@dataclass(frozen=True, slots=True)
-class BlockHolder:
+@record
+class BlockHolder(Record):
     """One copy of a block: the file and its size in bytes."""
 
     location: BlockManagerId
