@@ -155,6 +155,11 @@ class History:
                 "minispark.task.maxFailures": rng.choice([4, 6]),
                 "minispark.stage.maxConsecutiveAttempts": rng.choice([4, 8, 50]),
                 "minispark.locality.wait": rng.choice(["0s", "1s"]),
+                "minispark.speculation": rng.random() < 0.3,
+                "minispark.speculation.quantile": "0.5",
+                "minispark.speculation.multiplier": "1.5",
+                "minispark.excludeOnFailure.enabled": rng.random() < 0.2,
+                "minispark.excludeOnFailure.timeout": "20s",
             },
             environment={},
         )
@@ -358,6 +363,8 @@ class History:
                 made = sum(injected.get(kind, 0) for kind in ("raising", "unknown", "result lost"))
                 made += self.faults.get("executor lost", 0)
                 assert made >= self.cluster.conf.task_max_failures, job.failure
+            case "aborted" if self.cluster.conf.exclude_on_failure:
+                assert "raising" in injected or "unknown" in injected or "executor lost" in self.faults, job.failure
             case "aborted":
                 # Only fetch failures, of which there were enough, give a stage up.
                 allowed = self.cluster.conf.stage_max_consecutive_attempts

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from minispark.ids import RddId, ShuffleId
@@ -25,3 +27,11 @@ def test_a_diamond_lists_each_shuffle_once_and_parents_first() -> None:
     assert list(cut.shuffles) == [0, 1]
     assert cut.parents_of[RddId(last)] == (ShuffleId(0), ShuffleId(1))
     assert cut.last.rdd_id == last
+
+
+def test_it_is_known_whether_anything_may_be_cached() -> None:
+    build = LineageBuilder()
+    build.narrow(build.source(2))
+    assert not CutLineage(build.lineage()).has_cached
+    build.nodes[0] = replace(build.nodes[0], is_cached=True)
+    assert CutLineage(build.lineage()).has_cached

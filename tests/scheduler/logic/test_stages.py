@@ -1,8 +1,9 @@
 from minispark.ids import JobId, ShuffleId
-from minispark.scheduler.logic.stage import MapStage
+from minispark.messages.task import MapStatus
+from minispark.scheduler.logic.stage import MapStage, ResultStage
 from minispark.scheduler.logic.stages import StageTable
 from minispark.shuffle.logic.map_outputs import MapOutputs
-from minispark.testing.builders import LineageBuilder, submit_job
+from minispark.testing.builders import LineageBuilder, map_success, submit_job
 
 
 def diamond() -> LineageBuilder:
@@ -52,7 +53,59 @@ def test_a_later_job_gets_a_new_stage_over_the_same_outputs() -> None:
 def test_positions_are_only_kept_where_they_differ_from_the_partitions() -> None:
     table = StageTable(MapOutputs())
     whole = table.create(submit_job(1, diamond().lineage()))
+    assert isinstance(whole, ResultStage)
     assert (whole.position_of, whole.position(1)) == (None, 1)
     part = table.create(submit_job(2, diamond().lineage(), partitions=[1]))
+    assert isinstance(part, ResultStage)
     assert part.position(1) == 0
     assert list(part.missing()) == [1]
+
+
+def test_what_follows_from_a_stage_is_all_that_reads_it_and_nothing_else() -> None:
+    table = StageTable(MapOutputs())
+    build = diamond()
+    table.create(submit_job(1, build.lineage()))
+    aside = LineageBuilder()
+    aside.next_shuffle = 50
+    aside.shuffled(aside.source(2), 2)
+    table.create(submit_job(2, aside.lineage()))
+    assert [[later.stage_id for later in table.succeeding(stage)] for stage in table.by_id.values()] == [
+        [1, 2, 3],
+        [3],
+        [3],
+        [],
+        [5],
+        [],
+    ]
+
+
+def test_a_job_needs_the_stages_above_that_are_not_complete() -> None:
+    outputs = MapOutputs()
+    table = StageTable(outputs)
+    final = table.create(submit_job(1, diamond().lineage()))
+    first, left, right = (table.by_shuffle[ShuffleId(number)] for number in range(3))
+    assert all(table.needs(final, stage) for stage in (final, first, left, right))
+    complete(outputs, left)
+    assert table.needs(final, first)  # the right one is still to read it
+    complete(outputs, right)
+    assert table.needs(final, left)
+    assert not table.needs(final, first)
+    assert not table.needs(left, right)
+
+
+def complete(outputs: MapOutputs, stage: MapStage) -> None:
+    for map_index in range(stage.num_partitions):
+        status = map_success(map_index, reducers=stage.num_reducers).result
+        assert isinstance(status, MapStatus)
+        outputs.register(stage.shuffle_id, status)
+
+
+def test_stages_know_the_lineage_of_the_latest_job_over_them() -> None:
+    table = StageTable(MapOutputs())
+    table.create(submit_job(1, diamond().lineage()))
+    stage = table.by_shuffle[ShuffleId(0)]
+    before = stage.lineage
+    table.create(submit_job(2, diamond().lineage()))
+    assert before is not None
+    assert stage.lineage is not None
+    assert stage.lineage is not before
