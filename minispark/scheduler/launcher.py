@@ -102,27 +102,33 @@ class TaskLauncher:
 
     def data_of(self, task_set: TaskSet, index: int) -> bytes | None:
         """Return a task's data; None if the set had to be given up for want of it."""
-        partition = task_set.partitions[index]
-        where = f"task {index} in stage {task_set.stage_id}.{task_set.stage_attempt}"
         try:
-            data = self.payloads.partition_data(task_set.binary_id, partition)
+            data = self.payloads.partition_data(task_set.binary_id, task_set.partitions[index])
         except Exception as error:  # noqa: BLE001 — whatever it is, it concerns this set alone
-            self.give_up(task_set, Abort("aborted", f"{where} cannot be sent: {type(error).__name__}: {error}"))
+            text = f"{name_of(task_set, index)} cannot be sent: {type(error).__name__}: {error}"
+            self.give_up(task_set, Abort("aborted", text))
             return None
-        if len(data) <= LARGE_TASK_BYTES:
-            return data
-        if len(data) + FRAME_BYTES > self.max_message_bytes:
-            advice = "put large values into a broadcast variable or a file, or raise that limit"
-            limit = f"minispark.rpc.message.maxSize allows {self.max_message_bytes:,}"
-            self.give_up(task_set, Abort("aborted", f"{where} is {len(data):,} bytes large, and {limit}: {advice}"))
+        if len(data) > LARGE_TASK_BYTES and not self.may_be_sent(task_set, index, len(data)):
             return None
+        return data
+
+    def may_be_sent(self, task_set: TaskSet, index: int, size_bytes: int) -> bool:
+        """Warn of a large task, once a set; one that no message can carry gives its set up."""
+        name = name_of(task_set, index)
+        if size_bytes + FRAME_BYTES > self.max_message_bytes:
+            text = (
+                f"{name} is {size_bytes:,} bytes large, and minispark.rpc.message.maxSize allows "
+                f"{self.max_message_bytes:,}: put large values into a broadcast variable, or raise that limit"
+            )
+            self.give_up(task_set, Abort("aborted", text))
+            return False
         if not task_set.warned_of_size:
             task_set.warned_of_size = True
             logger.warning(
                 "%s is %d KiB large; tasks should not be above %d KiB: put large values into a broadcast variable",
-                where, len(data) >> 10, LARGE_TASK_BYTES >> 10,
+                name, size_bytes >> 10, LARGE_TASK_BYTES >> 10,
             )  # fmt: skip
-        return data
+        return True
 
     def describe(
         self, task_set: TaskSet, offer: WorkerOffer, taken: Taken, data: bytes, properties: dict[str, str]
@@ -172,3 +178,8 @@ class TaskLauncher:
                 task.host,
             )
         )
+
+
+def name_of(task_set: TaskSet, index: int) -> str:
+    """Return a task's name for people."""
+    return f"task {index} in stage {task_set.stage_id}.{task_set.stage_attempt}"

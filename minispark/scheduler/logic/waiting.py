@@ -79,6 +79,11 @@ class WaitingTasks:
             self.pending.waiting[ANY] > 0 or (self.second is not None and self.second.waiting[ANY] > 0)
         )
 
+    @property
+    def takes_any_place(self) -> bool:
+        """Whether all tasks may run anywhere, and each of them once at a time: then nothing is to be weighed."""
+        return not self.places.starts and self.exclusion is None and self.second is None
+
     def recompute_levels(self) -> None:
         """See which levels of locality tasks want and live executors can give."""
         cluster, pending = self.cluster, self.pending
@@ -115,6 +120,9 @@ class WaitingTasks:
         """
         if self.is_zombie:
             return None
+        if self.takes_any_place:
+            index = self.pending.top(self.pending.none, None)
+            return None if index < 0 else (index, PROCESS, False)
         if self.seen_version != self.cluster.version:
             self.recompute_levels()
         if self.second is not None and self.second.waiting[ANY]:
@@ -223,7 +231,7 @@ class WaitingTasks:
             is_all_free: everything that is free was offered. A part counts only while nothing was turned down since
                 everything was used up, for else many small offers would keep a set from ever giving up a level.
         """
-        if not self.timer.waits.legacy_reset and (is_all_free or self.no_rejects):
+        if self.places.starts and not self.timer.waits.legacy_reset and (is_all_free or self.no_rejects):
             self.timer.reset(now, nearest)
             self.no_rejects = True
             self.near_until = 0.0
