@@ -79,8 +79,12 @@ class SharedPage:
 
     def counters(self, task_id: TaskId) -> dict[str, int] | None:
         """Return the attempt's counters by name, or None if it is not the one that runs."""
-        values = self.words[FIRST_COUNTER : FIRST_COUNTER + len(COUNTERS)].tolist()
+        values = self.values()
         return dict(zip(COUNTERS, values, strict=True)) if self.task_id == task_id else None
+
+    def values(self) -> list[int]:
+        """Return all counters, in the order of `COUNTERS`, which is that of the last fields of `TaskMetrics`."""
+        return self.words[FIRST_COUNTER : FIRST_COUNTER + len(COUNTERS)].tolist()
 
     def detach(self) -> None:
         """Go on with a page that nobody else sees."""
