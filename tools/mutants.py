@@ -193,7 +193,7 @@ class Trial:
             if len(self.children) >= self.jobs:
                 self.finish_one()
             allowed_s = 5.0 + 5.0 * usual_s[module]
-            pid = fork(module, mutation.tree)
+            pid = fork(module, mutation.changed())
             self.children.append(Child(pid, module, mutation, time.monotonic() + allowed_s))
         while self.children:
             self.finish_one()

@@ -24,23 +24,6 @@ CHECKS = ("check", "__repr__", "assert_")
 
 
 @dataclass(frozen=True)
-class Mutation:
-    """One change.
-
-    Attributes:
-        line: where it is.
-        before: the changed piece of source.
-        after: what it becomes.
-        tree: the whole changed module.
-    """
-
-    line: int
-    before: str
-    after: str
-    tree: ast.Module
-
-
-@dataclass(frozen=True)
 class Site:
     """A place in a tree and what may stand there instead; `index` if the field is a list."""
 
@@ -51,17 +34,47 @@ class Site:
     replacement: ast.AST
 
 
+@dataclass(frozen=True)
+class Mutation:
+    """One change.
+
+    Attributes:
+        tree: the module as it is, shared by its mutations.
+        site: what is changed in it.
+    """
+
+    tree: ast.Module
+    site: Site
+
+    @property
+    def line(self) -> int:
+        """Where it is."""
+        return getattr(self.site.node, "lineno", 0)
+
+    @property
+    def before(self) -> str:
+        """The changed piece of source."""
+        return short(self.site.node)
+
+    @property
+    def after(self) -> str:
+        """What it becomes."""
+        return short(self.site.replacement)
+
+    def changed(self) -> ast.Module:
+        """Return the whole changed module."""
+        put(self.site, self.site.replacement)
+        changed = copy.deepcopy(self.tree)
+        put(self.site, self.site.node)
+        return ast.fix_missing_locations(changed)
+
+
 def mutations_of(source: str) -> list[Mutation]:
     """Return all mutations of a module's source, in the order of its lines."""
     tree = ast.parse(source)
-    found = []
-    for site in sites(tree):
-        ast.fix_missing_locations(ast.copy_location(site.replacement, site.node))
-        put(site, site.replacement)
-        changed = copy.deepcopy(tree)
-        put(site, site.node)
-        line = getattr(site.node, "lineno", 0)
-        found.append(Mutation(line, short(site.node), short(site.replacement), changed))
+    found = [Mutation(tree, site) for site in sites(tree)]
+    for mutation in found:
+        ast.copy_location(mutation.site.replacement, mutation.site.node)
     return sorted(found, key=lambda mutation: mutation.line)
 
 

@@ -1,4 +1,3 @@
-import ast
 import re
 import subprocess
 import sys
@@ -7,9 +6,9 @@ import pytest
 
 from tools import mutants
 from tools.mutants import Outcome, Trial, files_that_test, files_that_use, report, sample
-from tools.mutations import Mutation
+from tools.mutations import mutations_of
 
-EMPTY = Mutation(7, "a < b", "a <= b", ast.Module([], []))
+(FLIP,) = mutations_of("\n" * 6 + "a < b")[1:]
 
 
 def test_the_tests_of_a_module_are_those_named_for_it() -> None:
@@ -30,7 +29,7 @@ def test_equal_seeds_draw_equal_mutants() -> None:
 
 
 def test_survivors_are_named_and_shares_counted() -> None:
-    lines = list(report([Outcome("pool", 3, [EMPTY]), Outcome("dag", 4)]))
+    lines = list(report([Outcome("pool", 3, [FLIP]), Outcome("dag", 4)]))
     assert lines[0] == "survived  pool.py:7: a < b  →  a <= b"
     assert lines[1].split() == ["pool", "3", "of", "4", "killed", "75.0%"]
     assert lines[3].split() == ["together", "7", "of", "8", "killed", "87.5%"]
@@ -39,10 +38,10 @@ def test_survivors_are_named_and_shares_counted() -> None:
 def test_a_fork_that_never_ends_is_killed_and_counts_as_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "wait", lambda pid, timeout_s: None if pid == 1 else 0)
     trial = Trial(1, 0.0)
-    trial.children = [mutants.Child(pid, "pool", EMPTY, 0.0) for pid in (1, 2)]
+    trial.children = [mutants.Child(pid, "pool", FLIP, 0.0) for pid in (1, 2)]
     trial.finish_one()
     trial.finish_one()
-    assert (trial.outcomes["pool"].killed, trial.outcomes["pool"].survivors) == (1, [EMPTY])
+    assert (trial.outcomes["pool"].killed, trial.outcomes["pool"].survivors) == (1, [FLIP])
 
 
 @pytest.mark.cluster

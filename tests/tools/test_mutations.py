@@ -35,7 +35,7 @@ def test_each_mutation_is_a_whole_module_and_leaves_the_others_alone() -> None:
     first, *_, last = mutations_of("x = 1\ny = a < b\n")
     names: dict[str, int] = {"a": 1, "b": 1}
     for mutation, expected in ((first, (2, False)), (last, (1, True))):
-        exec(compile(mutation.tree, "mutant", "exec"), names)
+        exec(compile(mutation.changed(), "mutant", "exec"), names)
         assert (names["x"], names["y"]) == expected
     assert (first.line, last.line) == (1, 2)
 
