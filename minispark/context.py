@@ -357,6 +357,7 @@ class SparkContext(JobControl):
         rdd: "RDD[T]",
         function: "Callable[[TaskContext, Iterator[T]], U]",
         partitions: Sequence[int] | None = None,
+        allow_local: bool = False,
     ) -> "Coroutine[Any, Any, list[U]]":
         """Run a function over partitions and return its values in their order. Every action comes down to this.
 
@@ -366,6 +367,8 @@ class SparkContext(JobControl):
             rdd: one of this context's.
             function: gets the task's context and the partition's records.
             partitions: numbers, default all.
+            allow_local: whether one partition, with no shuffle above, may go straight to an idle runner, unseen by
+                listeners until it is over.
 
         Raises:
             ContextError: the context is not active, or active on another loop.
@@ -377,7 +380,7 @@ class SparkContext(JobControl):
         self.check_usable()
         if rdd.context is not self:
             raise ContextError(f"{rdd!r} belongs to another SparkContext; make it with this one")
-        return self.driver.jobs.run(rdd.node, function, partitions)
+        return self.driver.jobs.run(rdd.node, function, partitions, allow_local)
 
     async def submit_map_stage(self, rdd: "RDD[Any]") -> "MapOutputStatistics":
         """Write the shuffle that an RDD reads, and return how much each of its partitions will find there.

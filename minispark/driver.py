@@ -30,6 +30,7 @@ from minispark.scheduler.accumulator_table import AccumulatorTable
 from minispark.scheduler.application_events import extra_listeners, opening_events
 from minispark.scheduler.barrier import BARRIER_SYNC, BarrierCoordinator
 from minispark.scheduler.dag_scheduler import DAGScheduler
+from minispark.scheduler.direct_runner import DirectRunner
 from minispark.scheduler.heartbeat_receiver import HEARTBEAT_RECEIVER, HeartbeatReceiver
 from minispark.scheduler.job_waiter import JobTable
 from minispark.scheduler.jobs import Jobs
@@ -140,13 +141,16 @@ class Driver:
             self.events,
             self.remove_files,
             self.accumulators.count,
+            max_failures=self.max_failures,
             on_failure=self.scheduler_failed,
         )
         self.dag_scheduler = env.setup_endpoint("DAGScheduler", dag)
         self.dag = dag
         dag.state.watchers.add(self.commits)
         dag.state.watchers.add(self.barriers)
-        self.jobs = Jobs(self.dag_scheduler, self.job_table, self.work, self.world, self.max_failures)
+        self.jobs = Jobs(
+            self.dag_scheduler, self.job_table, self.work, self.world, self.max_failures, self.may_run_directly
+        )
         scheduler = TaskScheduler(
             self.conf,
             self.max_failures,
@@ -236,6 +240,9 @@ class Driver:
         offers = self.recorder.offers(scheduler)
         endpoint = LocalEndpoint(offers, executor_ref, LOCAL_EXECUTOR_ID, local.location.host, local.cores)
         self.backend.attach(env.setup_endpoint(backend_name, endpoint))
+        self.dag.direct_runner = DirectRunner(
+            endpoint, self.work, self.dag_scheduler, self.conf.task_cpus, self.drop_result
+        )
         scheduler.attach(self.recorder.backend(self.backend))
         self.heartbeats.send(TaskSchedulerIsSet())
         self.heartbeats.send(added)
@@ -255,6 +262,10 @@ class Driver:
         """Read a result that was left in a file; None if it is not there as it was written."""
         return await self.world.run_blocking(read_result, result)
 
+    def drop_result(self, result: IndirectResult) -> None:
+        """Do away with a result that was left in a file: reading removes it."""
+        self.spawn(self.read_result(result), name=f"drop result {result.block_id}")
+
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start a task that ends with the driver."""
         assert self.env is not None
@@ -264,6 +275,10 @@ class Driver:
         """Give all jobs up when an endpoint fails that they depend on: none of them shall wait for ever."""
         if hasattr(self, "dag_scheduler") and self.stopping is None:
             self.dag_scheduler.send(ComponentFailed(name, f"{type(error).__name__}: {error}"))
+
+    def may_run_directly(self) -> bool:
+        """Tell whether single tasks may go past the TaskScheduler: listeners would not hear of them."""
+        return not self.events.wants_tasks
 
     def scheduler_failed(self) -> None:
         """Stop the context, from a task of its own: its scheduler cannot be used any more."""

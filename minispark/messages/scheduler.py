@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, StageId, TaskId
-from minispark.messages.task import DirectResult, Lineage, Preferences, ShuffleDependencyInfo, TaskEndReason
+from minispark.messages.task import (
+    DirectResult,
+    Lineage,
+    Preferences,
+    ShuffleDependencyInfo,
+    TaskEndReason,
+    TaskOutcome,
+)
 from minispark.rpc.message import Message, message
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "CheckSpeculation",
     "ComponentFailed",
     "ContinueSubmission",
+    "DirectRunEnded",
     "ExecutorAdded",
     "ExecutorDecommissioned",
     "ExecutorLossPending",
@@ -64,6 +72,7 @@ class JobSubmitted(Message):
 
     `partitions` are packed numbers, in the order in which the results are wanted. With `map_side` the job is to write
     that shuffle of the last RDD, all its partitions, and its one result are the sizes (`shuffle.logic.statistics`).
+    With `allow_local` a single task may go straight to an idle runner (`scheduler.logic.direct`).
     """
 
     job_id: JobId
@@ -74,6 +83,7 @@ class JobSubmitted(Message):
     call_site: str
     properties: dict[str, str]
     map_side: ShuffleDependencyInfo | None = None
+    allow_local: bool = False
 
 
 @message(171)
@@ -119,6 +129,15 @@ class AllJobsCancelled(Message):
 @message(174)
 class ResubmitFailedStages(Message):
     """DAGScheduler → itself, a moment after fetch failures, so that one resubmission serves many."""
+
+
+@message(196)
+class DirectRunEnded(Message):
+    """Backend → DAGScheduler: the only task of a job ended. No outcome: no runner was idle, or it says nothing."""
+
+    job_id: JobId
+    executor_id: ExecutorId
+    outcome: TaskOutcome | None
 
 
 @message(197)
@@ -327,6 +346,7 @@ ToDagScheduler = (
     | ResubmitFailedStages
     | BarrierJobDue
     | ContinueSubmission
+    | DirectRunEnded
     | TaskStarted
     | TaskEnded
     | TaskSetFailed

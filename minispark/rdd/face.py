@@ -71,10 +71,13 @@ class Face(Generic[T_co]):
 
     # A plain function, as run_job of a context is: a frame of ours less in each traceback that a user reads.
     def run(
-        self, function: Callable[[TaskContext, Iterator[T_co]], U], partitions: Sequence[int] | None
+        self,
+        function: Callable[[TaskContext, Iterator[T_co]], U],
+        partitions: Sequence[int] | None,
+        allow_local: bool = False,
     ) -> Coroutine[Any, Any, list[U]]:
         """Run a job: a function over the partitions (None: all), after what must be learnt before it."""
-        return self.context.run_job(self, function, partitions)
+        return self.context.run_job(self, function, partitions, allow_local)
 
     async def prepare(self) -> None:
         """Run the jobs that must come before any of its own, if there are any (the sampling of a sort)."""

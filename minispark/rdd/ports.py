@@ -161,8 +161,12 @@ class JobRunner(Protocol):
         rdd: Any,
         function: "Callable[[TaskContext, Iterator[T]], U]",
         partitions: Sequence[int] | None = None,
+        allow_local: bool = False,
     ) -> Coroutine[Any, Any, list[U]]:
-        """Run a function over partitions (all by default) and return its results in their order."""
+        """Run a function over partitions (all by default) and return its results in their order.
+
+        With `allow_local` a single one may go straight to an idle runner.
+        """
 
     def accumulator(self, initial: T, param: "AccumulatorParam[T] | None" = None) -> "Accumulator[T]":
         """Make a value that tasks add to."""

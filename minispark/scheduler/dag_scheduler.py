@@ -13,6 +13,7 @@ from minispark.messages.scheduler import (
     BarrierJobDue,
     ComponentFailed,
     ContinueSubmission,
+    DirectRunEnded,
     ExecutorAdded,
     ExecutorDecommissioned,
     ExecutorRemoved,
@@ -31,10 +32,11 @@ from minispark.messages.scheduler import (
     TaskStarted,
     ToDagScheduler,
 )
-from minispark.messages.task import AccumulatorUpdate, DirectResult
+from minispark.messages.task import AccumulatorUpdate, DirectResult, Success
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
+from minispark.scheduler.direct_runner import DirectRunner
 from minispark.scheduler.logic.accumulation import updates_that_count
 from minispark.scheduler.logic.barrier_checks import BarrierRules
 from minispark.scheduler.logic.cached import NOTHING_CACHED, CachedBlocks
@@ -44,10 +46,12 @@ from minispark.scheduler.logic.effects import (
     DeliverResult,
     Effect,
     FailJob,
+    KillDirectRun,
     Post,
     RemoveMapOutput,
     RemoveShuffleFiles,
     ResubmitLater,
+    RunDirectly,
     SubmitMoreTasks,
     SucceedJob,
     Warn,
@@ -89,6 +93,7 @@ class DAGScheduler(RpcEndpoint):
         remove_files: does what these effects say, off the loop.
         count_updates: takes what attempts that count have added to accumulators.
         cached_blocks: says which RDDs executors keep.
+        max_failures: failures of one task before its jobs are given up.
         on_failure: called after an error of the scheduler's own, when all jobs were given up.
     """
 
@@ -102,6 +107,7 @@ class DAGScheduler(RpcEndpoint):
         remove_files: Callable[[RemoveShuffleFiles | RemoveMapOutput], object],
         count_updates: Callable[[tuple[AccumulatorUpdate, ...]], object] = tuple,
         cached_blocks: CachedBlocks = NOTHING_CACHED,
+        max_failures: int = 4,
         on_failure: Callable[[], object] = tuple,
     ) -> None:
         self.state = DagState(
@@ -122,6 +128,7 @@ class DAGScheduler(RpcEndpoint):
             interrupt_on_cancel=conf.job_interrupt_on_cancel,
             reduce_locality=conf.shuffle_reduce_locality,
             cached_blocks=cached_blocks,
+            max_failures=max_failures,
         )
         self.world = world
         self.jobs = jobs
@@ -130,6 +137,7 @@ class DAGScheduler(RpcEndpoint):
         self.count_updates = count_updates
         self.on_failure = on_failure
         self.task_scheduler: RpcEndpointRef | None = None
+        self.direct_runner: DirectRunner | None = None
         self.slots: Callable[[], int] = lambda: sys.maxsize
 
     def attach(self, task_scheduler: RpcEndpointRef, slots: Callable[[], int] = lambda: sys.maxsize) -> None:
@@ -163,6 +171,8 @@ class DAGScheduler(RpcEndpoint):
                 state.recovery.resubmit_failed_stages()
             case BarrierJobDue():
                 state.barrier_checks.check_again(message.job_id)
+            case DirectRunEnded():
+                self.direct_run_ended(message)
             case ContinueSubmission():
                 state.submission.submit_more(message.stage_id, message.stage_attempt)
             case ExecutorAdded():
@@ -201,6 +211,8 @@ class DAGScheduler(RpcEndpoint):
                 self.jobs.job_failed(effect.job_id, effect.failure)
             case RemoveShuffleFiles() | RemoveMapOutput():
                 self.remove_files(effect)
+            case RunDirectly() | KillDirectRun():
+                self.perform_directly(effect)
             case SubmitMoreTasks():
                 self.self_ref.send(ContinueSubmission(effect.stage_id, effect.stage_attempt))
             case CheckSlotsLater():
@@ -214,6 +226,22 @@ class DAGScheduler(RpcEndpoint):
         """Handle a message whose time has come, unless the endpoint stopped meanwhile."""
         if self._ref is not None:
             self._ref.send(message)
+
+    def perform_directly(self, effect: RunDirectly | KillDirectRun) -> None:
+        """Run a job's only task, or end it."""
+        assert self.direct_runner is not None, "no job may run directly before there is what runs it"
+        match effect:
+            case RunDirectly():
+                self.direct_runner.run(effect.job)
+            case KillDirectRun():
+                self.direct_runner.kill(effect.job_id, effect.interrupt, effect.reason)
+
+    def direct_run_ended(self, message: DirectRunEnded) -> None:
+        """Take the end of a job's only task, after what it added to accumulators."""
+        is_awaited = message.job_id in self.state.direct.running
+        if is_awaited and isinstance(message.outcome, Success) and message.outcome.accumulators:
+            self.count_updates(message.outcome.accumulators)
+        self.state.direct.ended(message)
 
     def on_error(self, error: BaseException) -> None:
         """Give all jobs up: after an error of its own the machine cannot be trusted with any."""

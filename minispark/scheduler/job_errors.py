@@ -80,7 +80,8 @@ def exception_for(
     else:
         exception = engines_exception(failure)
     attempts = f"attempt {attempt}/{max_failures}" if attempt <= max_failures else f"attempt {attempt}"
-    where = f"in stage {stage_id}, partition {partition}, {attempts}, on executor {executor_id}"
+    stage = f"in stage {stage_id}, " if stage_id >= 0 else "in "
+    where = f"{stage}partition {partition}, {attempts}, on executor {executor_id}"
     with suppress(Exception):  # a user's class may refuse notes
         exception.add_note(f"{where}; the last RDD of the stage was made at {call_site}" if call_site else where)
         if remote:

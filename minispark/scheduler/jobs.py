@@ -41,25 +41,34 @@ class Jobs:
         work: the binaries of jobs and shuffles.
         world: the clock of decoding.
         max_failures: failures of one task before its job is given up, for messages.
+        may_run_directly: whether single tasks may go past task sets and offers.
 
     Attributes:
         table: the jobs that somebody waits for; the DAGScheduler's `JobListener`.
     """
 
     def __init__(
-        self, dag_scheduler: RpcEndpointRef, table: JobTable, work: StageWork, world: World, max_failures: int
+        self,
+        dag_scheduler: RpcEndpointRef,
+        table: JobTable,
+        work: StageWork,
+        world: World,
+        max_failures: int,
+        may_run_directly: Callable[[], bool] = lambda: False,
     ) -> None:
         self.dag_scheduler = dag_scheduler
         self.table = table
         self.work = work
         self.world = world
         self.max_failures = max_failures
+        self.may_run_directly = may_run_directly
 
     async def run(
         self,
         node: Node[T],
         function: Callable[[TaskContext, Iterator[T]], U],
         partitions: Sequence[int] | None,
+        allow_local: bool = False,
     ) -> list[U]:
         """Run a function over partitions and return its values in their order; see `SparkContext.run_job`."""
         await prepare(node)
@@ -71,7 +80,7 @@ class Jobs:
             raise ConfigurationError(f"partition {missing} does not exist: {node!r} has {count} partitions")
         binary_id = self.work.add_job(node, function)
         try:
-            waiter = await self.finished(node, distinct, len(distinct), binary_id)
+            waiter = await self.finished(node, distinct, len(distinct), binary_id, allow_local=allow_local)
         finally:
             self.work.remove(binary_id)
         values: list[U] = await waiter.decode(self.world)
@@ -103,6 +112,7 @@ class Jobs:
         num_results: int,
         binary_id: BinaryId,
         map_side: ShuffleDependencyInfo | None = None,
+        allow_local: bool = False,
     ) -> JobWaiter:
         """Submit a job, wait for its end, and return what it gave; raise if it failed."""
         lineage = describe(node, self.work.of_dependency)
@@ -110,7 +120,15 @@ class Jobs:
         site = call_site(node.call_site)
         name = f"{node.name} at {site}"
         job = JobSubmitted(
-            job_id, lineage, pack_integers(partitions), binary_id, name, site, current_properties(), map_side
+            job_id,
+            lineage,
+            pack_integers(partitions),
+            binary_id,
+            name,
+            site,
+            current_properties(),
+            map_side,
+            allow_local and self.may_run_directly(),
         )
         failure = await self.ended(job, waiter)
         if failure is not None:

@@ -5,11 +5,13 @@ a message, and the backend calls the scheduler while it handles one; with messag
 other. Source: Spark's LocalEndpoint and LocalSchedulerBackend.
 """
 
+from collections.abc import Callable
 from typing import assert_never
 
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.cluster import ExecutorStopped, KillTask, LaunchTasks, StatusUpdate, StopExecutor
 from minispark.messages.scheduler import ReviveOffers
+from minispark.messages.task import TaskDescription
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.scheduler.backend import TaskOffers, WorkerOffer
@@ -35,6 +37,7 @@ class LocalEndpoint(RpcEndpoint):
         self.executor = executor
         self.offer = WorkerOffer(executor_id, host, cores)
         self.cores_of: dict[TaskId, int] = {}
+        self.direct: dict[TaskId, Callable[[StatusUpdate], None]] = {}  # tasks that the scheduler does not know
 
     def receive(self, message: ReviveOffers | StatusUpdate | ExecutorStopped, context: CallContext) -> None:
         """Handle one message."""
@@ -52,7 +55,10 @@ class LocalEndpoint(RpcEndpoint):
         """Take the cores of an ended attempt back, tell the scheduler, offer what is free."""
         if update.state.is_finished:
             self.offer.cores += self.cores_of.pop(update.task_id, 0)
-        self.scheduler.status_update(update)
+        if update.task_id not in self.direct:
+            self.scheduler.status_update(update)
+        elif update.state.is_finished:
+            self.direct.pop(update.task_id)(update)
         if update.state.is_finished:
             self.make_offers()
 
@@ -66,6 +72,20 @@ class LocalEndpoint(RpcEndpoint):
         for task in tasks:
             self.cores_of[task.task_id] = task.cpus
         self.executor.send(LaunchTasks(tuple(tasks)))
+
+    def launch_directly(self, task: TaskDescription, ended: Callable[[StatusUpdate], None]) -> bool:
+        """Launch a task if there is a core for it; see `direct_runner.DirectBackend`."""
+        if self.offer.cores < task.cpus:
+            return False
+        self.offer.cores -= task.cpus
+        self.cores_of[task.task_id] = task.cpus
+        self.direct[task.task_id] = ended
+        self.executor.send(LaunchTasks((task,)))
+        return True
+
+    def kill_directly(self, task_id: TaskId, interrupt: bool, reason: str) -> None:
+        """End a task that was launched so."""
+        self.executor.send(KillTask(task_id, self.offer.executor_id, interrupt, reason))
 
 
 class LocalSchedulerBackend:

@@ -133,7 +133,11 @@ class SerialJobRunner:
         raise PicklingError("a job runner is used inside a function that runs in tasks; it exists in the driver only")
 
     async def run_job(
-        self, rdd: Any, function: Callable[..., Any], partitions: Sequence[int] | None = None
+        self,
+        rdd: Any,
+        function: Callable[..., Any],
+        partitions: Sequence[int] | None = None,
+        allow_local: bool = False,
     ) -> list[Any]:
         """Run a function over partitions, after the shuffles above that are not written yet."""
         node: Node[Any] = rdd.node

@@ -25,7 +25,11 @@ class SlowRunner(SerialJobRunner):
         self.may_end = asyncio.Event()
 
     async def run_job(
-        self, rdd: Any, function: Callable[..., Any], partitions: Sequence[int] | None = None
+        self,
+        rdd: Any,
+        function: Callable[..., Any],
+        partitions: Sequence[int] | None = None,
+        allow_local: bool = False,
     ) -> list[Any]:
         assert partitions is not None
         self.started += partitions

@@ -1,7 +1,7 @@
 import pytest
 
 from minispark.conf import SparkConf
-from minispark.ids import ExecutorId, TaskId
+from minispark.ids import BinaryId, ExecutorId, JobId, StageId, TaskId
 from minispark.messages.cluster import KillTask, LaunchTasks, StatusUpdate, StopExecutor
 from minispark.messages.scheduler import ReviveOffers
 from minispark.messages.task import TaskDescription, TaskState
@@ -113,5 +113,28 @@ def test_the_most_tasks_at_once_depend_on_cores_and_not_on_what_is_busy() -> Non
         local.tell(ReviveOffers())
         assert len(local.launched()) == 2
         assert backend.max_concurrent_tasks == 2
+
+    run_virtual(scenario())
+
+
+def task_description(task_id: int) -> TaskDescription:
+    ids = TaskId(task_id), 0, DRIVER, JobId(1), StageId(-1), 0, 0, 0, BinaryId(1), 0, 1
+    return TaskDescription(*ids, (), {}, b"")
+
+
+def test_a_task_of_its_own_takes_a_free_core_and_its_end_goes_to_whoever_launched_it() -> None:
+    async def scenario() -> None:
+        local, ends = Local(1), list[StatusUpdate]()
+        task = task_description(1 << 40)
+        assert local.endpoint.launch_directly(task, ends.append)
+        assert not local.endpoint.launch_directly(task_description((1 << 40) + 1), ends.append)
+        assert local.launched() == [task]
+        local.tell(StatusUpdate(DRIVER, task.task_id, TaskState.RUNNING, None))
+        local.endpoint.kill_directly(task.task_id, True, "enough")
+        assert local.executor.of(KillTask) == [KillTask(task.task_id, DRIVER, True, "enough")]
+        local.tell(finished(task))
+        local.tell(finished(task))
+        assert ends == [finished(task)]
+        assert (local.endpoint.offer.cores, local.endpoint.direct) == (1, {})
 
     run_virtual(scenario())

@@ -4,7 +4,7 @@ A part of `dag.DagState`, which ends them. Whatever is not known (any more) is l
 warning says so. Source: the cancel handlers of Spark's DAGScheduler.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, assert_never
 
 from minispark.ids import JobId, StageId
@@ -74,7 +74,7 @@ class Cancellation:
         if job_id in self.dag.jobs:
             self.cancel([job_id], reason)
         else:
-            self.dag.barrier_checks.cancel(lambda waiting: waiting.job_id == job_id, reason)
+            self.cancel_unstaged(lambda waiting: waiting.job_id == job_id, reason)
 
     def cancel_group(self, group: str, reason: str, future_jobs: bool = False) -> None:
         """End all jobs of a group, and those that are submitted later if asked."""
@@ -84,7 +84,7 @@ class Cancellation:
             if len(self.cancelled_groups) > MAX_CANCELLED_GROUPS:
                 del self.cancelled_groups[next(iter(self.cancelled_groups))]
         members = [job_id for job_id, job in self.dag.jobs.items() if job.group == group]
-        waited = self.dag.barrier_checks.cancel(lambda waiting: group_of(waiting.properties) == group, reason)
+        waited = self.cancel_unstaged(lambda waiting: group_of(waiting.properties) == group, reason)
         if not members and not waited:
             self.warn(f"no active job is in the group {group!r} that was to be cancelled")
         self.cancel(members, reason)
@@ -92,7 +92,7 @@ class Cancellation:
     def cancel_tag(self, tag: str, reason: str) -> None:
         """End all jobs that have a tag."""
         tagged = [job_id for job_id, job in self.dag.jobs.items() if tag in job.tags]
-        waited = self.dag.barrier_checks.cancel(lambda waiting: tag in tags_of(waiting.properties), reason)
+        waited = self.cancel_unstaged(lambda waiting: tag in tags_of(waiting.properties), reason)
         if not tagged and not waited:
             self.warn(f"no active job has the tag {tag!r} whose jobs were to be cancelled")
         self.cancel(tagged, reason)
@@ -108,7 +108,12 @@ class Cancellation:
     def cancel_all(self, reason: str) -> None:
         """End all jobs."""
         self.cancel(list(self.dag.jobs), reason)
-        self.dag.barrier_checks.cancel(lambda waiting: True, reason)
+        self.cancel_unstaged(lambda waiting: True, reason)
+
+    def cancel_unstaged(self, is_meant: Callable[[JobSubmitted], bool], reason: str) -> bool:
+        """End the jobs that are meant among those without stages; tell whether there was any."""
+        waited = self.dag.barrier_checks.cancel(is_meant, reason)
+        return self.dag.direct.cancel(is_meant, reason) or waited
 
     def cancel(self, job_ids: Iterable[JobId], reason: str) -> None:
         """End jobs, unless their tasks cannot be stopped: such a job goes on to its own end."""

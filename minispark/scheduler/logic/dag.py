@@ -6,7 +6,7 @@ Source: Spark's DAGScheduler.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from minispark.ids import JobId, ShuffleId, StageId
@@ -22,6 +22,7 @@ from minispark.messages.task import DirectResult, MapStatus, Success
 from minispark.scheduler.logic.barrier_checks import DEFAULT_BARRIER_RULES, BarrierChecks, BarrierRules
 from minispark.scheduler.logic.cached import NOTHING_CACHED, CachedBlocks, CachedRdds
 from minispark.scheduler.logic.cancellation import Cancellation
+from minispark.scheduler.logic.direct import DirectJobs
 from minispark.scheduler.logic.effects import (
     DeliverResult,
     Effect,
@@ -56,6 +57,7 @@ class DagState:
         slots: says how many tasks all executors can run at once.
         interrupt_on_cancel: whether the tasks of a job are interrupted that does not say so itself.
         can_kill_tasks: whether the backend can; if not, a job with running tasks cannot be cancelled.
+        max_failures: failures of one task before its jobs are given up.
         reduce_locality: whether reducers prefer the hosts with most of their data.
         cached_blocks: says which RDDs executors keep.
     """
@@ -69,6 +71,7 @@ class DagState:
         slots: Callable[[], int] = lambda: sys.maxsize,
         interrupt_on_cancel: bool = True,
         can_kill_tasks: bool = True,
+        max_failures: int = 4,
         reduce_locality: bool = True,
         cached_blocks: CachedBlocks = NOTHING_CACHED,
     ) -> None:
@@ -76,6 +79,7 @@ class DagState:
         self.stages = StageTable(map_outputs)
         self.interrupt_on_cancel = interrupt_on_cancel
         self.can_kill_tasks = can_kill_tasks
+        self.max_failures = max_failures
         self.jobs: dict[JobId, ActiveJob] = {}
         # Dicts, not sets: their order is the order of insertion, and a replay decides alike.
         self.waiting: dict[StageId, Stage] = {}
@@ -88,6 +92,7 @@ class DagState:
         self.rollback = Rollback(self)
         self.barrier_checks = BarrierChecks(self, barrier_rules, slots)
         self.cancellation = Cancellation(self)
+        self.direct = DirectJobs(self)
         self.forgotten: set[ShuffleId] = set()  # still read by an active job
         self.watchers = StageWatchers()
         self.effects: list[Effect] = []
@@ -100,7 +105,7 @@ class DagState:
 
     # -- submission --------------------------------------------------------------------------------------------------
 
-    def submit_job(self, submitted: JobSubmitted) -> None:
+    def submit_job(self, submitted: JobSubmitted, *, may_run_directly: bool = True) -> None:
         """Accept a job: cut its lineage into stages and start those that can run."""
         job_id = submitted.job_id
         if not submitted.partitions:
@@ -109,6 +114,8 @@ class DagState:
             self.effects.append(SucceedJob(job_id))
             return
         if self.cancellation.refuses(submitted):
+            return
+        if may_run_directly and self.direct.takes(submitted):
             return
         if not self.barrier_checks.admits(submitted):
             return
@@ -253,11 +260,13 @@ class DagState:
     def kill_tasks(self, stage: Stage, reason: str) -> None:
         """Have all tasks of a stage stopped that only go on for nothing."""
         if self.can_kill_tasks:
-            self.effects.append(KillTaskSet(stage.stage_id, self.interrupts(min(stage.job_ids)), reason))
+            self.effects.append(
+                KillTaskSet(stage.stage_id, self.interrupts(self.submission.properties(stage)), reason)
+            )
 
-    def interrupts(self, job_id: JobId) -> bool:
-        """Tell whether the tasks of a job are interrupted when they are to stop."""
-        wish = self.jobs[job_id].properties.get("minispark.job.interruptOnCancel")
+    def interrupts(self, properties: Mapping[str, str]) -> bool:
+        """Tell whether the tasks of a job with these properties are interrupted when they are to stop."""
+        wish = properties.get("minispark.job.interruptOnCancel")
         return self.interrupt_on_cancel if wish is None else wish == "true"
 
     # -- the ends of jobs --------------------------------------------------------------------------------------------
@@ -277,7 +286,7 @@ class DagState:
 
     def fail_job(self, job_id: JobId, failure: JobFailure) -> None:
         """Stop what only this job needs, then forget it."""
-        interrupt = self.interrupts(job_id)
+        interrupt = self.interrupts(self.jobs[job_id].properties)
         for stage in self.independent_stages(job_id):
             if self.may_have_tasks(stage):
                 if self.can_kill_tasks:
@@ -348,5 +357,6 @@ class DagState:
         """Assert that nothing is kept once all jobs have ended."""
         tables = (self.jobs, self.stages.by_id, self.stages.by_shuffle, self.waiting, self.running, self.failed)
         assert not self.forgotten
+        assert not self.direct.running
         self.barrier_checks.assert_empty()
         assert not any(tables), f"left over: {[dict(table) for table in tables if table]}"

@@ -2,7 +2,7 @@
 
 from minispark.ids import JobId, ShuffleId, StageId, TaskId
 from minispark.messages.listener import ListenerEvent
-from minispark.messages.scheduler import KillTaskSet, PartitionCompleted, SubmitTaskSet
+from minispark.messages.scheduler import JobSubmitted, KillTaskSet, PartitionCompleted, SubmitTaskSet
 from minispark.messages.task import DirectResult
 from minispark.record import Record, record
 from minispark.scheduler.logic.job import JobFailure
@@ -12,10 +12,12 @@ __all__ = [
     "DeliverResult",
     "Effect",
     "FailJob",
+    "KillDirectRun",
     "Post",
     "RemoveMapOutput",
     "RemoveShuffleFiles",
     "ResubmitLater",
+    "RunDirectly",
     "SubmitMoreTasks",
     "SucceedJob",
     "Warn",
@@ -69,6 +71,22 @@ class CheckSlotsLater(Record):
 
 
 @record
+class RunDirectly(Record):
+    """Give this job's only task to an idle runner; `DirectRunEnded` tells of its end, or that there is none."""
+
+    job: JobSubmitted
+
+
+@record
+class KillDirectRun(Record):
+    """End that task; nobody waits for it any more."""
+
+    job_id: JobId
+    interrupt: bool
+    reason: str
+
+
+@record
 class SubmitMoreTasks(Record):
     """Send `ContinueSubmission` to the DAG scheduler: there are more tasks of this attempt than fit a turn."""
 
@@ -110,6 +128,8 @@ Effect = (
     | ResubmitLater
     | CheckSlotsLater
     | SubmitMoreTasks
+    | RunDirectly
+    | KillDirectRun
     | SubmitTaskSet
     | KillTaskSet
     | PartitionCompleted
