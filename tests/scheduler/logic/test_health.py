@@ -213,12 +213,24 @@ def test_one_fetch_failure_excludes_the_executor_or_with_a_shuffle_service_the_h
     assert killing.health.next_expiry_s == HOUR + 1.0
     killing.health.rules = replace(killing.health.rules, shuffle_service=True)
     actions = killing.health.fetch_failed(E2, "a", 2.0)
+    assert actions[0] == Excluded(2.0, NOBODY, "a", 1)
     assert [type(action) for action in actions] == [Excluded, RemoveExecutorsOnHost]
     assert killing.health.fetch_failed(E2, "a", 3.0) == []
     assert E2 not in killing.health.executors
     assert killing.health.hosts == {"a": HOUR + 2.0}
     assert killing.health.next_expiry_s == HOUR + 1.0
     killing.health.check()
+
+
+def test_an_exclusion_lasts_until_its_time_is_over_and_not_less() -> None:
+    application = Application(replace(RULES, failed_executors_per_node=1))
+    application.fail_and_succeed(E1, "a", tasks=2)
+    application.now = 1.0
+    application.fail_and_succeed(E2, "b", tasks=2)
+    application.now = HOUR + 1.0
+    assert [(event.executor_id, event.host) for event in application.lift()] == [(E1, "a"), (NOBODY, "a")]
+    assert application.excluded() == {E2, "b"}
+    assert application.health.next_expiry_s == HOUR + 1.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3), st.floats(0, HOUR)), max_size=30))

@@ -144,6 +144,7 @@ def test_no_task_is_slow_before_the_minimum_runtime() -> None:
 def test_a_set_of_one_task_has_nothing_to_compare_with_unless_there_is_a_duration_threshold() -> None:
     rules = replace(PLAIN, efficiency=True)
     assert find(make(rules, 1), [Running(0)], 1e9) == []
+    assert find(make(rules, 1, [1.0]), [Running(0)], 1e9) == [], "it runs again"
     assert find(make(replace(rules, duration_threshold_s=1.0), 1), [Running(0)], 1.5) == [0]
 
 
@@ -173,10 +174,26 @@ def test_a_task_far_over_the_threshold_is_slow_whatever_its_rate() -> None:
 
 
 def test_a_task_without_any_run_time_has_no_rate() -> None:
-    speculation = make(replace(PLAIN, efficiency=True), 2, [1.0])
+    speculation = TaskSetSpeculation(replace(PLAIN, efficiency=True), 2)
+    speculation.succeeded(TaskId(1), 1.0, 0, 0.0)
     speculation.progress(TaskId(0), 5, 0.0)
     assert speculation.rates == {}
     assert find(speculation, [Running(0)], 3.0) == [], "nothing is known to be faster"
+
+
+def test_a_task_of_which_nothing_was_heard_has_read_nothing() -> None:
+    speculation = make(replace(PLAIN, efficiency=True), 2, [1.0], records=1)
+    assert find(speculation, [Running(0)], 3.0) == [0]
+
+
+def test_the_rate_of_an_attempt_is_forgotten_when_it_ends() -> None:
+    speculation = make(PLAIN, 3)
+    for task_id in range(3):
+        speculation.progress(TaskId(task_id), 5, 0.5)
+    assert speculation.rates == {0: 10.0, 1: 10.0, 2: 10.0}
+    speculation.succeeded(TaskId(0), 1.0, 5, 1.0)
+    speculation.ended(TaskId(1), 1, is_last=True)
+    assert speculation.rates == {2: 10.0}
 
 
 def test_young_attempts_are_not_looked_at() -> None:
