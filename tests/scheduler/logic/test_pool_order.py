@@ -71,6 +71,8 @@ class Game:
         rng = self.rng
         spec = PoolSpec(rng.choice(NAMES), rng.choice(list(Mode)), rng.randrange(3), rng.randint(1, 3))
         self.tree.configure(spec)
+        pool = self.tree.pools[spec.name]
+        assert (pool.mode, pool.min_share, pool.weight) == (spec.mode, spec.min_share, spec.weight)
 
     def play(self, moves: int) -> None:
         self.add()
@@ -114,6 +116,6 @@ def test_nothing_is_kept_of_pools_and_sets_that_went() -> None:
     assert not game.tree.pool_of
     for pool in (game.tree.root, *game.tree.pools.values()):
         assert not pool.task_sets
-        assert not any(isinstance(member, TaskSet) for member in pool.moved)
-        assert not any(isinstance(entry[-1], TaskSet) for entry in pool.fair)
+        kept = {*pool.moved, *(entry[-1] for entry in pool.fair)}
+        assert kept <= set(pool.pools.values())
         assert pool.running == 0
