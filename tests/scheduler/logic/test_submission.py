@@ -2,12 +2,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from minispark.ids import JobId
+from minispark.ids import JobId, TaskId
 from minispark.messages.scheduler import SubmitTaskSet, unpack_integers
+from minispark.messages.task import MapStatus, Success, TaskMetrics
 from minispark.scheduler.logic.dag import DagState
 from minispark.scheduler.logic.effects import SubmitMoreTasks
 from minispark.scheduler.logic.submission import CHUNK
-from minispark.testing.builders import LineageBuilder, fetch_failed, map_success, submit_job
+from minispark.testing.builders import LineageBuilder, fetch_failed, location, map_success, submit_job
 from tests.scheduler.logic.dag_harness import DagHarness, dag
 from tests.scheduler.logic.test_cached import Blocks
 from tests.scheduler.logic.test_preferred import rows
@@ -208,3 +209,17 @@ def test_so_does_the_next_attempt_after_a_fetch_failure() -> None:
         harness.end_all_maps(harness.last)
         harness.end_all_results(harness.last)
         assert harness.succeeded() == [2]
+
+
+@pytest.mark.scenario("DAG-008")
+@pytest.mark.scenario("DAG-009")
+def test_reduce_tasks_prefer_the_hosts_that_wrote_a_fifth_of_what_they_read() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.narrow(build.shuffled(build.source(8), 2))
+        harness.submit(submit_job(1, build.lineage()))
+        for index, host in enumerate("aaaaaabc"):  # a: six eighths, b and c: one eighth each
+            status = MapStatus(location(host, host), TaskId(index), index, bytes([1, 1]), 2, 1)
+            harness.end(harness.sets[0], index, Success(status, TaskMetrics()), host)
+        assert preferred(harness.last) == [["a"], ["a"]]
+        harness.end_all_results(harness.last)
