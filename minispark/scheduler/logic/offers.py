@@ -28,6 +28,8 @@ BARRIER_RETRY_S = 0.1
 DONE = object()
 
 Placed = tuple[WorkerOffer, Taken]
+Declined = tuple[TaskSet, Locality | None]
+"""A set that turned cores down, and the nearest level of what it launched besides."""
 
 
 class Launcher(Protocol):
@@ -98,20 +100,23 @@ class Offers:
             return
         self.now = now
         host, cpus = offer.host, self.task_cpus
+        declined: list[Declined] = []
         for task_set in self.ordered():
             if now < task_set.near_until and host not in task_set.pending.hosts:
-                task_set.no_rejects = False
+                declined.append((task_set, None))
                 if task_set.near_until < self.wake_s:
                     self.wake_s = task_set.near_until
             elif task_set.has_pending():
                 if task_set.is_barrier:
                     self.serve_barrier(task_set, [offer])
                 else:
-                    self.serve_set(task_set, offer, is_all_free)
+                    self.serve_set(task_set, offer, is_all_free, declined)
                 if offer.cores < cpus:
-                    return
+                    break
+        if declined:
+            self.settle(declined, offer.cores >= cpus, is_all_free)
 
-    def serve_set(self, task_set: TaskSet, offer: WorkerOffer, is_all_free: bool) -> None:
+    def serve_set(self, task_set: TaskSet, offer: WorkerOffer, is_all_free: bool, declined: list[Declined]) -> None:
         """Let a set use one executor's cores."""
         nearest: Locality | None = None
         now, cpus = self.now, self.task_cpus
@@ -119,7 +124,8 @@ class Offers:
             taken = task_set.take(offer.executor_id, offer.host, now)
             if taken is None:
                 if task_set.has_pending():
-                    self.turned_down(task_set, [offer])
+                    if self.turned_down(task_set, [offer]):
+                        declined.append((task_set, nearest))
                     return
                 break
             if not self.launch(task_set, offer, taken):
@@ -139,12 +145,28 @@ class Offers:
             task_set.near_until = 0.0
         return True
 
-    def turned_down(self, task_set: TaskSet, offers: Iterable[WorkerOffer]) -> None:
-        """Note that tasks of a set wait although there are cores: for a nearer place, or because they are refused."""
+    def turned_down(self, task_set: TaskSet, offers: Iterable[WorkerOffer]) -> bool:
+        """Note that tasks of a set wait although there are cores; tell whether it is for the sake of a nearer place.
+
+        What the whole set has left is not turned down for that, and waiting brings none.
+        """
         exclusion = task_set.exclusion
-        # What the whole set has left is not turned down for a nearer place, and waiting brings none.
-        if exclusion is None or not all(exclusion.refuses(offer.executor_id, offer.host) for offer in offers):
-            self.wake_s = min(self.wake_s, task_set.turned_down(self.now))
+        if exclusion is not None and all(exclusion.refuses(offer.executor_id, offer.host) for offer in offers):
+            return False
+        self.wake_s = min(self.wake_s, task_set.turned_down(self.now))
+        return True
+
+    def settle(self, declined: list[Declined], is_idle: bool, is_all_free: bool) -> None:
+        """Note what came of it that sets turned cores down, when all sets were served.
+
+        Cores that others use are not wasted, and who let them pass goes on as if they had not been offered: so a set
+        keeps waiting for near places on a busy cluster, and stops it on an idle one (docs/decisions/0007).
+        """
+        for task_set, nearest in declined:
+            if is_idle:
+                task_set.no_rejects = False
+            elif nearest is not None:
+                task_set.launched_all(self.now, nearest, is_all_free)
 
     # -- everything that is free -------------------------------------------------------------------------------------
 
@@ -182,7 +204,8 @@ class Offers:
             else:
                 yield from self.serve_levels(task_set, offered)
             if not self.has_free(offered):
-                return
+                break
+        self.settle(offered.declined, self.has_free(offered), is_all_free)
 
     def is_free(self, offer: WorkerOffer) -> bool:
         """Tell whether an offer has cores for a task left; a round goes on while executors come and go."""
@@ -207,7 +230,8 @@ class Offers:
                 yield from self.serve_level(task_set, level, self.candidates(task_set, allowed, offered), launched)
                 exhausted = self.allowed(task_set, level)
         if task_set.has_pending() and self.has_free(offered):
-            self.turned_down(task_set, offered.free)
+            if self.turned_down(task_set, offered.free):
+                offered.declined.append((task_set, min(launched, default=None)))
         elif launched:
             task_set.launched_all(self.now, min(launched), offered.is_all_free)
 
@@ -296,13 +320,17 @@ class Round:
     Args:
         free: the offers, in the order of the round once they are shuffled.
         is_all_free: they are all that have a free core.
+
+    Attributes:
+        declined: the sets that turned some of it down.
     """
 
-    __slots__ = ("by_host", "free", "is_all_free")
+    __slots__ = ("by_host", "declined", "free", "is_all_free")
 
     def __init__(self, free: list[WorkerOffer], is_all_free: bool) -> None:
         self.free = free
         self.is_all_free = is_all_free
+        self.declined: list[Declined] = []
         self.by_host: dict[str, list[tuple[int, WorkerOffer]]] | None = None
 
     def on_hosts(self, hosts: Iterable[str]) -> list[WorkerOffer]:

@@ -46,7 +46,8 @@ class WaitingTasks:
     Attributes:
         exclusion: where the set's tasks have failed too often; None costs nothing.
         near_until: until then, only hosts in `pending.hosts` can be given a task; 0 if that is not known.
-        no_rejects: no offer was turned down, for the sake of locality, since the wait was last started anew.
+        no_rejects: no core that it turned down, for the sake of locality, stayed free since it last used all it was
+            offered.
     """
 
     __slots__ = (
@@ -213,7 +214,6 @@ class WaitingTasks:
 
     def turned_down(self, now: float) -> float:
         """Note that an offer was not used although tasks wait; returns when the set may take what is farther."""
-        self.no_rejects = False
         timer, waiting = self.timer, self.pending.waiting
         level = timer.allowed(now, waiting)
         if level == ANY or not waiting[ANY]:
@@ -228,7 +228,7 @@ class WaitingTasks:
         Args:
             now: the time.
             nearest: the nearest level of these launches.
-            is_all_free: everything that is free was offered. A part counts only while nothing was turned down since
+            is_all_free: everything that is free was offered. A part counts only while no core was left idle since
                 everything was used up, for else many small offers would keep a set from ever giving up a level.
         """
         if self.places.starts and not self.timer.waits.legacy_reset and (is_all_free or self.no_rejects):

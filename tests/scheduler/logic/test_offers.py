@@ -141,6 +141,18 @@ def test_after_anything_was_turned_down_parts_do_not_begin_the_wait_anew() -> No
     assert harness.one("e2") == [2]
 
 
+def test_a_core_that_another_set_uses_was_not_turned_down_in_vain() -> None:
+    harness = OffersHarness(*TWO)
+    choosy = harness.submit([["h1"]] * 6, stage_id=0)
+    harness.submit([[]] * 20, stage_id=1)
+    assert harness.one("e1") == [0]
+    for _ in range(3):  # a busy cluster: cores that it lets pass are used, so its own launch starts the wait anew
+        harness.now += WAIT_S - 1
+        assert len(harness.one("e2")) == 1
+        harness.one("e1")
+    assert (len(choosy.running), choosy.timer.last_reset_s) == (4, harness.now)
+
+
 @pytest.mark.scenario("TSI-008", "locality still used for bulk offers when waits are 0")
 def test_without_waits_a_round_still_gives_each_task_the_nearest_place() -> None:
     harness = OffersHarness(("e1", "h1"), ("e1b", "h1"), ("e2", "h2"), ("e3", "h3"), wait_s=0)
