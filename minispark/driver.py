@@ -240,8 +240,8 @@ class Driver:
         offers = self.recorder.offers(scheduler)
         endpoint = LocalEndpoint(offers, executor_ref, LOCAL_EXECUTOR_ID, local.location.host, local.cores)
         self.backend.attach(env.setup_endpoint(backend_name, endpoint))
-        self.dag.direct_runner = DirectRunner(
-            endpoint, self.work, self.dag_scheduler, self.conf.task_cpus, self.drop_result
+        self.dag.direct_runner = self.recorder.direct(
+            DirectRunner(endpoint, self.work, self.dag_scheduler, self.conf.task_cpus, self.drop_result)
         )
         scheduler.attach(self.recorder.backend(self.backend))
         self.heartbeats.send(TaskSchedulerIsSet())

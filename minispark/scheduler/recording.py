@@ -19,7 +19,7 @@ from minispark import __version__
 from minispark.conf import SparkConf
 from minispark.ids import ExecutorId, JobId, RddId, TaskId
 from minispark.messages.cluster import StatusUpdate
-from minispark.messages.scheduler import TaskStarted
+from minispark.messages.scheduler import JobSubmitted, TaskStarted
 from minispark.messages.task import DirectResult, TaskDescription, TaskLocation
 from minispark.rpc.logic.codec import encode
 from minispark.rpc.message import Ask, Message
@@ -28,6 +28,7 @@ from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.scheduler.backend import SchedulerBackend, TaskOffers, WorkerOffer
 from minispark.scheduler.dag_scheduler import JobListener
+from minispark.scheduler.direct_runner import DirectRunner
 from minispark.scheduler.journal import JournalEntry, JournalHeader, JournalWriter, python_version
 from minispark.scheduler.logic.cached import CachedBlocks, Rows
 from minispark.scheduler.logic.job import JobFailure
@@ -84,6 +85,10 @@ class Unrecorded:
     def cached(self, blocks: CachedBlocks) -> CachedBlocks:
         """Return the table of blocks that the DAGScheduler gets."""
         return blocks
+
+    def direct(self, runner: DirectRunner) -> DirectRunner:
+        """Return what runs single tasks directly for the DAGScheduler."""
+        return runner
 
     def racks(self, topology: Topology) -> None:
         """Take note of the racks that the TaskScheduler knows, now and whenever it hears of more."""
@@ -177,6 +182,10 @@ class Recorder(Unrecorded):
     def cached(self, blocks: CachedBlocks) -> CachedBlocks:
         """Return a table of blocks of which it is kept what was read."""
         return NotedBlocks(blocks, self)
+
+    def direct(self, runner: DirectRunner) -> DirectRunner:
+        """Return a runner that notes what is run directly."""
+        return cast(DirectRunner, NotedDirect(runner, self))  # of its methods, these two are called
 
     def racks(self, topology: Topology) -> None:
         """Begin an entry for what is known, and one each time that more becomes known."""
@@ -344,6 +353,20 @@ class NotedBackend(Port[SchedulerBackend]):
         """How many tasks can run at once, as read now."""
         found: int = self.recorder.read(lambda: self.inner.max_concurrent_tasks)
         return found
+
+
+class NotedDirect(Port[DirectRunner]):
+    """A runner of single tasks that notes what it is given; how they end comes as messages."""
+
+    def run(self, job: JobSubmitted) -> None:
+        """Note and run a job."""
+        self.recorder.note(f"run job {job.job_id} directly")
+        self.inner.run(job)
+
+    def kill(self, job_id: JobId, interrupt: bool, reason: str) -> None:
+        """Note and pass on a kill."""
+        self.recorder.note(f"kill job {job_id}, which runs directly: {reason}")
+        self.inner.kill(job_id, interrupt, reason)
 
 
 class NotedBlocks(Port[CachedBlocks]):

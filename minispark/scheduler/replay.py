@@ -17,6 +17,7 @@ from minispark.conf import SparkConf
 from minispark.errors import JournalError, MiniSparkError, ProtocolError
 from minispark.ids import BinaryId, ExecutorId, JobId, TaskId
 from minispark.messages.listener import ListenerEvent
+from minispark.messages.scheduler import JobSubmitted
 from minispark.messages.task import DirectResult, IndirectResult
 from minispark.rpc.endpoint import RpcEndpoint
 from minispark.rpc.logic.codec import decode
@@ -26,6 +27,7 @@ from minispark.rpc.world import World
 from minispark.scheduler import recording
 from minispark.scheduler.backend import WorkerOffer
 from minispark.scheduler.dag_scheduler import DAGScheduler
+from minispark.scheduler.direct_runner import DirectRunner
 from minispark.scheduler.journal import JournalEntry, JournalHeader, read_journal
 from minispark.scheduler.logic.cached import NOTHING_CACHED
 from minispark.scheduler.logic.job import JobFailure
@@ -86,6 +88,12 @@ class Nowhere:
 
     async def stop(self) -> None:
         """Do nothing."""
+
+    def run(self, job: JobSubmitted) -> None:
+        """Do nothing: how a job that runs directly ended is in the journal."""
+
+    def kill(self, job_id: JobId, interrupt: bool, reason: str) -> None:
+        """Do nothing: nothing runs."""
 
     def task_succeeded(self, job_id: JobId, position: int, result: DirectResult) -> None:
         """Drop a result."""
@@ -202,7 +210,9 @@ class Replay:
             nowhere,
             lambda what: None,
             cached_blocks=self.recorder.cached(NOTHING_CACHED),
+            max_failures=header.max_failures,
         )
+        self.dag.direct_runner = self.recorder.direct(cast(DirectRunner, nowhere))
         self.tasks = TaskScheduler(
             conf,
             header.max_failures,

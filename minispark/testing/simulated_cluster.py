@@ -166,7 +166,9 @@ class SimulatedCluster:
             self.stepped.observer = recorder.message
         world = recorder.world(self.world)
         self.pools = PoolTree(Mode(self.conf.scheduler_mode), specs)
-        self.dag = DAGScheduler(self.conf, world, self.map_outputs, recorder.jobs(self), events, self.remove_files)
+        self.dag = DAGScheduler(
+            self.conf, world, self.map_outputs, recorder.jobs(self), events, self.remove_files, max_failures=failures
+        )
         self.dag_ref = register("DAGScheduler", self.dag)
         self.tasks = TaskScheduler(
             self.conf,

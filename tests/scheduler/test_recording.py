@@ -1,16 +1,18 @@
 import asyncio
 from pathlib import Path
+from typing import cast
 
 from minispark.conf import SparkConf
 from minispark.ids import BinaryId, ExecutorId, JobId, RddId, StageId, TaskId
-from minispark.messages.scheduler import KillTaskSet, ReviveOffers, TaskStarted
-from minispark.messages.task import DirectResult, TaskLocation
+from minispark.messages.scheduler import JobSubmitted, KillTaskSet, ReviveOffers, TaskStarted
+from minispark.messages.task import DirectResult, Lineage, LineageNode, TaskLocation
+from minispark.scheduler.direct_runner import DirectRunner
 from minispark.scheduler.journal import JournalEntry, read_journal
 from minispark.scheduler.logic.cached import Rows
 from minispark.scheduler.logic.job import JobFailure
 from minispark.scheduler.recording import RACKS, Recorder, Unrecorded, describe, recorder_for
 from minispark.scheduler.topology import Topology
-from minispark.testing.builders import map_success, task_ended, task_set
+from minispark.testing.builders import map_success, submit_job, task_ended, task_set
 from minispark.testing.fakes import RecordingRef
 from minispark.testing.stepped_world import SteppedScope, SteppedWorld
 from tests.scheduler.journals import write_journal
@@ -131,6 +133,26 @@ def test_results_and_ends_of_jobs_are_decisions() -> None:
     assert heard == ["1: 0", "1: done", "2: no", "all"]
     assert len(record.decisions) == 4
     assert not entries
+
+
+def test_what_runs_directly_is_a_decision() -> None:
+    record, _, entries = recorder()
+    heard: list[str] = []
+
+    class Runner:
+        def run(self, job: JobSubmitted) -> None:
+            heard.append(f"run {job.job_id}")
+
+        def kill(self, job_id: JobId, interrupt: bool, reason: str) -> None:
+            heard.append(f"kill {job_id}: {reason}")
+
+    direct = record.direct(cast(DirectRunner, Runner()))
+    record.message("DAGScheduler", KILL)
+    direct.run(submit_job(3, Lineage((LineageNode(RddId(0), "rdd", 1, (), "app.py:1"),))))
+    direct.kill(JobId(3), True, "enough")
+    record.finish()
+    assert heard == ["run 3", "kill 3: enough"]
+    assert entries[0].decisions == 2
 
 
 def test_a_line_says_what_matters_and_no_payload() -> None:
