@@ -254,8 +254,9 @@ class DagState:
             if stage.stage_id in self.running:
                 self.end_stage(stage, failure.message)
                 self.kill_tasks(stage, failure.message)
-            for later in self.stages.succeeding(stage):
-                self.waiting.pop(later.stage_id, None)
+            for later in list(self.waiting.values()):
+                if self.stages.needs(later, stage):  # others wait for other parents, and go on
+                    del self.waiting[later.stage_id]
 
     def kill_tasks(self, stage: Stage, reason: str) -> None:
         """Have all tasks of a stage stopped that only go on for nothing."""

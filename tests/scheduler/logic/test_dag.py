@@ -3,7 +3,7 @@ import pytest
 from minispark.ids import ExecutorId, JobId
 from minispark.messages.listener import JobEnd, StageCompleted
 from minispark.messages.scheduler import KillTaskSet, SubmitTaskSet, TaskSetFailed
-from minispark.messages.task import MapStatus
+from minispark.messages.task import Lineage, MapStatus
 from minispark.scheduler.logic.effects import Post, RemoveMapOutput
 from minispark.testing.builders import (
     LineageBuilder,
@@ -12,7 +12,7 @@ from minispark.testing.builders import (
     result_success,
     submit_job,
 )
-from tests.scheduler.logic.dag_harness import dag
+from tests.scheduler.logic.dag_harness import dag, write_on
 
 
 def two_stages(maps: int = 2, reducers: int = 2) -> LineageBuilder:
@@ -155,6 +155,29 @@ def test_the_failure_of_a_shared_stage_fails_both_jobs() -> None:
         harness.state.task_set_failed(task_set_failed(harness.sets[0], "no"))
         harness.absorb()
         assert harness.failed() == {1: "no", 2: "no"}
+
+
+def test_a_stage_that_waits_for_another_parent_goes_on_when_one_above_complete_outputs_is_given_up() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        lower = build.shuffled(build.shuffled(build.source(2), 2), 2)
+        harness.submit(submit_job(0, build.lineage()))
+        write_on(harness, "ab")
+        write_on(harness, "cc")
+        harness.end_all_results(harness.last)
+        harness.lose_executor("a")  # the first shuffle is incomplete; what was made of it is not
+        first_only = Lineage(build.lineage().nodes[:2])
+        build.shuffled(build.narrow(lower, build.shuffled(build.source(2), 2)), 2)
+        harness.submit(submit_job(1, build.lineage()))
+        other_parent = harness.last
+        harness.submit(submit_job(2, first_only))
+        harness.state.task_set_failed(task_set_failed(harness.last, "no"))
+        harness.absorb()
+        assert harness.failed() == {2: "no"}
+        harness.end_all_maps(other_parent)
+        harness.end_all_maps(harness.last)
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [0, 1]
 
 
 @pytest.mark.scenario("JC-005")
