@@ -316,6 +316,7 @@ class Driver:
 
     async def shut_down(self, env: RpcEnv) -> None:
         """Stop everything, once, in the reverse order of the start."""
+        self.job_table.stop("the SparkContext was stopped")
         try:
             if hasattr(self, "dag_scheduler"):
                 self.dag_scheduler.send(AllJobsCancelled("the SparkContext was stopped"))

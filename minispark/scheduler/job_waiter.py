@@ -63,17 +63,24 @@ class JobWaiter:
 
 
 class JobTable:
-    """The jobs that somebody waits for; the DAGScheduler's `JobListener`."""
+    """The jobs that somebody waits for; the DAGScheduler's `JobListener`.
+
+    Attributes:
+        stopped: why no job can run any more; None as long as jobs can.
+    """
 
     def __init__(self) -> None:
         self.waiters: dict[JobId, JobWaiter] = {}
         self.next_id = 0
+        self.stopped: JobFailure | None = None
 
     def open(self, num_results: int) -> tuple[JobId, JobWaiter]:
-        """Make the waiter of a new job."""
+        """Make the waiter of a new job, which has failed already if no job can run any more."""
         job_id = JobId(self.next_id)
         self.next_id += 1
         waiter = self.waiters[job_id] = JobWaiter(num_results)
+        if self.stopped is not None:
+            self.job_failed(job_id, self.stopped)
         return job_id, waiter
 
     def close(self, job_id: JobId) -> None:
@@ -97,6 +104,11 @@ class JobTable:
         waiter = self.waiters.get(job_id)
         if waiter is not None and not waiter.done.done():
             waiter.done.set_exception(JobGivenUp(failure))
+
+    def stop(self, reason: str) -> None:
+        """Cancel all jobs, and those to come: nobody would end a job that is submitted during a stop or later."""
+        self.stopped = JobFailure("cancelled", reason)
+        self.all_failed(self.stopped)
 
     def all_failed(self, failure: JobFailure) -> None:
         """Nothing more is to come for any job."""

@@ -136,8 +136,9 @@ class Jobs:
         return waiter
 
     async def ended(self, job: JobSubmitted, waiter: JobWaiter) -> JobFailure | None:
-        """Submit a job and wait for its end; return why it failed, if it did."""
-        self.dag_scheduler.send(job)
+        """Submit a job, unless it has ended already, and wait for its end; return why it failed, if it did."""
+        if not waiter.done.done():
+            self.dag_scheduler.send(job)
         try:
             await waiter.done
         except asyncio.CancelledError as error:

@@ -65,6 +65,16 @@ def test_many_jobs_at_once_give_each_its_own_results() -> None:
     assert run_inline(scenario) == [4950 * k for k in range(16)]
 
 
+def test_a_job_that_begins_after_the_stop_of_its_context_is_cancelled() -> None:
+    async def scenario(sc: SparkContext) -> None:
+        late = sc.run_job(sc.parallelize([1]), numbers)
+        await sc.stop()
+        with pytest.raises(JobCancelled, match="the SparkContext was stopped"):
+            await asyncio.wait_for(late, 60)
+
+    run_inline(scenario)
+
+
 def test_cancelling_an_await_ends_its_job_and_leaves_the_others() -> None:
     async def scenario(sc: SparkContext) -> int:
         slow = asyncio.ensure_future(sc.parallelize(range(1000), 500).count())
