@@ -114,5 +114,7 @@ class BarrierTaskContext(TaskContextImpl):
         except MiniSparkError as error:
             raise BarrierError(str(error)) from None
         assert isinstance(reply, BarrierSynced)
+        if reply.failure:
+            raise BarrierError(reply.failure)
         self.epoch += 1
         return reply.messages

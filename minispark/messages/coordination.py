@@ -21,15 +21,19 @@ __all__ = [
 SyncKind = Literal["barrier", "all_gather"]
 
 BARRIER_ADDRESSES: Final = "minispark.barrier.addresses"
-"""The property that makes a task a barrier task: `host:executor` of all tasks of its stage attempt, by partition, with
-commas between them."""
+"""The property that makes a task a barrier task: `host:executor` of all tasks of its stage attempt, by partition,
+with commas between them."""
 
 
 @message(130)
 class BarrierSynced(Message):
-    """Driver → executor → runner: all tasks of the stage attempt have come; `messages` are theirs, by partition."""
+    """Driver → executor → runner: all tasks of the stage attempt have come; `messages` are theirs, by partition.
+
+    Or they have not, and `failure` says why.
+    """
 
     messages: tuple[str, ...]
+    failure: str = ""
 
 
 @message(131)

@@ -7,7 +7,6 @@ and who fails, is decided in `logic/barrier.py`.
 import asyncio
 from typing import Final
 
-from minispark.errors import BarrierError
 from minispark.ids import StageId
 from minispark.messages.coordination import BarrierSynced, RequestToSync
 from minispark.messages.scheduler import TaskEnded
@@ -46,7 +45,7 @@ class BarrierCoordinator(RpcEndpoint):
                     waiter.reply(BarrierSynced(answer.messages))
             case Failed():
                 for waiter in answer.waiters:
-                    waiter.send_failure(BarrierError(answer.error))
+                    waiter.reply(BarrierSynced((), answer.error))
 
     def arm(self) -> None:
         """Have the timer run while somebody waits."""

@@ -109,7 +109,7 @@ def test_a_task_that_never_comes_fails_those_who_wait_when_their_time_is_up(tmp_
         return []
 
     async def scenario(sc: SparkContext) -> None:
-        with pytest.raises(BarrierError, match="1 of 2 tasks did not come, as that of partition 0"):
+        with pytest.raises(BarrierError, match=r"^sync 0 of .* 1 of 2 tasks did not come, as that of partition 0"):
             await sc.parallelize(range(2), 2).barrier().map_partitions(never).collect()
 
     with_context(scenario, barrier_sync_timeout=0.2, stage_maxConsecutiveAttempts=1)

@@ -80,6 +80,14 @@ def test_a_sync_that_failed_is_not_counted_and_says_why() -> None:
         assert others.asked == [sync(0, "barrier")] * 2
 
 
+def test_what_the_driver_says_of_a_sync_that_failed_is_the_error_word_for_word() -> None:
+    with barrier_task(BarrierSynced((), "too late"), BarrierSynced(("",))) as (context, others):
+        with pytest.raises(BarrierError, match=r"^too late$"):
+            context.barrier()
+        context.barrier()
+        assert others.asked == [sync(0, "barrier")] * 2
+
+
 def test_an_error_of_the_pool_is_left_as_it_is() -> None:
     error = BarrierError("not in this pool")
     with barrier_task(error) as (context, _), pytest.raises(BarrierError) as raised:
