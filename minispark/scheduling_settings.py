@@ -84,7 +84,7 @@ class SchedulingSettings:
     topology_resolver = Setting(
         "topology.resolver", "", TEXT,
         "Which rack a host is in: table:FILE (lines HOST RACK), script:PROGRAM (hosts as arguments, a rack a line), "
-        "python:MODULE:FUNCTION (hosts to racks); empty: all hosts are in one rack.",
+        "python:MODULE:FUNCTION (a list of hosts to a list of racks); empty: there are no racks.",
     )  # fmt: skip
     shuffle_reduce_locality = Setting(
         "shuffle.reduceLocality.enabled", True, FLAG,

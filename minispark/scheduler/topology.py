@@ -1,12 +1,15 @@
 """Which rack a host is in: from a table, a script or a Python function that the user names.
 
-The TaskScheduler asks for hosts when it first hears of them, all in one go. A script or function may be slow, so it
-runs off the loop, and its answer takes effect when it is there. Source: Spark's `getRacksForHosts`.
+The TaskScheduler asks for hosts when it first hears of them, all in one go. A script or function may be slow, or
+never answer, so it runs in a thread of its own that nobody waits for; its answer takes effect when it is there.
+Source: Spark's `getRacksForHosts`.
 """
 
+import asyncio
 import logging
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -18,10 +21,10 @@ __all__ = ["Topology"]
 
 logger = logging.getLogger(__name__)
 
-SCRIPT_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 30.0
 
 Resolver = Callable[[list[str]], Sequence[str]]
-"""Returns the rack of each host, in order; "" for none."""
+"""Returns a list with the rack of each host, in order; "" or None for none."""
 
 
 class Topology:
@@ -29,7 +32,7 @@ class Topology:
 
     Args:
         setting: `minispark.topology.resolver`.
-        world: runs what may be slow.
+        world: threads and timers.
         scope: owns that.
         changed: called on the loop when racks became known later than they were asked for.
 
@@ -80,28 +83,67 @@ class Topology:
         """Ask for all hosts that wait, until none does."""
         while self.waiting:
             hosts, self.waiting = self.waiting, []
-            racks = await self.world.run_blocking(self.answer, resolver, hosts)
-            found = {host: rack for host, rack in zip(hosts, racks, strict=True) if rack}
+            found = await self.answer(resolver, hosts)
             if found:
                 self.rack_of.update(found)
                 self.changed()
         self.is_asking = False
 
-    def answer(self, resolver: Resolver, hosts: list[str]) -> Sequence[str]:
-        """Return the racks of hosts; none if the resolver fails. Runs off the loop."""
+    async def answer(self, resolver: Resolver, hosts: list[str]) -> dict[str, str]:
+        """Return the racks of those hosts that have one, however long that takes; say so if it takes long."""
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[dict[str, str]] = loop.create_future()
+
+        def deliver(found: dict[str, str]) -> None:
+            if not answered.done():
+                answered.set_result(found)
+
+        def run() -> None:
+            found = self.racks_of(resolver, hosts)
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(deliver, found)
+
+        late = self.world.call_later(ANSWER_TIMEOUT_S, self.warn, f"no answer after {ANSWER_TIMEOUT_S:g} s")
+        # Not a thread of the loop's executor: the interpreter would wait at its end for a function that hangs.
+        self.world.start_thread(run, name="minispark-racks")
         try:
-            racks = list(resolver(hosts))
-            if len(racks) != len(hosts):
-                raise ValueError(f"it gave {len(racks)} racks for {len(hosts)} hosts")
-            return [rack or "" for rack in racks]
-        except Exception as error:  # noqa: BLE001 — the user's own code
-            if not self.has_warned:
-                self.has_warned = True
-                logger.warning(
-                    "minispark.topology.resolver = %s fails, so hosts are taken to be in no rack: %s: %s",
-                    self.setting, type(error).__name__, error,
-                )  # fmt: skip
-            return [""] * len(hosts)
+            return await answered
+        finally:
+            late.cancel()
+
+    def racks_of(self, resolver: Resolver, hosts: list[str]) -> dict[str, str]:
+        """Return the racks of those hosts that have one; none if the resolver fails. Runs off the loop."""
+        try:
+            racks = racks_in_order(resolver(hosts), len(hosts))
+        except BaseException as error:  # noqa: BLE001 — the user's own code, which may call sys.exit() too
+            self.warn(f"{type(error).__name__}: {error}")
+            return {}
+        return {host: rack for host, rack in zip(hosts, racks, strict=True) if rack}
+
+    def warn(self, why: str) -> None:
+        """Say once that the resolver is of no use."""
+        if not self.has_warned:
+            self.has_warned = True
+            logger.warning(
+                "minispark.topology.resolver = %s fails, so hosts are taken to be in no rack: %s", self.setting, why
+            )
+
+
+def racks_in_order(answer: object, count: int) -> list[str]:
+    """Check what a resolver gave.
+
+    Raises:
+        TypeError: it is no list, or it has anything but texts and None.
+        ValueError: it has more or fewer racks than there are hosts.
+    """
+    if not isinstance(answer, list | tuple):
+        raise TypeError(f"it gave {type(answer).__name__}, not a list with the rack of each host")
+    if len(answer) != count:
+        raise ValueError(f"it gave {len(answer)} racks for {count} hosts")
+    for rack in answer:
+        if not (rack is None or isinstance(rack, str)):
+            raise TypeError(f"a rack is a text, or None; it gave {rack!r}")
+    return [rack or "" for rack in answer]
 
 
 class Script:
@@ -112,7 +154,7 @@ class Script:
         timeout_s: how long it may take.
     """
 
-    def __init__(self, path: str, timeout_s: float = SCRIPT_TIMEOUT_S) -> None:
+    def __init__(self, path: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         self.path = path
         self.timeout_s = timeout_s
 
@@ -156,8 +198,10 @@ def load_function(name: str) -> Resolver:
     module, _, function = name.partition(":")
     try:
         found: Resolver = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"minispark.topology.resolver: python:{name} cannot be loaded: {error}") from None
+    except Exception as error:
+        raise ConfigurationError(
+            f"minispark.topology.resolver: python:{name} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     if not callable(found):
         raise ConfigurationError(f"minispark.topology.resolver: python:{name} is not a function")
     return found
