@@ -121,7 +121,7 @@ class DagState:
             return
         self.cached.clear()
         final = self.stages.create(submitted)
-        stages = self.stages.of_job(job_id)
+        stages = self.stages.up_from(final)
         job = ActiveJob(
             job_id, final, submitted.call_site, submitted.properties, {stage.stage_id for stage in stages}
         )
@@ -185,6 +185,7 @@ class DagState:
                 self.effects.append(KillTaskSet(stage.stage_id, True, "the stage is finished"))
             if stage.stage_id in self.running:  # not if a further copy of the task has failed the attempt
                 self.end_stage(stage)
+            self.stop_stages(job_id, f"job {job_id} is finished")
             self.end_job(job_id, "succeeded", "")
             self.effects.append(SucceedJob(job_id))
 
@@ -197,6 +198,12 @@ class DagState:
             self.map_outputs.register(stage.shuffle_id, status)
         if stage.stage_id in self.running and not stage.pending:
             self.complete_map_stage(stage)
+        elif stage.stage_id in self.waiting and self.stages.is_available(stage):
+            # The last output came late, from an attempt that had failed: what its parents still do is not needed.
+            del self.waiting[stage.stage_id]
+            self.map_outputs.increment_epoch()
+            self.cached.clear()
+            self.submit_children(stage)
 
     def complete_map_stage(self, stage: MapStage) -> None:
         """End a map stage whose tasks all ended, and run what waited for it."""
@@ -207,12 +214,21 @@ class DagState:
         if not self.stages.is_available(stage):
             self.submission.submit_stage(stage)
             return
+        self.submit_children(stage)
+
+    def submit_children(self, stage: MapStage) -> None:
+        """End the jobs that wanted a map stage alone, and run what waited for it."""
         self.finish_map_jobs(stage)
-        children = [waiting for waiting in self.waiting.values() if stage in waiting.parents]
-        for child in sorted(children, key=lambda waiting: waiting.first_job_id):
+        for child in sorted(self.children(stage), key=lambda child: (child.first_job_id, child.stage_id)):
             # Submitting one may end a job, and with it the stages behind.
             if self.waiting.pop(child.stage_id, None) is not None:
                 self.submission.submit_stage(child)
+
+    def children(self, stage: MapStage) -> list[Stage]:
+        """Return the stages that wait and read a stage; a job that needs one of them needs the stage, too."""
+        near = {stage_id for job_id in stage.job_ids for stage_id in self.jobs[job_id].stage_ids}
+        waiting = [self.waiting[stage_id] for stage_id in near if stage_id in self.waiting]
+        return [child for child in waiting if stage in child.parents]
 
     def finish_map_jobs(self, stage: MapStage) -> None:
         """End the jobs that were to write a shuffle: all its outputs are there."""
@@ -287,15 +303,19 @@ class DagState:
 
     def fail_job(self, job_id: JobId, failure: JobFailure) -> None:
         """Stop what only this job needs, then forget it."""
+        self.stop_stages(job_id, failure.message)
+        self.end_job(job_id, "cancelled" if failure.kind == "cancelled" else "failed", failure.message)
+        self.effects.append(FailJob(job_id, failure))
+
+    def stop_stages(self, job_id: JobId, reason: str) -> None:
+        """Stop what only this job needs and may still run."""
         interrupt = self.interrupts(self.jobs[job_id].properties)
         for stage in self.independent_stages(job_id):
             if self.may_have_tasks(stage):
                 if self.can_kill_tasks:
-                    self.effects.append(KillTaskSet(stage.stage_id, interrupt, failure.message))
+                    self.effects.append(KillTaskSet(stage.stage_id, interrupt, reason))
                 if stage.stage_id in self.running:
-                    self.end_stage(stage, failure.message)
-        self.end_job(job_id, "cancelled" if failure.kind == "cancelled" else "failed", failure.message)
-        self.effects.append(FailJob(job_id, failure))
+                    self.end_stage(stage, reason)
 
     def end_job(self, job_id: JobId, result: Literal["succeeded", "failed", "cancelled"], failure: str) -> None:
         """Forget a job and the stages that only it needed."""

@@ -386,3 +386,24 @@ def test_tasks_of_an_excused_attempt_are_killed_with_their_job() -> None:
         harness.state.cancellation.cancel_all("enough")
         harness.absorb()
         assert harness.last.stage_id in harness.killed_stages()
+
+
+def test_a_stage_whose_last_output_comes_late_waits_for_its_parent_no_more() -> None:
+    with dag() as harness:
+        build = LineageBuilder()
+        build.shuffled(build.shuffled(build.source(2), 2), 1)
+        harness.submit(submit_job(1, build.lineage()))
+        harness.end_all_maps(harness.last)
+        middle = harness.last
+        harness.end(middle, 0, map_success(0))
+        harness.end(middle, 1, fetch_failed(0, 0, only_this=True))
+        harness.resubmit()
+        first_again = harness.last
+
+        harness.end(middle, 1, map_success(1))  # another copy of the task that could not fetch
+
+        result = harness.last
+        assert (result.is_map_stage, result.stage_attempt) == (False, 0)
+        harness.end_all_results(result)
+        assert harness.succeeded() == [1]
+        assert first_again.stage_id in harness.killed_stages()  # it ran for nothing
