@@ -6,12 +6,12 @@ Read once, when the driver starts; a value that cannot be used is logged and bec
 import logging
 import tomllib
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from minispark.errors import ConfigurationError
-from minispark.scheduler.logic.pool import Mode, PoolSpec
+from minispark.scheduler.logic.pool import DEFAULT_POOL, Mode, PoolSpec
 
 __all__ = ["DEFAULT_FILES", "find_pools", "read_pools"]
 
@@ -42,19 +42,40 @@ def read_pools(path: Path) -> list[PoolSpec]:
     """Return the pools of a file, `.toml` or XML.
 
     Raises:
-        ConfigurationError: the file is missing or malformed; the text names it.
+        ConfigurationError: the file is missing or malformed, or has a pool in two places; the text names it.
     """
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
-            return list(pools_of_table(tomllib.loads(text), "", path))
-        return list(pools_of_xml(ET.fromstring(text), path))
+            return usable(pools_of_table(tomllib.loads(text), "", path), path)
+        return usable(pools_of_xml(ET.fromstring(text), path), path)
     except OSError as error:
         raise ConfigurationError(
             f"the allocation file {path} cannot be read: {error.strerror}; see minispark.scheduler.allocation.file"
         ) from error
     except (ET.ParseError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the allocation file {path} is malformed: {error}") from error
+
+
+def usable(pools: Iterable[PoolSpec], path: Path) -> list[PoolSpec]:
+    """Return the pools that jobs can name.
+
+    Raises:
+        ConfigurationError: two pools of one name are in different pools, so that jobs cannot tell them apart.
+    """
+    parents = {DEFAULT_POOL: ""}
+    named = []
+    for spec in pools:
+        if not spec.name:
+            logger.warning("a pool in %s has no name, so that no job can use it: it is left out", path)
+        elif parents.setdefault(spec.name, spec.parent) != spec.parent:
+            raise ConfigurationError(
+                f"the allocation file {path} has pool {spec.name!r} in {spec.parent or 'the root'!r} and in "
+                f"{parents[spec.name] or 'the root'!r}: the names of pools are unique"
+            )
+        else:
+            named.append(spec)
+    return named
 
 
 def pools_of_xml(root: ET.Element, path: Path) -> Iterator[PoolSpec]:
@@ -73,7 +94,12 @@ def pools_of_xml(root: ET.Element, path: Path) -> Iterator[PoolSpec]:
 
 def pools_of_table(table: Mapping[str, Any], parent: str, path: Path) -> Iterator[PoolSpec]:
     """Yield the pools of a table `pools`, those around others first: `[pools.etl]`, `[pools.etl.pools.nightly]`."""
-    for name, values in table.get("pools", {}).items():
+    pools = table.get("pools", {})
+    if not isinstance(pools, Mapping):
+        raise ConfigurationError(
+            f"the allocation file {path} is malformed: pools are tables, [pools.NAME], not {pools!r}"
+        )
+    for name, values in pools.items():
         if not isinstance(values, Mapping):
             raise ConfigurationError(f"the allocation file {path} is malformed: pool {name!r} is not a table")
         yield pool_of(name, values.get("mode"), values.get("min_share"), values.get("weight"), parent, path)

@@ -97,8 +97,33 @@ def test_a_bad_value_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("a.xml", "<allocations>"), ("a.toml", "pools = ["), ("b.toml", "[pools]\nx=1")]
+    ("name", "text"),
+    [
+        ("a.xml", "<allocations>"),
+        ("a.toml", "pools = ["),
+        ("b.toml", "[pools]\nx=1"),
+        ("c.toml", "[[pools]]\nname='x'"),
+        ("d.toml", "[pools.a]\npools = 4"),
+    ],
 )
 def test_a_malformed_file_is_named(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is malformed"):
         read_pools(write(tmp_path / name, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[pools.a]\n[pools.b.pools.a]", "pools.toml has pool 'a' in 'b' and in 'the root'"),
+        ("[pools.b.pools.default]", "pools.toml has pool 'default' in 'b' and in 'the root'"),
+    ],
+)
+def test_a_pool_in_two_places_is_refused_and_named(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        read_pools(write(tmp_path / "pools.toml", text))
+
+
+def test_a_pool_without_a_name_is_told_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "<allocations><pool><weight>3</weight></pool><pool name='p'/></allocations>"
+    assert read_pools(write(tmp_path / "pools.xml", text)) == [PoolSpec("p")]
+    assert "pools.xml has no name" in caplog.text
