@@ -185,7 +185,8 @@ class Executor(RpcEndpoint):
         if refusal is not None:
             self.report(task.task_id, TaskKilled(refusal))
             return
-        self.heartbeater.start()
+        if self.heartbeater.timer is None:
+            self.heartbeater.start()
         requests = self.preparation.launch(task, now)
         if self.preparation.is_prepared(task.task_id):
             self.dispatch(task)

@@ -78,8 +78,10 @@ class BarrierCoordinator(RpcEndpoint):
 
     def attempt_ended(self, stage_id: StageId, stage_attempt: int, is_done: bool) -> None:
         """See `StageWatch`."""
-        self.answer(self.syncs.attempt_ended(stage_id, stage_attempt))
-        self.arm()
+        failed = self.syncs.attempt_ended(stage_id, stage_attempt)
+        if failed is not None:  # most stages are none with a barrier, and there may be many
+            self.answer(failed)
+            self.arm()
 
     def stage_gone(self, stage_id: StageId) -> None:
         """See `StageWatch`; each of its attempts has ended before."""

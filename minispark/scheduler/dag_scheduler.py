@@ -37,7 +37,7 @@ from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
 from minispark.scheduler.direct_runner import DirectRunner
-from minispark.scheduler.logic.accumulation import updates_that_count
+from minispark.scheduler.logic.accumulation import REPORTING, updates_that_count
 from minispark.scheduler.logic.barrier_checks import BarrierRules
 from minispark.scheduler.logic.cached import NOTHING_CACHED, CachedBlocks
 from minispark.scheduler.logic.dag import DagState
@@ -156,7 +156,6 @@ class DAGScheduler(RpcEndpoint):
         state.now = self.world.wall()
         match message:
             case TaskEnded():
-                state.watchers.task_ended(message)
                 self.report_end(message)
                 state.task_ended(message)
             case TaskStarted():
@@ -239,7 +238,7 @@ class DAGScheduler(RpcEndpoint):
     def direct_run_ended(self, message: DirectRunEnded) -> None:
         """Take the end of a job's only task, after what it added to accumulators."""
         is_awaited = message.job_id in self.state.direct.running
-        if is_awaited and isinstance(message.outcome, Success) and message.outcome.accumulators:
+        if is_awaited and isinstance(message.outcome, REPORTING) and message.outcome.accumulators:
             self.count_updates(message.outcome.accumulators)
         self.state.direct.ended(message)
 
@@ -265,8 +264,12 @@ class DAGScheduler(RpcEndpoint):
         self.events.post(TaskStart(started.stage_id, started.stage_attempt, info))
 
     def report_end(self, ended: TaskEnded) -> None:
-        """Tell the accumulators, and then the listeners, that an attempt ended; always, whatever comes of it."""
-        updates = updates_that_count(self.state.stages.by_id.get(ended.stage_id), ended)
+        """Tell who watches stages, the accumulators, then the listeners that an attempt ended, whatever comes of it."""
+        stage = self.state.stages.by_id.get(ended.stage_id)
+        # Of tasks that end well, only those that others wait for matter to who watches stages.
+        if ended.reason.__class__ is not Success or stage is None or stage.is_barrier:
+            self.state.watchers.task_ended(ended)
+        updates = updates_that_count(stage, ended)
         if updates:
             self.count_updates(updates)
         if self.events.wants_tasks:

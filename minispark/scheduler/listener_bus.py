@@ -36,7 +36,11 @@ class ListenerBus:
         self.is_stopped = False
 
     def add(self, listener: SparkListener, *, in_thread: bool = False) -> None:
-        """Have a listener see the events that are posted from now on; one that was added twice sees them twice."""
+        """Have a listener see the events that are posted from now on; one that was added twice sees them twice.
+
+        Raises:
+            ConfigurationError: it is asynchronous and to be called in a thread.
+        """
         self.queues.append(queue_for(listener, self.capacity, self.world, self.scope, in_thread=in_thread))
 
     def remove(self, listener: SparkListener) -> None:
@@ -68,7 +72,7 @@ class ListenerBus:
         self.is_stopped = True
         try:
             async with asyncio.timeout(deadline_s):
-                for queue in self.queues:
+                for queue in list(self.queues):  # a listener that has seen the end may remove itself
                     await queue.drain()
         except TimeoutError:
             left = {repr(queue.listener): len(queue.events) for queue in self.queues if queue.events}

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Final
 
+from minispark.errors import ConfigurationError
 from minispark.messages.listener import ListenerEvent, SparkListener
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
@@ -167,6 +168,10 @@ class CoroutineQueue(ListenerQueue):
                     answer = self.listener.on_event(event)
                     assert isinstance(answer, Coroutine)
                     await answer
+                except asyncio.CancelledError:
+                    if is_cancelled():
+                        raise
+                    self.report(event)  # what the listener itself waited for was cancelled
                 except Exception:  # noqa: BLE001 — a listener is foreign code; `report` logs it
                     self.report(event)
         finally:
@@ -194,11 +199,14 @@ class ThreadQueue(ListenerQueue):
 
     def deliver(self) -> None:
         """Call the listener until there is a signal without an event; runs in the thread."""
-        while self.signal.acquire() and self.events:
-            event = self.events.popleft()
+        while self.signal.acquire():
+            try:
+                event = self.events.popleft()
+            except IndexError:  # not looked at before: the loop may discard in between
+                break
             try:
                 self.listener.on_event(event)
-            except Exception:  # noqa: BLE001 — a listener is foreign code; `report` logs it
+            except BaseException:  # noqa: BLE001 — a listener is foreign code; `report` logs it, also a SystemExit
                 self.report(event)
         with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits
             self.loop.call_soon_threadsafe(self.ended.set)
@@ -214,12 +222,28 @@ class ThreadQueue(ListenerQueue):
         self.signal.release()
 
 
+def is_cancelled() -> bool:
+    """Tell whether somebody has cancelled the task that runs."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def queue_for(
     listener: SparkListener, capacity: int, world: World, scope: TaskScope, *, in_thread: bool
 ) -> ListenerQueue:
-    """Make the queue of a listener: in a thread if asked for, by await if it is asynchronous, else on the loop."""
+    """Make the queue of a listener: in a thread if asked for, by await if it is asynchronous, else on the loop.
+
+    Raises:
+        ConfigurationError: an asynchronous one is to be called in a thread, where nothing would await it.
+    """
+    is_asynchronous = inspect.iscoroutinefunction(listener.on_event)
+    if in_thread and is_asynchronous:
+        raise ConfigurationError(
+            f"{listener!r} cannot be called in a thread: its on_event is a coroutine function, which is awaited on the "
+            "loop; add it without in_thread=True"
+        )
     if in_thread:
         return ThreadQueue(listener, capacity, world)
-    if inspect.iscoroutinefunction(listener.on_event):
+    if is_asynchronous:
         return CoroutineQueue(listener, capacity, world, scope)
     return LoopQueue(listener, capacity, world)

@@ -53,13 +53,14 @@ class LocalEndpoint(RpcEndpoint):
 
     def status_update(self, update: StatusUpdate) -> None:
         """Take the cores of an ended attempt back, tell the scheduler, offer what is free."""
-        if update.state.is_finished:
+        has_ended = update.outcome is not None or update.state.is_finished
+        if has_ended:
             self.offer.cores += self.cores_of.pop(update.task_id, 0)
         if update.task_id not in self.direct:
             self.scheduler.status_update(update)
-        elif update.state.is_finished:
+        elif has_ended:
             self.direct.pop(update.task_id)(update)
-        if update.state.is_finished:
+        if has_ended:
             self.make_offers()
 
     def make_offers(self) -> None:

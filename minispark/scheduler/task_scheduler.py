@@ -255,7 +255,9 @@ class TaskScheduler(RpcEndpoint):
         for offer in offers:
             if offer.executor_id not in self.cluster.executors:
                 self.executor_added(offer.executor_id, offer.host)
-        self.watch.before_offers(offers)
+        is_watched = self.watch.is_on
+        if is_watched:
+            self.watch.before_offers(offers)
         self.is_offering = True
         if len(offers) == 1 and self.offers.steps is None:
             self.offers.serve_one(offers[0], now, is_all_free)
@@ -268,7 +270,8 @@ class TaskScheduler(RpcEndpoint):
         if launches:
             self.launcher.launches = []
             self.has_launched = True
-        self.watch.after_offers(bool(launches))
+        if is_watched:
+            self.watch.after_offers(bool(launches))
         if self.given_up:
             self.forget_given_up()
         if self.offers.wake_s < self.wake_s:
@@ -315,10 +318,12 @@ class TaskScheduler(RpcEndpoint):
         if task_set is None or update.task_id in self.results.fetching:
             logger.debug("dropped a status of unknown task %d", update.task_id)
             return
-        if not update.state.is_finished:
-            task_set.running[update.task_id].has_started = True
-            return
-        outcome: TaskOutcome = update.outcome if update.outcome is not None else UnknownReason("no outcome was given")
+        outcome: TaskOutcome | None = update.outcome
+        if outcome is None:
+            if not update.state.is_finished:
+                task_set.running[update.task_id].has_started = True
+                return
+            outcome = UnknownReason("no outcome was given")
         if isinstance(outcome, Success):
             self.result_arrived(task_set, update.task_id, outcome)
         else:
@@ -360,7 +365,8 @@ class TaskScheduler(RpcEndpoint):
         self.note_end(task_set, task)
         _, is_first = task_set.succeeded(task_id)
         if is_first:
-            self.watch.task_succeeded(task_set, task, success)
+            if self.watch.is_on:
+                self.watch.task_succeeded(task_set, task, success)
             for other in task_set.siblings(task):
                 assert self.backend is not None
                 other.is_superseded = True

@@ -61,6 +61,7 @@ class TaskWatch:
     Attributes:
         exclusions: None if nothing is ever excluded.
         speculations: None if no task is ever tried twice at once.
+        is_on: whether there is any of both; if not, nobody need ask with every task.
 
     Raises:
         ConfigurationError: if settings contradict each other.
@@ -74,6 +75,7 @@ class TaskWatch:
         self.scheduler = scheduler
         self.exclusions = exclusions(conf, cluster, events, self.later)
         self.speculations = speculations(conf, cluster, events, self.later)
+        self.is_on = self.exclusions is not None or self.speculations is not None
         self.timers: dict[int, asyncio.TimerHandle] = {}
         self.next_timer = 0
 

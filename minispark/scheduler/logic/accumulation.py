@@ -9,7 +9,7 @@ from minispark.messages.scheduler import TaskEnded
 from minispark.messages.task import AccumulatorUpdate, ExceptionFailure, Success, TaskKilled
 from minispark.scheduler.logic.stage import ResultStage, Stage
 
-__all__ = ["updates_that_count"]
+__all__ = ["REPORTING", "updates_that_count"]
 
 REPORTING: Final = (Success, ExceptionFailure, TaskKilled)
 """The ends of attempts that tell what was added."""

@@ -27,18 +27,14 @@ class Decommission(Record):
 
 @dataclass(slots=True, eq=False)
 class Executor:
-    """One executor and the attempts that run on it."""
+    """One executor and the attempts that run on it; alive while it may be given tasks."""
 
     executor_id: ExecutorId
     host: str
     tasks: dict[TaskId, None] = field(default_factory=dict)
     decommission: Decommission | None = None
     is_loss_pending: bool = False
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it may be given tasks."""
-        return self.decommission is None and not self.is_loss_pending
+    is_alive: bool = True
 
 
 class Cluster:
@@ -109,6 +105,7 @@ class Cluster:
         before = executor.decommission
         if before is None:
             executor.decommission = Decommission(reason, now, host_too)
+            executor.is_alive = False
             self.buried(executor)
         elif host_too and not before.host_too:
             executor.decommission = Decommission(before.reason, before.since_s, True)
@@ -131,6 +128,7 @@ class Cluster:
         executor = self.executors.get(executor_id)
         if executor is not None:
             executor.is_loss_pending = True
+            executor.is_alive = False
             self.buried(executor)
 
     def remove(self, executor_id: ExecutorId) -> Executor | None:
@@ -159,6 +157,7 @@ class Cluster:
         """Assert what always holds."""
         alive: dict[str, set[ExecutorId]] = {}
         for executor in self.executors.values():
+            assert executor.is_alive == (executor.decommission is None and not executor.is_loss_pending)
             if executor.is_alive:
                 alive.setdefault(executor.host, set()).add(executor.executor_id)
         assert {host: set(on_host) for host, on_host in self.hosts.items()} == alive, "hosts and executors differ"

@@ -118,6 +118,9 @@ class Offers:
 
     def serve_set(self, task_set: TaskSet, offer: WorkerOffer, is_all_free: bool, declined: list[Declined]) -> None:
         """Let a set use one executor's cores."""
+        if task_set.takes_any_place:
+            self.serve_anywhere(task_set, offer)
+            return
         nearest: Locality | None = None
         now, cpus = self.now, self.task_cpus
         while offer.cores >= cpus:
@@ -134,6 +137,14 @@ class Offers:
                 nearest = taken[1]
         if nearest is not None:
             task_set.launched_all(now, nearest, is_all_free)
+
+    def serve_anywhere(self, task_set: TaskSet, offer: WorkerOffer) -> None:
+        """Let a set use one executor's cores whose tasks may all run anywhere: there is nothing to be weighed."""
+        pending, cpus = task_set.pending, self.task_cpus
+        while offer.cores >= cpus:
+            index = pending.top(pending.none, None)
+            if index < 0 or not self.launcher.launch(task_set, offer, (index, PROCESS, False)):
+                return
 
     def launch(self, task_set: TaskSet, offer: WorkerOffer, taken: Taken) -> bool:
         """Launch one attempt; False if its set had to be given up."""

@@ -200,8 +200,13 @@ class Pending:
         """Note that a task waits no more: it was launched, or is done."""
         if self.wanted[index]:
             self.wanted[index] = 0
-            self.count(index, -1)
-            if not self.waiting[ANY]:
+            waiting = self.waiting
+            if self.places.kinds[index]:
+                self.count(index, -1)
+            else:
+                waiting[ANY] -= 1
+                waiting[NO_PREF] -= 1
+            if not waiting[ANY]:
                 self.clear()
 
     def clear(self) -> None:

@@ -112,9 +112,10 @@ class StageTable:
             parent.job_ids.add(job_id)
             parent.lineage = lineage  # the latest knows what has been cached since
 
-    def of_job(self, job_id: JobId) -> list[Stage]:
-        """Return a job's stages, parents first."""
-        return [stage for stage in self.by_id.values() if job_id in stage.job_ids]
+    def up_from(self, last: Stage) -> list[Stage]:
+        """Return the stages of a job that was just created, by its last one, parents first."""
+        stages = [last, *[self.by_shuffle[shuffle_id] for shuffle_id in last.lineage.shuffles]]
+        return sorted(stages, key=lambda stage: stage.stage_id)
 
     def release(self, job_id: JobId, stage_ids: Iterable[StageId]) -> list[Stage]:
         """Take a job's claim off its stages; return the stages that nobody needs any more, which are gone."""

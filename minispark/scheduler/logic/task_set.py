@@ -193,7 +193,8 @@ class TaskSet(WaitingTasks):
         """Note that a task is done; the set runs nothing more when all are."""
         self.successful[index] = 1
         self.num_successful += 1
-        self.pending.strike(index)
+        if self.pending.wanted[index]:
+            self.pending.strike(index)
         if self.second is not None:
             self.second.strike(index)
         if self.complete and self.num_successful == self.num_tasks:

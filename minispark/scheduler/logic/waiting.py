@@ -121,9 +121,6 @@ class WaitingTasks:
         """
         if self.is_zombie:
             return None
-        if self.takes_any_place:
-            index = self.pending.top(self.pending.none, None)
-            return None if index < 0 else (index, PROCESS, False)
         if self.seen_version != self.cluster.version:
             self.recompute_levels()
         if self.second is not None and self.second.waiting[ANY]:
