@@ -427,7 +427,7 @@ class SparkContext(JobControl):
             in_thread: whether to call it in a thread of its own instead, where it may block.
 
         Raises:
-            ConfigurationError: it has no method `on_event`.
+            ConfigurationError: it has no method `on_event`, or a coroutine function, which needs no thread.
         """
         self.check_on_loop()
         if not callable(getattr(listener, "on_event", None)):
@@ -435,8 +435,9 @@ class SparkContext(JobControl):
         self.driver.events.add(listener, in_thread=in_thread)
 
     def remove_listener(self, listener: "SparkListener") -> None:
-        """Let a listener go; nothing happens if it is not there."""
-        self.check_on_loop()
+        """Let a listener go; nothing happens if it is not there. It may do so itself, also at `ApplicationEnd`."""
+        if not (self.is_stopped and hasattr(self, "driver")):
+            self.check_on_loop()
         self.driver.events.remove(listener)
 
     # -- checks ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 
 from minispark.context import SparkContext
 from minispark.messages.listener import (
+    ApplicationEnd,
     JobEnd,
     JobStart,
     ListenerEvent,
@@ -50,6 +51,32 @@ class Stopper:
     async def on_event(self, event: ListenerEvent) -> None:
         if isinstance(event, JobEnd):
             await self.context.stop()
+
+
+class Leaver(Recorder):
+    """Lets itself go when the application ends."""
+
+    def __init__(self, context: SparkContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def on_event(self, event: ListenerEvent) -> None:
+        super().on_event(event)
+        if isinstance(event, ApplicationEnd):
+            self.context.remove_listener(self)
+
+
+def test_a_listener_may_let_itself_go_at_the_end_of_the_application(caplog: pytest.LogCaptureFixture) -> None:
+    leavers: list[Leaver] = []
+
+    async def scenario(sc: SparkContext) -> None:
+        leavers.append(Leaver(sc))
+        sc.add_listener(leavers[0])
+        await sc.parallelize(range(9), 1).count()
+
+    run_inline(scenario)
+    assert leavers[0].of(ApplicationEnd)
+    assert caplog.text == ""
 
 
 @pytest.mark.scenario("HIS-006", "SparkListener")

@@ -47,6 +47,12 @@ class BarrierCoordinator(RpcEndpoint):
                 for waiter in answer.waiters:
                     waiter.reply(BarrierSynced((), answer.error))
 
+    def give_up(self, failed: Failed[CallContext] | None) -> None:
+        """Answer those who wait in vain; mostly nobody does."""
+        if failed is not None:
+            self.answer(failed)
+            self.arm()
+
     def arm(self) -> None:
         """Have the timer run while somebody waits."""
         deadline = self.syncs.next_deadline()
@@ -74,14 +80,11 @@ class BarrierCoordinator(RpcEndpoint):
 
     def task_ended(self, ended: TaskEnded) -> None:
         """See `StageWatch`."""
-        self.answer(self.syncs.task_ended(ended))
+        self.give_up(self.syncs.task_ended(ended))
 
     def attempt_ended(self, stage_id: StageId, stage_attempt: int, is_done: bool) -> None:
         """See `StageWatch`."""
-        failed = self.syncs.attempt_ended(stage_id, stage_attempt)
-        if failed is not None:  # most stages are none with a barrier, and there may be many
-            self.answer(failed)
-            self.arm()
+        self.give_up(self.syncs.attempt_ended(stage_id, stage_attempt))
 
     def stage_gone(self, stage_id: StageId) -> None:
         """See `StageWatch`; each of its attempts has ended before."""

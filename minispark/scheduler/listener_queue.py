@@ -239,7 +239,7 @@ def queue_for(
     is_asynchronous = inspect.iscoroutinefunction(listener.on_event)
     if in_thread and is_asynchronous:
         raise ConfigurationError(
-            f"{listener!r} cannot be called in a thread: its on_event is a coroutine function, which is awaited on the "
+            f"{listener!r} cannot be called in a thread: its on_event is a coroutine function, awaited on the "
             "loop; add it without in_thread=True"
         )
     if in_thread:

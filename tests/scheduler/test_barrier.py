@@ -100,6 +100,6 @@ def test_who_waits_hears_of_the_end_of_a_task_that_will_not_come() -> None:
         executor, host = ExecutorId("driver"), "localhost"
         coordinator.task_ended(TaskEnded(STAGE, 0, TaskId(1), 1, 0, 1, executor, host, 0, 0.0, result_success()))
         assert "unequal numbers" in failure_of(waiter)
-        coordinator.on_stop()
+        assert coordinator.timer is None
 
     with_coordinator(test)

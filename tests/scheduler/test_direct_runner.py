@@ -102,6 +102,23 @@ def test_one_partition_runs_past_the_task_scheduler_and_others_do_not() -> None:
     assert run_inline(scenario) == ([5], [1], 1)
 
 
+@pytest.mark.parametrize(("max_failures", "expected"), [(1, 1), (3, 4)])
+def test_what_such_a_task_adds_before_it_fails_counts_where_failures_do(max_failures: int, expected: int) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        total, exact = sc.accumulator(0, count_failed_values=True), sc.accumulator(0)
+
+        def fail(context: Any, records: Any) -> None:
+            total.add(1)
+            exact.add(1)
+            raise ValueError("a bug of the task")
+
+        with pytest.raises(ValueError, match="a bug"):
+            await sc.run_job(sc.parallelize([1], 1), fail, [0], allow_local=True)
+        assert (total.value, exact.value) == (expected, 0)
+
+    run_inline(scenario, f"local[1,{max_failures}]")
+
+
 def test_what_such_a_task_adds_to_an_accumulator_counts() -> None:
     async def scenario(sc: SparkContext) -> None:
         total = sc.accumulator(0)

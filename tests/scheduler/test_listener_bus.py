@@ -113,6 +113,32 @@ def test_the_stop_delivers_what_waits_and_ends_the_posting() -> None:
     run_virtual(scenario())
 
 
+class Leaver(Recorder):
+    """Lets itself go with its first event."""
+
+    def __init__(self, bus: ListenerBus) -> None:
+        super().__init__()
+        self.bus = bus
+
+    def on_event(self, event: ListenerEvent) -> None:
+        super().on_event(event)
+        self.bus.remove(self)
+
+
+def test_a_listener_that_leaves_during_the_stop_takes_nothing_from_the_others() -> None:
+    async def scenario() -> None:
+        bus = ListenerBus(VirtualWorld())
+        leaver, sleeper = Leaver(bus), Sleeper()
+        bus.add(leaver)
+        bus.add(sleeper)
+        for job_id in range(2):
+            bus.post(job_end(job_id))
+        await bus.stop(10)
+        assert (leaver.seen, sleeper.seen) == ([0], [0, 1])
+
+    run_virtual(scenario())
+
+
 def test_a_listener_that_does_not_end_holds_the_stop_up_until_the_deadline_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

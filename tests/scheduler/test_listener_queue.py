@@ -1,9 +1,11 @@
 import asyncio
 import logging
 import threading
+from collections import deque
 
 import pytest
 
+from minispark.errors import ConfigurationError
 from minispark.ids import JobId
 from minispark.messages.listener import JobEnd, ListenerEvent
 from minispark.rpc.scope import TaskScope
@@ -138,6 +140,76 @@ def test_the_thread_of_a_listener_that_is_let_go_ends() -> None:
         blocking.released.set()
         await events.drain()
         assert blocking.seen in ([], [1])
+
+    asyncio.run(scenario())
+
+
+class Cancelling(Recorder):
+    """Waits for something that was cancelled."""
+
+    async def on_event(self, event: ListenerEvent) -> None:  # type: ignore[override]
+        super().on_event(event)
+        forsaken = asyncio.get_running_loop().create_future()
+        forsaken.cancel()
+        await forsaken
+
+
+def test_a_listener_that_waits_for_what_was_cancelled_is_reported_and_gets_the_other_events(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        cancelling = Cancelling()
+        events = queue(cancelling)
+        for job_id in range(3):
+            events.post(job_end(job_id))
+        await events.drain()
+        assert cancelling.seen == [0, 1, 2]
+
+    run_virtual(scenario())
+    assert caplog.text.count("told once") == 1
+
+
+def test_an_asynchronous_listener_cannot_be_called_in_a_thread() -> None:
+    with pytest.raises(ConfigurationError, match="its on_event is a coroutine function"):
+        queue_for(Awaiting(), 100, VirtualWorld(), TaskScope("test"), in_thread=True)
+
+
+class Exiting(Recorder):
+    """Thinks that its thread is its process."""
+
+    def on_event(self, event: ListenerEvent) -> None:
+        super().on_event(event)
+        raise SystemExit
+
+
+def test_a_listener_that_exits_in_its_thread_is_reported_and_gets_the_other_events(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        exiting = Exiting()
+        events = queue_for(exiting, 100, SystemWorld(), TaskScope("test"), in_thread=True)
+        for job_id in range(3):
+            events.post(job_end(job_id))
+        await asyncio.wait_for(events.drain(), 5)
+        assert exiting.seen == [0, 1, 2]
+
+    asyncio.run(scenario())
+    assert caplog.text.count("told once") == 1
+
+
+class Discarded(deque[ListenerEvent]):
+    """Is emptied whenever the thread has just looked whether there is something."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def test_events_that_are_discarded_while_the_thread_looks_at_them_end_it_quietly() -> None:
+    async def scenario() -> None:
+        events = queue_for(Recorder(), 100, SystemWorld(), TaskScope("test"), in_thread=True)
+        events.events = Discarded()
+        await asyncio.wait_for(events.drain(), 5)
+        assert not list(events.events)
 
     asyncio.run(scenario())
 
