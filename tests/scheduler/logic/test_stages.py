@@ -26,12 +26,13 @@ def test_stages_are_made_parents_first_and_know_each_other() -> None:
 def test_a_stage_goes_with_the_last_job_that_needs_it() -> None:
     table = StageTable(MapOutputs())
     lineage = diamond().lineage()
-    for job_id in (1, 2):
-        table.create(submit_job(job_id, lineage))
+    first, second = (table.create(submit_job(job_id, lineage)) for job_id in (1, 2))
     assert len(table.by_id) == 5  # three map stages shared, two result stages
-    ids = [stage.stage_id for stage in table.of_job(JobId(1))]
+    ids = [stage.stage_id for stage in table.up_from(first)]
+    assert ids == [0, 1, 2, 3]
     assert [stage.stage_id for stage in table.release(JobId(1), ids)] == [3]
-    ids = [stage.stage_id for stage in table.of_job(JobId(2))]
+    ids = [stage.stage_id for stage in table.up_from(second)]
+    assert ids == [0, 1, 2, 4]
     gone = table.release(JobId(2), ids)
     assert sum(isinstance(stage, MapStage) for stage in gone) == 3
     assert not table.by_id
@@ -43,8 +44,8 @@ def test_a_later_job_gets_a_new_stage_over_the_same_outputs() -> None:
     table = StageTable(outputs)
     lineage = diamond().lineage()
     for job_id in (1, 2):
-        table.create(submit_job(job_id, lineage))
-        ids = [stage.stage_id for stage in table.of_job(JobId(job_id))]
+        last = table.create(submit_job(job_id, lineage))
+        ids = [stage.stage_id for stage in table.up_from(last)]
         table.release(JobId(job_id), ids)
     assert table.next_id == 8
     assert ShuffleId(0) in outputs
