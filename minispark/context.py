@@ -335,7 +335,7 @@ class SparkContext(JobControl):
             count_failed_values: whether attempts that fail or are killed count, too.
 
         Raises:
-            ConfigurationError: there is no param, and none is known for the type.
+            ConfigurationError: there is no param and none is known for the type, or the param lacks a method.
         """
         self.check_usable()
         return self.driver.accumulators.create(initial, param, name, count_failed_values)

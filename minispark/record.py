@@ -50,7 +50,8 @@ def record(cls: type[R]) -> type[R]:
     `__post_init__` runs if there is one; it may check, and refuse with an error.
 
     Raises:
-        TypeError: a field without a default follows one that has one, or a default could be changed.
+        TypeError: a field without a default follows one that has one, or a default is made by a function.
+        ValueError: a default could be changed.
     """
     made: type[R] = dataclasses.dataclass(slots=True, frozen=FROZEN, init=False, eq=False, repr=False)(cls)
     made.__init__ = Record.__init__  # type: ignore[method-assign]  # not that of a record it inherits from

@@ -93,3 +93,11 @@ def test_a_declaration_that_cannot_work_is_refused() -> None:
         @record
         class Worse(Record):
             a: list[int] = dataclasses.field(default_factory=list)
+
+
+def test_a_default_that_could_be_changed_is_refused() -> None:
+    with pytest.raises(ValueError, match="mutable default"):
+
+        @record
+        class Shared(Record):
+            names: list[str] = []  # noqa: RUF012 — the point of the test

@@ -21,7 +21,15 @@ from minispark.messages.task import AccumulatorUpdate
 from minispark.rdd import closures
 from minispark.rpc.message import Attachment
 
-__all__ = ["Accumulator", "AccumulatorParam", "Additions", "pack_additions", "param_for", "set_additions"]
+__all__ = [
+    "Accumulator",
+    "AccumulatorParam",
+    "Additions",
+    "check_param",
+    "pack_additions",
+    "param_for",
+    "set_additions",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +129,20 @@ def param_for(initial: object) -> AccumulatorParam[Any]:
             f"without one it is of {known}"
         )
     return param
+
+
+def check_param(param: object) -> None:
+    """Refuse what cannot add values up: here, where the program can be mended, and not in each of its tasks.
+
+    Raises:
+        ConfigurationError: a method is missing; the text says which.
+    """
+    missing = [name for name in ("zero", "add", "merge") if not callable(getattr(param, name, None))]
+    if missing:
+        raise ConfigurationError(
+            f"the param of an accumulator needs methods zero(initial), add(value, term) and merge(value, other); "
+            f"{param!r} has no {' and no '.join(missing)} (where PySpark has addInPlace)"
+        )
 
 
 class Addition:

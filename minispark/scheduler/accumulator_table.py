@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from minispark.clock import Clock
 from minispark.ids import AccumulatorId
 from minispark.messages.task import AccumulatorUpdate
-from minispark.rdd.accumulators import Accumulator, AccumulatorParam, param_for
+from minispark.rdd.accumulators import Accumulator, AccumulatorParam, check_param, param_for
 
 __all__ = ["AccumulatorTable"]
 
@@ -38,7 +38,11 @@ class AccumulatorTable:
         self, initial: T, param: AccumulatorParam[T] | None, name: str, count_failed_values: bool
     ) -> Accumulator[T]:
         """Make an accumulator; see `SparkContext.accumulator`."""
-        accumulator = Accumulator(initial, param or param_for(initial), name, count_failed_values)
+        if param is None:
+            param = param_for(initial)
+        else:
+            check_param(param)
+        accumulator = Accumulator(initial, param, name, count_failed_values)
         self.known[accumulator.accumulator_id] = accumulator
         return accumulator
 

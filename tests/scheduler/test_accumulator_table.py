@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from minispark.errors import ConfigurationError
 from minispark.ids import AccumulatorId
 from minispark.messages.task import AccumulatorUpdate
 from minispark.scheduler.accumulator_table import AccumulatorTable
@@ -89,3 +90,20 @@ class SteppingClock:
 
     def wall(self) -> float:
         return self.now
+
+
+class OfPySpark:
+    """How PySpark has values added up."""
+
+    def zero(self, initial: int) -> int:
+        return 0
+
+    def addInPlace(self, value: int, other: int) -> int:  # noqa: N802 — PySpark's name
+        return value + other
+
+
+def test_a_param_that_cannot_add_is_refused_when_the_accumulator_is_made() -> None:
+    table = AccumulatorTable(VirtualWorld())
+    with pytest.raises(ConfigurationError, match=r"has no add and no merge \(where PySpark has addInPlace\)"):
+        table.create(0, OfPySpark(), "", False)  # type: ignore[arg-type]
+    assert not table.known
