@@ -241,7 +241,14 @@ class Driver:
         endpoint = LocalEndpoint(offers, executor_ref, LOCAL_EXECUTOR_ID, local.location.host, local.cores)
         self.backend.attach(env.setup_endpoint(backend_name, endpoint))
         self.dag.direct_runner = self.recorder.direct(
-            DirectRunner(endpoint, self.work, self.dag_scheduler, self.conf.task_cpus, self.drop_result)
+            DirectRunner(
+                endpoint,
+                self.work,
+                self.dag_scheduler,
+                self.conf.task_cpus,
+                self.drop_result,
+                self.conf.rpc_message_max_size,
+            )
         )
         scheduler.attach(self.recorder.backend(self.backend))
         self.heartbeats.send(TaskSchedulerIsSet())

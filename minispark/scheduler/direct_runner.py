@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from minispark.ids import ExecutorId, JobId, StageId, TaskId
+from minispark.ids import BinaryId, ExecutorId, JobId, StageId, TaskId
 from minispark.messages.cluster import StatusUpdate
 from minispark.messages.scheduler import DirectRunEnded, JobSubmitted, unpack_integers
 from minispark.messages.task import IndirectResult, Success, TaskDescription
 from minispark.rpc.ref import RpcEndpointRef
-from minispark.scheduler.launcher import TaskPayloads
+from minispark.scheduler.launcher import FRAME_BYTES, TaskPayloads
 
 __all__ = ["DirectBackend", "DirectRunner"]
 
@@ -42,6 +42,7 @@ class DirectRunner:
         dag_scheduler: told of the ends.
         task_cpus: cores of a task.
         drop_result: does away with a result that was left with the executor.
+        max_message_bytes: of a message to an executor.
     """
 
     def __init__(
@@ -51,21 +52,36 @@ class DirectRunner:
         dag_scheduler: RpcEndpointRef,
         task_cpus: int,
         drop_result: Callable[[IndirectResult], object],
+        max_message_bytes: int,
     ) -> None:
         self.backend = backend
         self.payloads = payloads
         self.dag_scheduler = dag_scheduler
         self.task_cpus = task_cpus
         self.drop_result = drop_result
+        self.max_message_bytes = max_message_bytes
         self.next_task_id = FIRST_TASK_ID
         self.task_of: dict[JobId, TaskId] = {}
 
     def run(self, job: JobSubmitted) -> None:
         """Run a job's only task now, or have it told that this cannot be."""
         (partition,) = unpack_integers(job.partitions)
+        data = self.data_of(job.binary_id, partition)
+        if data is None or not self.launch(job, partition, data):
+            self.dag_scheduler.send(DirectRunEnded(job.job_id, ExecutorId(""), None))
+
+    def data_of(self, binary_id: BinaryId, partition: int) -> bytes | None:
+        """Return a task's data; None if it cannot be had or sent: the usual way tells the job's caller why."""
+        try:
+            data = self.payloads.partition_data(binary_id, partition)
+        except Exception:  # noqa: BLE001 — it is met, and told, again
+            return None
+        return data if len(data) + FRAME_BYTES <= self.max_message_bytes else None
+
+    def launch(self, job: JobSubmitted, partition: int, data: bytes) -> bool:
+        """Launch a task if there is a core for it; tell whether there is."""
         task_id = TaskId(self.next_task_id)
         self.next_task_id += 1
-        data = self.payloads.partition_data(job.binary_id, partition)
         task = TaskDescription(
             task_id,
             0,
@@ -82,10 +98,10 @@ class DirectRunner:
             job.properties,
             data,
         )
-        if self.backend.launch_directly(task, partial(self.ended, job.job_id)):
+        is_launched = self.backend.launch_directly(task, partial(self.ended, job.job_id))
+        if is_launched:
             self.task_of[job.job_id] = task_id
-        else:
-            self.dag_scheduler.send(DirectRunEnded(job.job_id, ExecutorId(""), None))
+        return is_launched
 
     def kill(self, job_id: JobId, interrupt: bool, reason: str) -> None:
         """End a job's task, if it runs."""

@@ -9,6 +9,7 @@ from minispark.messages.cluster import StatusUpdate
 from minispark.messages.scheduler import DirectRunEnded, SubmitTaskSet
 from minispark.messages.task import IndirectResult, Success, TaskDescription, TaskMetrics, TaskOutcome, TaskState
 from minispark.scheduler.direct_runner import DirectRunner
+from minispark.scheduler.launcher import FRAME_BYTES
 from minispark.testing.builders import LineageBuilder, result_success, submit_job
 from minispark.testing.fakes import RecordingRef
 from tests.contexts import run_inline
@@ -38,15 +39,19 @@ class Backend:
         ended(StatusUpdate(EXECUTOR, task.task_id, TaskState.FINISHED, outcome))
 
     def partition_data(self, binary_id: BinaryId, partition: int) -> bytes:
+        if partition == 1:
+            raise MemoryError
         return b"%d of %d" % (partition, binary_id)
 
 
-def runner(cores: int) -> tuple[DirectRunner, Backend, RecordingRef, list[IndirectResult]]:
+def runner(
+    cores: int, partition: int = 2, room: int = 100
+) -> tuple[DirectRunner, Backend, RecordingRef, list[IndirectResult]]:
     backend, dag, dropped = Backend(cores), RecordingRef("DAGScheduler"), list[IndirectResult]()
-    made = DirectRunner(backend, backend, dag, 1, dropped.append)
+    made = DirectRunner(backend, backend, dag, 1, dropped.append, FRAME_BYTES + room)
     build = LineageBuilder()
     build.source(3)
-    made.run(submit_job(7, build.lineage(), [2]))
+    made.run(submit_job(7, build.lineage(), [partition]))
     return made, backend, dag, dropped
 
 
@@ -64,6 +69,13 @@ def test_the_task_of_a_job_is_launched_and_its_end_told() -> None:
 
 def test_without_a_free_core_the_scheduler_is_told_at_once() -> None:
     _, backend, dag, _ = runner(0)
+    assert backend.launched == []
+    assert dag.sent == [DirectRunEnded(JobId(7), ExecutorId(""), None)]
+
+
+@pytest.mark.parametrize(("partition", "room"), [(1, 100), (2, 5)], ids=["cannot be had", "too large to be sent"])
+def test_without_what_the_task_needs_the_scheduler_is_told_at_once(partition: int, room: int) -> None:
+    _, backend, dag, _ = runner(1, partition, room)
     assert backend.launched == []
     assert dag.sent == [DirectRunEnded(JobId(7), ExecutorId(""), None)]
 
