@@ -50,19 +50,23 @@ class ZygoteProcess:
         if len(place) > CONTROL_PACKET_SIZE:
             raise MiniSparkError(f"sys.path takes {len(place)} bytes, and a zygote can be told {CONTROL_PACKET_SIZE}")
         ours, theirs = world.socket_pair(socket.SOCK_SEQPACKET)
+        zygote: Self | None = None
         try:
             with theirs:
                 command = [*interpreter_command(BOOTSTRAP), str(theirs.fileno())]
                 child = world.spawn_process(
                     command, environment=child_environment(os.environ), pass_fds=[theirs.fileno()]
                 )
-                pidfd = os.pidfd_open(child.pid)
+                zygote = cls(child, ours, -1)
+                zygote.pidfd = os.pidfd_open(child.pid)
                 ours.send(place)  # the first packet: there is room for it
         except OSError as error:
             ours.close()
+            if zygote is not None:
+                zygote.abandon()
             raise MiniSparkError(f"cannot start the zygote with {sys.executable}: {error}") from error
         ours.setblocking(False)
-        return cls(child, ours, pidfd)
+        return zygote
 
     def kill(self) -> None:
         """End a zygote that does not end."""

@@ -44,8 +44,9 @@ class RDDBarrier(Generic[T_co]):
         """Return the records of `function(records)`, called once per partition, for all partitions at the same time.
 
         The function may wait for its fellows with `BarrierTaskContext.get().barrier()`. If one task fails, all are
-        killed and the whole stage is tried again. There must be as many free slots as partitions; a job that needs
-        more than there are waits for them, and fails in the end.
+        killed: a stage that writes a shuffle is tried again as a whole, and one that gives results fails the job,
+        which may have some of them already. There must be as many free slots as partitions; a job that needs more
+        than there are waits for them, and fails in the end.
         """
         check_callable("map_partitions", function)
         return self.derive("map_partitions", partial(call_without_index, function), preserves_partitioning)

@@ -1,13 +1,16 @@
 """Tests of a zygote's process: how it starts and how it is ended before anybody talks to it."""
 
+import errno
 import os
+import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from minispark.errors import MiniSparkError
 from minispark.executor.zygote_process import ZygoteProcess, working_directory
-from minispark.rpc.world import SystemWorld
+from minispark.rpc.world import ChildProcess, SystemWorld
 
 
 @pytest.mark.cluster
@@ -41,6 +44,33 @@ def test_an_interpreter_that_cannot_be_started_is_an_error(
     with pytest.raises(MiniSparkError, match=complaint):
         ZygoteProcess.spawn(SystemWorld())
 
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Starter(SystemWorld):
+    """Remembers what it started."""
+
+    started: subprocess.Popen[bytes]
+
+    def spawn_process(self, *args: Any, **options: Any) -> ChildProcess:
+        child = super().spawn_process(*args, **options)
+        assert isinstance(child, subprocess.Popen)
+        self.started = child
+        return child
+
+
+@pytest.mark.cluster
+def test_a_zygote_that_cannot_be_watched_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    before, world = len(os.listdir("/proc/self/fd")), Starter()
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+
+    with pytest.raises(MiniSparkError, match="too many open files"):
+        ZygoteProcess.spawn(world)
+
+    assert world.started.returncode == -9
     assert len(os.listdir("/proc/self/fd")) == before
 
 
