@@ -147,10 +147,11 @@ class TaskSet(WaitingTasks):
             task_id, index, number, self.partitions[index], executor_id, host, launched_s, locality, is_speculative
         )
         self.running[task_id] = task
-        if is_speculative:
-            if self.second is not None:
+        if self.second is not None:
+            if is_speculative:
                 self.second.strike(index)
-            self.attempts_of[index].append(task)
+            if index in self.attempts_of:
+                self.attempts_of[index].append(task)
         return task
 
     # -- ends of attempts --------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ class TaskSet(WaitingTasks):
         if self.max_result_bytes and self.result_bytes > self.max_result_bytes:
             return Abort(
                 "result too large",
-                f"the results of {self.num_successful + 1} tasks take {self.result_bytes:,} bytes, and "
+                f"the results that arrived so far take {self.result_bytes:,} bytes, and "
                 f"minispark.driver.maxResultSize allows {self.max_result_bytes:,}: reduce or save them in the tasks, "
                 "read them with to_local_iterator(), or raise the limit",
             )
@@ -201,8 +202,8 @@ class TaskSet(WaitingTasks):
             self.is_zombie = True
 
     def partition_completed(self, partition: int) -> None:
-        """Note that another attempt of the stage delivered a partition."""
-        if partition in self.partitions:
+        """Note that another attempt of the stage delivered a partition; barrier tasks need all their fellows."""
+        if not self.is_barrier and partition in self.partitions:
             index = self.partitions.index(partition)
             if not self.successful[index]:
                 self.mark_successful(index)
