@@ -254,7 +254,8 @@ class ExecutorDecommissioned(Message):
 class SubmitTaskSet(Message):
     """DAGScheduler → TaskScheduler: tasks of one stage attempt.
 
-    A large set comes in chunks of at most 4,096 tasks; `is_last` closes it. `partitions` are packed numbers;
+    A large set comes in chunks of at most 4,096 tasks; `first` tells how many tasks earlier ones had, and `is_last`
+    closes it. `partitions` are packed numbers;
     `shuffle_ids` are the shuffles that the tasks read; `preferences` has a row a task of the chunk. The tasks of a
     barrier stage start together or not at all.
     """
@@ -272,6 +273,7 @@ class SubmitTaskSet(Message):
     properties: dict[str, str]
     preferences: Preferences = Preferences()  # a message is never changed
     is_barrier: bool = False
+    first: int = 0
 
 
 @message(186)

@@ -170,18 +170,21 @@ class TaskScheduler(RpcEndpoint):
 
     def submit(self, submitted: SubmitTaskSet) -> None:
         """Take a task set, or a further chunk of one; earlier attempts of the stage start nothing more."""
-        attempts = self.sets_of_stage.setdefault(submitted.stage_id, {})
+        attempts = self.sets_of_stage.get(submitted.stage_id, {})
         task_set = attempts.get(submitted.stage_attempt)
+        if task_set is None and submitted.first:
+            return  # the set was given up while this chunk was on its way
         self.topology.resolve(location.host for location in submitted.preferences.locations)
         if task_set is not None:
             task_set.add(submitted)
         else:
-            for older in attempts.values():
-                older.is_zombie = True
             task_set = self.new_set(submitted)
-            attempts[submitted.stage_attempt] = task_set
+            self.sets_of_stage.setdefault(submitted.stage_id, attempts)[submitted.stage_attempt] = task_set
             self.watch.set_added(task_set, submitted)
             self.pools.add(task_set)
+            for older in [older for older in attempts.values() if older is not task_set]:
+                older.is_zombie = True
+                self.forget_if_finished(older)
         if not (self.has_launched or self.is_local or self.starvation_timer):
             self.starvation_timer = self.world.call_later(STARVATION_S, self.warn_of_starvation)
         self.revive_offers()
@@ -286,7 +289,7 @@ class TaskScheduler(RpcEndpoint):
         is_done = self.offers.step(offers, now)
         if not is_done and self.backend is not None:
             self.backend.revive_offers()
-        elif self.was_revived and len(offers) > 1:
+        elif self.was_revived:
             self.was_revived = False
             self.revive_offers()
 
@@ -432,9 +435,8 @@ class TaskScheduler(RpcEndpoint):
 
     def executor_decommissioned(self, message: ExecutorDecommissioned) -> None:
         """Give an executor no more tasks, and note since when it goes away."""
-        self.executor_added(message.executor_id, message.host)
-        self.cluster.decommission(message.executor_id, message.reason, self.world.wall(), message.host_too)
-        self.executors_changed()
+        if self.cluster.decommission(message.executor_id, message.reason, self.world.wall(), message.host_too):
+            self.executors_changed()
 
     def executor_removed(self, removed: ExecutorRemoved) -> None:
         """Fail what ran on an executor that went away; have those run again whose outputs went with it."""

@@ -123,7 +123,8 @@ class Submission:
 
     def submit_chunk(self, stage: Stage, rest: Rest) -> None:
         """Submit as many of the partitions that are left as fit a message."""
-        chunk = rest.partitions[rest.start : rest.start + CHUNK]
+        first = rest.start
+        chunk = rest.partitions[first : first + CHUNK]
         rest.start += len(chunk)
         self.dag.effects.append(
             SubmitTaskSet(
@@ -140,6 +141,7 @@ class Submission:
                 self.properties(stage),
                 Preferences() if rest.preferences is None else rest.preferences.of(chunk),
                 stage.is_barrier,
+                first,
             )
         )
 

@@ -106,6 +106,7 @@ def test_a_large_task_set_comes_in_chunks() -> None:
         harness.submit(submit_job(1, build.lineage()))
         assert [len(harness.partitions(chunk)) for chunk in harness.sets] == [4096, 4096, 1808]
         assert [chunk.is_last for chunk in harness.sets] == [False, False, True]
+        assert [chunk.first for chunk in harness.sets] == [0, 4096, 8192]
         assert {chunk.num_tasks for chunk in harness.sets} == {10_000}
         harness.state.cancellation.cancel_job(JobId(1), "enough")
 
