@@ -5,6 +5,7 @@ Endpoints post, `listener_queue` delivers. Source: Spark's LiveListenerBus.
 
 import asyncio
 import logging
+from collections import deque
 from typing import Final
 
 from minispark.messages.listener import ListenerEvent, SparkListener
@@ -70,13 +71,16 @@ class ListenerBus:
     async def stop(self, deadline_s: float) -> None:
         """Deliver all that waits, as far as the listeners take it before the deadline; nothing is posted any more."""
         self.is_stopped = True
+        waiting = deque(self.queues)  # a copy: a listener that has seen the end may remove itself
         try:
             async with asyncio.timeout(deadline_s):
-                for queue in list(self.queues):  # a listener that has seen the end may remove itself
-                    await queue.drain()
+                while waiting:
+                    await waiting[0].drain()
+                    waiting.popleft()
         except TimeoutError:
-            left = {repr(queue.listener): len(queue.events) for queue in self.queues if queue.events}
-            logger.warning("listeners did not end in %g s; events left: %s", deadline_s, left)
+            late = [waiting[0], *(queue for queue in list(waiting)[1:] if queue.events)]
+            texts = [f"{queue.listener!r}, for which {len(queue.events)} more events wait" for queue in late]
+            logger.warning("listeners did not end in %g s: %s", deadline_s, "; ".join(texts))
         for queue in self.queues:
             queue.discard()
         await self.scope.close(deadline_s)

@@ -1,4 +1,6 @@
 import logging
+import math
+import re
 
 import pytest
 
@@ -153,4 +155,28 @@ def test_a_listener_that_does_not_end_holds_the_stop_up_until_the_deadline_only(
         return world.monotonic()
 
     assert run_virtual(scenario()) == 5
-    assert "listeners did not end in 5 s" in caplog.text
+    assert re.search(
+        r"listeners did not end in 5 s: .*Sleeper object .*, for which 9\d more events wait", caplog.text
+    )
+
+
+class Named(Recorder):
+    """Takes for ever for its only event."""
+
+    async def on_event(self, event: ListenerEvent) -> None:  # type: ignore[override]
+        await VirtualWorld().sleep(math.inf)
+
+    def __repr__(self) -> str:
+        return "<the one that hangs>"
+
+
+def test_the_listener_that_does_not_end_is_named_and_the_others_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        bus = ListenerBus(VirtualWorld())
+        for listener in (Recorder(), Named(), Recorder()):
+            bus.add(listener)
+        bus.post(job_end(1))
+        await bus.stop(5)
+
+    run_virtual(scenario())
+    assert caplog.messages[0] == ("listeners did not end in 5 s: <the one that hangs>, for which 0 more events wait")
