@@ -199,6 +199,7 @@ class Accumulator(Generic[T]):
         self.is_reported = False
         self.pending: deque[Attachment] = deque()
         self.total: T = copy.copy(initial)  # merging may change it
+        self.lock = threading.RLock()  # threads of the driver may read and add, as listeners in threads do
 
     @property
     def value(self) -> T:
@@ -215,8 +216,9 @@ class Accumulator(Generic[T]):
     @value.setter
     def value(self, value: T) -> None:
         self.check_in_driver("set")
-        self.pending.clear()
-        self.total = value
+        with self.lock:
+            self.pending.clear()
+            self.total = value
 
     @property
     def is_zero(self) -> bool:
@@ -228,7 +230,8 @@ class Accumulator(Generic[T]):
         additions = of_this_thread.additions
         if additions is None:
             self.check_in_driver("added to")
-            self.total = self.param.add(self.total, term)
+            with self.lock:
+                self.total = self.param.add(self.total, term)
             return
         addition = additions.get(self.accumulator_id)
         if addition is None:
@@ -245,16 +248,17 @@ class Accumulator(Generic[T]):
         What cannot be merged is left out and reported once: it is the user's code that fails, and neither other
         accumulators nor the jobs shall suffer from it.
         """
-        if not self.pending:
-            return False
-        data = self.pending.popleft()
-        try:
-            self.total = self.param.merge(self.total, closures.loads_value(data))
-        except Exception:  # the user's merge, or the user's classes while they are rebuilt
-            if not self.is_reported:
-                self.is_reported = True
-                logger.exception("%r misses what a task added, because it could not be merged; told once", self)
-        return True
+        with self.lock:
+            if not self.pending:
+                return False
+            data = self.pending.popleft()
+            try:
+                self.total = self.param.merge(self.total, closures.loads_value(data))
+            except Exception:  # the user's merge, or the user's classes while they are rebuilt
+                if not self.is_reported:
+                    self.is_reported = True
+                    logger.exception("%r misses what a task added, because it could not be merged; told once", self)
+            return True
 
     def check_in_driver(self, what: str) -> None:
         """Raise if this is a task.

@@ -1,4 +1,5 @@
 import pickle
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -177,3 +178,33 @@ class Texts:
         return value + str(term)
 
     merge = add
+
+
+class Interrupted(Largest):
+    """While it merges, another thread reads the value."""
+
+    def __init__(self) -> None:
+        self.readers: list[threading.Thread] = []
+        self.read: list[int] = []
+        self.watched: Accumulator[int] | None = None
+
+    def merge(self, value: int, other: int) -> int:
+        if not self.readers:
+            self.readers.append(threading.Thread(target=self.look))
+            self.readers[0].start()
+            self.readers[0].join(0.02)
+        return value + other
+
+    def look(self) -> None:
+        assert self.watched is not None
+        self.read.append(self.watched.value)
+
+
+def test_a_value_that_two_threads_read_loses_nothing() -> None:
+    param = Interrupted()
+    original = param.watched = accumulator(0, param=param)
+    original.pending.extend(pickle.dumps(term) for term in (1, 2, 4))
+
+    assert original.value == 7
+    param.readers[0].join()
+    assert param.read == [7]
