@@ -6,6 +6,7 @@ Source: what Spark's TaskSchedulerImpl and TaskSetManager do with HealthTracker 
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from typing import Protocol, runtime_checkable
 
@@ -77,6 +78,8 @@ class Exclusions:
         self.events = events
         self.later = later
         self.allocation: ExecutorAllocation | None = None
+        self.awaits_expiry = False
+        self.timed: set[SetKey] = set()  # sets that wait and have a timer
 
     def of_task_set(self, submitted: SubmitTaskSet) -> TaskSetExclusion:
         """Return the memory of a new task set."""
@@ -108,6 +111,7 @@ class Exclusions:
     def set_ended(self, task_set: TaskSet, now: float) -> None:
         """Take that a set is over; if all its tasks succeeded, what failed on the way was not the user's code."""
         self.unschedulable.forget(key_of(task_set))
+        self.timed.discard(key_of(task_set))
         exclusion = task_set.exclusion
         if self.health is None or not isinstance(exclusion, TaskSetExclusion) or not exclusion.has_failures():
             return
@@ -126,9 +130,8 @@ class Exclusions:
                 case Excluded():
                     logger.warning("%s", exclusion_text(action))
                     self.events.post(action)
-                    if action.stage_id < 0 and self.health is not None:
-                        # Offers lift what has expired, and nothing else may cause one then.
-                        self.later(self.health.rules.timeout_s + AFTER_EXPIRY_S, None)
+                    if action.stage_id < 0:
+                        self.await_expiry(action.time_s)
                 case RemoveExecutor():
                     self.remove(action.executor_id, action.decommission, action.reason)
                 case _:
@@ -153,6 +156,20 @@ class Exclusions:
                 what = f"executor {event.executor_id}" if event.executor_id else f"host {event.host}"
                 logger.info("%s is not excluded any more", what)
                 self.events.post(event)
+            self.await_expiry(now)
+
+    def await_expiry(self, now: float) -> None:
+        """Have free cores offered when the next exclusion expires: offers lift it, and nothing else may cause one.
+
+        Timers know nothing of the time of day, which may be set back; an offer that came too early sets another one.
+        """
+        if self.health is not None and not self.awaits_expiry and self.health.next_expiry_s < math.inf:
+            self.awaits_expiry = True
+            self.later(self.health.next_expiry_s - now + AFTER_EXPIRY_S, None)
+
+    def expiry_is_due(self) -> None:
+        """Take that the timer of the next expiry has rung."""
+        self.awaits_expiry = False
 
     def offered(self, task_sets: Iterable[TaskSet], launched: bool, now: float) -> list[tuple[TaskSet, Abort]]:
         """See what came of offers: while anything is launched, no set is given up.
@@ -196,7 +213,7 @@ class Exclusions:
         if verdict.remedy is Remedy.GIVE_UP:
             return give_up(task_set, index)
         if verdict.starts_timer:
-            self.later(self.unschedulable.timeout_s, UnschedulableExpired(*key))
+            self.await_timeout(key, self.unschedulable.timeout_s)
         if verdict.executor_id is not None:
             reason = f"{task_set.name} can run nowhere, and executor {verdict.executor_id} is excluded and idle"
             decommission = self.health is not None and self.health.rules.decommission
@@ -204,6 +221,12 @@ class Exclusions:
         elif verdict.remedy is Remedy.ASK_FOR_MORE:
             self.events.post(UnschedulableTaskSet(*key, True))
         return None
+
+    def await_timeout(self, key: SetKey, delay_s: float) -> None:
+        """Have a set that waits looked at again, once."""
+        if key not in self.timed:
+            self.timed.add(key)
+            self.later(delay_s, UnschedulableExpired(*key))
 
     def may_refuse(self, exclusion: TaskSetExclusion) -> bool:
         """Tell whether anything is excluded that concerns a set."""
@@ -224,8 +247,12 @@ class Exclusions:
         return None
 
     def expired(self, task_set: TaskSet, now: float) -> Abort | None:
-        """Give a set up whose wait is over, unless something was launched meanwhile."""
-        if not self.unschedulable.has_expired(key_of(task_set), now):
+        """Give a set up whose wait is over, unless something was launched meanwhile; it may have to wait on."""
+        key = key_of(task_set)
+        self.timed.discard(key)
+        if not self.unschedulable.has_expired(key, now):
+            if key in self.unschedulable.expires_s:
+                self.await_timeout(key, self.unschedulable.expires_s[key] - now)
             return None
         exclusion = task_set.exclusion
         index = self.stuck_task(task_set, exclusion) if isinstance(exclusion, TaskSetExclusion) else None
@@ -242,7 +269,7 @@ def exclusions(conf: SparkConf, cluster: Cluster, events: EventSink, later: Late
     if rules is None and health is None:
         return None
     tracker = None if health is None else HealthTracker(health)
-    unschedulable = UnschedulableSets(conf.unschedulable_task_set_timeout)
+    unschedulable = UnschedulableSets(conf.unschedulable_task_set_timeout, dynamic_allocation=conf.dynamic_allocation)
     return Exclusions(rules, tracker, unschedulable, cluster, events, later)
 
 

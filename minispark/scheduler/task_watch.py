@@ -100,6 +100,8 @@ class TaskWatch:
         """Do what a timer was set for."""
         del self.timers[number]
         if message is None:
+            if self.exclusions is not None:
+                self.exclusions.expiry_is_due()
             self.scheduler.revive_offers()
         else:
             self.scheduler.self_ref.send(message)

@@ -256,6 +256,34 @@ def test_tasks_that_wait_for_an_exclusion_to_expire_are_launched_then() -> None:
     assert exclusions.unschedulable.expires_s == {}
 
 
+def set_clock_back(case: Case, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have the time of day go back, as it may on any machine; timers go on as before."""
+    wall = case.cluster.world.wall
+    monkeypatch.setattr(case.cluster.world, "wall", lambda: wall() - seconds)
+
+
+def test_an_exclusion_expires_although_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(executors(1), Failing(on_host()), settings(timeout="10s", application_fetchFailure_enabled=True))
+    health = case.exclusions().health
+    assert health is not None
+    case.cluster.run(until_s=5.0)
+    case.exclusions().perform(health.fetch_failed(ExecutorId("exec-0"), "host-0", case.cluster.world.wall()))
+    set_clock_back(case, monkeypatch, 3.0)
+    job = case.run(1)
+    assert job.response_s == pytest.approx(14.0, abs=0.01)
+
+
+def test_a_set_that_waits_is_given_up_although_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(executors(1), Failing(everywhere))
+    case.allocation()
+    job = case.submit(1)
+    case.cluster.run(until_s=50.0)
+    set_clock_back(case, monkeypatch, 3.0)
+    case.cluster.run(until_s=500.0)
+    assert job.failure is not None
+    case.cluster.assert_empty()
+
+
 # -- sets that nobody may run ----------------------------------------------------------------------------------------
 
 
@@ -327,9 +355,8 @@ def test_a_set_that_another_executor_may_run_waits_for_it() -> None:
 @pytest.mark.scenario("TSI-024")
 def test_with_dynamic_allocation_executors_are_asked_for_and_the_set_is_given_up_after_the_timeout_only() -> None:
     script = Failing(lambda task, executor: task.job_id == 0)
-    case = Case(executors(1, cores=2), script)
+    case = Case(executors(1, cores=2), script, settings().set("minispark.dynamicAllocation.enabled", True))
     script.slow = {(1, 0): 1000.0}
-    case.exclusions().unschedulable.dynamic_allocation = True
     allocation = case.allocation()
     stuck = case.submit(1)
     case.submit(1)
@@ -344,9 +371,9 @@ def test_with_dynamic_allocation_executors_are_asked_for_and_the_set_is_given_up
 
 
 def test_with_dynamic_allocation_a_launch_is_told_too() -> None:
-    case = Case(executors(1), Failing(lambda task, executor: task.job_id == 0))
+    conf = settings().set("minispark.dynamicAllocation.enabled", True)
+    case = Case(executors(1), Failing(lambda task, executor: task.job_id == 0), conf)
     exclusions = case.exclusions()
-    exclusions.unschedulable.dynamic_allocation = True
     exclusions.unschedulable.found((StageId(5), 1), None, 0.0)
     case.run(1)
     waits = [event for event in case.events.posted if isinstance(event, UnschedulableTaskSet)]
