@@ -182,7 +182,7 @@ class DagState:
         self.effects.append(DeliverResult(job_id, position, result))
         if stage.num_finished == len(stage.finished):
             if stage.next_attempt > 1:
-                self.effects.append(KillTaskSet(stage.stage_id, True, "the stage is finished"))
+                self.kill_tasks(stage, "the stage is finished")
             if stage.stage_id in self.running:  # not if a further copy of the task has failed the attempt
                 self.end_stage(stage)
             self.stop_stages(job_id, f"job {job_id} is finished")
@@ -208,6 +208,9 @@ class DagState:
     def complete_map_stage(self, stage: MapStage) -> None:
         """End a map stage whose tasks all ended, and run what waited for it."""
         self.end_stage(stage)
+        if self.submission.rests.pop(stage.stage_id, None) is not None:
+            # Earlier attempts wrote what was still to be submitted; nothing else would end the rest of this one.
+            self.kill_tasks(stage, "the stage is finished")
         # Executors drop statuses that they know from an older epoch.
         self.map_outputs.increment_epoch()
         self.cached.clear()

@@ -8,6 +8,7 @@ from minispark.scheduler.logic.effects import Post, RemoveMapOutput
 from minispark.testing.builders import (
     LineageBuilder,
     exception_failure,
+    fetch_failed,
     map_success,
     result_success,
     submit_job,
@@ -277,3 +278,18 @@ def test_a_lineage_of_ten_thousand_shuffles_is_submitted_without_recursion() -> 
         (first,) = [effect for effect in harness.state.take_effects() if isinstance(effect, SubmitTaskSet)]
         assert first.stage_id == 0
         harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.parametrize("interrupts", [True, False])
+def test_what_is_left_of_a_finished_job_is_interrupted_only_if_it_may_be(interrupts: bool) -> None:
+    with dag() as harness:
+        properties = {"minispark.job.interruptOnCancel": str(interrupts).lower()}
+        harness.submit(submit_job(1, two_stages().lineage(), properties=properties))
+        harness.end_all_maps(harness.last)
+        first = harness.last
+        harness.end(first, 0, fetch_failed(0, 0, only_this=True))
+        harness.resubmit()
+        harness.end_all_maps(harness.last)
+        harness.end_all_results(first)  # the attempt that failed was faster; the new one goes on for nothing
+        assert harness.succeeded() == [1]
+        assert harness.of(KillTaskSet) == [KillTaskSet(first.stage_id, interrupts, "the stage is finished")]

@@ -5,6 +5,7 @@ import pytest
 from minispark.ids import JobId, TaskId
 from minispark.messages.scheduler import SubmitTaskSet, unpack_integers
 from minispark.messages.task import MapStatus, Success, TaskMetrics
+from minispark.scheduler.logic import submission
 from minispark.scheduler.logic.dag import DagState
 from minispark.scheduler.logic.effects import SubmitMoreTasks
 from minispark.scheduler.logic.submission import CHUNK
@@ -223,3 +224,28 @@ def test_reduce_tasks_prefer_the_hosts_that_wrote_a_fifth_of_what_they_read() ->
             harness.end(harness.sets[0], index, Success(status, TaskMetrics()), host)
         assert preferred(harness.last) == [["a"], ["a"]]
         harness.end_all_results(harness.last)
+
+
+def test_an_attempt_whose_stage_is_done_before_all_of_it_was_submitted_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(submission, "CHUNK", 2)
+    build = LineageBuilder()
+    build.shuffled(build.shuffled(build.source(1), 3), 1)
+    with dag() as harness:
+        harness.submit(submit_job(1, build.lineage()))
+        harness.end_all_maps(harness.last)
+        attempt = [harness.last, harness.last]
+        harness.state.submission.submit_more(harness.last.stage_id, 0)
+        harness.absorb()
+        attempt.append(harness.last)
+        harness.end(attempt[0], 0, fetch_failed(0, 0))
+        harness.resubmit()
+        harness.end_all_maps(harness.last)
+        second = harness.last
+        for partition, index in enumerate([0, 1, 0]):  # the tasks of the first attempt went on
+            harness.end(attempt[partition], index, map_success(partition, executor="b"), "b")
+        assert harness.killed_stages() == [second.stage_id]
+        assert second.stage_id not in harness.state.submission.rests
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
