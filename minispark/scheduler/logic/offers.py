@@ -320,8 +320,8 @@ class Offers:
             self.launcher.launch_together(task_set, placed)
             task_set.launched_all(self.now, min(taken[1] for _, taken in placed), is_all_free=True)
             return
-        for _, taken in reversed(placed):
-            task_set.push(taken[0])
+        task_set.pending.start_over()
+        task_set.changed()
         self.turned_down(task_set, free)
 
 

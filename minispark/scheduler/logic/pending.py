@@ -181,6 +181,14 @@ class Pending:
             if location.executor_id:
                 self.executors.setdefault(location.executor_id, bytearray()).extend(entry)
 
+    def start_over(self) -> None:
+        """Have all tasks wait again, as at first; what they were taken off is not added to, however often."""
+        count = len(self.wanted)
+        self.clear()
+        self.wanted = bytearray()
+        self.waiting[:] = (0,) * len(self.waiting)
+        self.extend(count, bool(self.places.starts))
+
     def count(self, index: int, change: int) -> None:
         """Count a task in (+1) or out (−1)."""
         waiting = self.waiting

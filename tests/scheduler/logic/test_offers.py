@@ -286,6 +286,16 @@ def test_a_barrier_set_that_waits_for_near_places_gives_back_what_it_could_have(
     assert harness.together == [[0, 1]]
 
 
+def test_a_barrier_set_that_waits_keeps_no_more_of_its_tasks_with_each_offer() -> None:
+    harness = OffersHarness(("e1", "h1"), ("e2", "h2"))
+    tasks = harness.submit([["h1", "h3"], ["h1", "h3"], ["h1", "h3"]], is_barrier=True)
+    kept = {host: bytes(stack) for host, stack in tasks.pending.hosts.items()}
+    for _ in range(5):
+        harness.all(2)
+    assert harness.together == []
+    assert {host: bytes(stack) for host, stack in tasks.pending.hosts.items()} == kept
+
+
 # -- the decisions are those of the plain loops ----------------------------------------------------------------------
 
 PLACE = st.sampled_from(["h0", "h1", "h2", ("h0", "e0"), ("h1", "e1"), "h9"])

@@ -52,6 +52,17 @@ def test_a_task_that_was_launched_elsewhere_is_dropped_when_it_is_met() -> None:
     assert "b" not in pending.hosts
 
 
+def test_tasks_that_start_over_wait_as_at_first() -> None:
+    pending = make([["a", "b"], []], [[("a", "1")], ["b"]])
+    for index in (pending.from_host("a", None), pending.top(pending.none, None)):
+        pending.strike(index)
+    pending.start_over()
+    pending.check()
+    first = make([["a", "b"], []], [[("a", "1")], ["b"]])
+    assert (pending.hosts, pending.executors) == (first.hosts, first.executors)
+    assert (pending.none, pending.placed, pending.waiting) == (first.none, first.placed, first.waiting)
+
+
 def test_a_refused_task_stays_for_other_places() -> None:
     pending = make([["a"], ["a"]])
     assert pending.from_host("a", lambda index: index == 0) == 1
