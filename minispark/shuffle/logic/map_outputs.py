@@ -5,7 +5,7 @@ their task set, and an executor that sees a higher one forgets what it knew. Sou
 """
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any, Final
 
@@ -68,6 +68,12 @@ class Shuffle:
             self.on_executor[executor_id].discard(map_index)
             if not self.on_executor[executor_id]:
                 del self.on_executor[executor_id]
+
+    def host_of(self, executor_id: ExecutorId) -> str:
+        """Return the host of an executor that holds outputs."""
+        status = self.statuses[next(iter(self.on_executor[executor_id]))]
+        assert status is not None
+        return status.location.host
 
     def drop_all(self) -> None:
         """Forget all outputs."""
@@ -146,7 +152,7 @@ class MapOutputs:
 
     def remove_on_executor(self, executor_id: ExecutorId) -> list[ShuffleId]:
         """Forget all outputs of an executor; always a new epoch. Return the shuffles that lost some."""
-        return self.remove_where(lambda location: location.executor_id == executor_id)
+        return self.remove_on(lambda shuffle: (executor_id,) if executor_id in shuffle.on_executor else ())
 
     def remove_on_host(self, host: str) -> list[ShuffleId]:
         """Forget all outputs on a host; always a new epoch. Return the shuffles that lost some.
@@ -154,22 +160,18 @@ class MapOutputs:
         As Spark does when a worker is lost for good, or when a fetch fails and the outputs are served per host: the
         files of its executors that are gone already are lost as well.
         """
-        return self.remove_where(lambda location: location.host == host)
+        return self.remove_on(lambda shuffle: [e for e in shuffle.on_executor if shuffle.host_of(e) == host])
 
-    def remove_where(self, is_lost: Callable[[BlockManagerId], bool]) -> list[ShuffleId]:
-        """Forget all outputs whose location is lost; always a new epoch. Return the shuffles that lost some."""
+    def remove_on(self, lost: Callable[[Shuffle], Sequence[ExecutorId]]) -> list[ShuffleId]:
+        """Forget what lost executors hold of each shuffle; always a new epoch. Return the shuffles that lost some."""
         self.epoch += 1
         losers = []
         for shuffle_id, shuffle in self.shuffles.items():
-            gone = [
-                map_index
-                for indexes in list(shuffle.on_executor.values())
-                for map_index in sorted(indexes)
-                if (status := shuffle.statuses[map_index]) is not None and is_lost(status.location)
-            ]
-            for map_index in gone:
-                shuffle.drop(map_index)
-            if gone:
+            executors = lost(shuffle)
+            for executor_id in executors:
+                for map_index in sorted(shuffle.on_executor[executor_id]):
+                    shuffle.drop(map_index)
+            if executors:
                 losers.append(shuffle_id)
         return losers
 

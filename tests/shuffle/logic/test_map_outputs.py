@@ -107,6 +107,15 @@ def test_the_outputs_of_a_lost_executor_or_host_are_dropped(by_host: bool) -> No
     assert table.epoch == 1
 
 
+def test_all_executors_of_a_lost_host_lose_their_outputs() -> None:
+    table = table_of(status(0, "1", host="a"), status(1, "2", host="b"), status(2, "3", host="a"), maps=3)
+
+    assert table.remove_on_host("a") == [SHUFFLE]
+
+    table.check()
+    assert table.missing_partitions(SHUFFLE) == [0, 2]
+
+
 def test_losing_an_executor_without_outputs_is_an_epoch_all_the_same() -> None:
     table = table_of(status(0))
 
