@@ -4,6 +4,7 @@ They compose C iterators, so that no Python frame runs per record but the user's
 methods, computed in runners. Must not start jobs.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, count, takewhile, tee
@@ -292,6 +293,12 @@ class UnionPartition(Partition):
         self.partition = partition
 
 
+def parent_of(partition: Partition) -> int:
+    """Return the place of the parent that a union's partition is of."""
+    assert isinstance(partition, UnionPartition)
+    return partition.parent
+
+
 class UnionNode(Node[T]):
     """The partitions of all parents, one parent after another."""
 
@@ -309,10 +316,9 @@ class UnionNode(Node[T]):
 
     def narrow_dependency(self, place: int) -> NarrowDependency:
         """Return how far a parent's numbers are shifted."""
-        parents = [dependency.node for dependency in self.dependencies]
-        return NarrowDependency(
-            parents[place].rdd_id, shift=sum(len(parent.partitions()) for parent in parents[:place])
-        )
+        # The partitions know; adding up those of all parents before, for each parent, would take long for many.
+        shift = bisect_left(self.partitions(), place, key=parent_of)
+        return NarrowDependency(self.dependencies[place].node.rdd_id, shift=shift)
 
     def member(self, partition: Partition) -> tuple[Node[Any], Partition]:
         """Return the parent with its partition."""

@@ -17,7 +17,7 @@ from minispark.rdd.lineage import describe
 from minispark.rdd.node import Node, Partition
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.rdd import RDD
-from minispark.rdd.sources import parallelize, range_rdd
+from minispark.rdd.sources import empty, parallelize, range_rdd
 from minispark.testing.serial import SerialJobRunner
 from tests.contexts import run_inline
 from tests.rdd.conftest import on_serial
@@ -153,6 +153,14 @@ def test_dependencies_say_which_partitions_of_the_parents_are_needed() -> None:
     assert isinstance(joined, NarrowDependency)
     assert list(unpack_integers(joined.starts)) == [0, 1, 2, 4]
     assert list(unpack_integers(joined.parents)) == [0, 1, 2, 3]
+
+
+def test_parents_of_a_union_without_partitions_shift_nothing() -> None:
+    sc = SerialJobRunner()
+    some, none = range_rdd(sc, 4, num_slices=2), empty(sc)
+    union = described(none.union(some, none, empty(sc), some.map(str))).nodes[-1]
+
+    assert [getattr(dependency, "shift", None) for dependency in union.dependencies] == [0, 0, 2, 2, 2]
 
 
 @pytest.mark.parametrize("location", ["", "executor_", "executor_host", "executor__1", 7])
