@@ -6,6 +6,7 @@ Source: Spark's TaskSetManager.
 """
 
 from array import array
+from bisect import bisect_left
 from typing import Any, Literal
 
 from minispark.ids import ExecutorId, TaskId
@@ -203,10 +204,16 @@ class TaskSet(WaitingTasks):
 
     def partition_completed(self, partition: int) -> None:
         """Note that another attempt of the stage delivered a partition; barrier tasks need all their fellows."""
-        if not self.is_barrier and partition in self.partitions:
+        if self.is_barrier:
+            return
+        # Partitions ascend but for jobs that name theirs in another order.
+        index = bisect_left(self.partitions, partition)
+        if self.partitions[index : index + 1] != array("i", (partition,)):
+            if partition not in self.partitions:
+                return
             index = self.partitions.index(partition)
-            if not self.successful[index]:
-                self.mark_successful(index)
+        if not self.successful[index]:
+            self.mark_successful(index)
 
     def siblings(self, task: RunningTask) -> list[RunningTask]:
         """Return the other running attempts of a task."""

@@ -130,6 +130,15 @@ def test_a_partition_that_another_attempt_delivered_is_not_run() -> None:
     assert tasks.is_finished
 
 
+@pytest.mark.parametrize("partitions", [[3, 5, 8], [8, 3, 5], [5, 8, 3], [8, 5, 3]])
+def test_a_partition_that_another_attempt_delivered_is_found_in_any_order(partitions: list[int]) -> None:
+    tasks = TaskSet(task_set(partitions), max_failures=1, max_result_bytes=0)
+    for partition in (5, 4, 9, 5):
+        tasks.partition_completed(partition)
+    assert list(tasks.successful) == [partition == 5 for partition in partitions]
+    tasks.check()
+
+
 def test_each_failure_can_be_put_into_a_line() -> None:
     assert failure_text(exception_failure("boom")) == "ValueError: boom"
     assert failure_text(ExecutorLostFailure(DRIVER, True, "killed")) == "executor driver lost: killed"
