@@ -102,16 +102,23 @@ class HealthTracker:
         A failure counts from the time it happened, not from the time its set was done; a task that failed
         several times on an executor counts once.
         """
-        actions: list[HealthAction] = []
         for executor_id, failed in failures.items():
             known = self.failures.setdefault(executor_id, [])
             known.extend(time_s + self.rules.timeout_s for _, time_s in failed.tasks.values())
-            known[:] = [expires_s for expires_s in known if expires_s >= now]
-            if len(known) >= self.rules.failed_tasks_per_executor and executor_id not in self.executors:
-                actions += self.exclude(executor_id, failed.host, len(known), now)
-            elif not known:
-                del self.failures[executor_id]
+        self.drop_expired(now)
+        actions: list[HealthAction] = []
+        for executor_id, failed in failures.items():
+            count = len(self.failures.get(executor_id, ()))
+            if count >= self.rules.failed_tasks_per_executor and executor_id not in self.executors:
+                actions += self.exclude(executor_id, failed.host, count, now)
         return actions
+
+    def drop_expired(self, now: float) -> None:
+        """Forget old failures, also those of executors that have none since, or are gone."""
+        for executor_id, known in list(self.failures.items()):
+            known[:] = [expires_s for expires_s in known if expires_s >= now]
+            if not known:
+                del self.failures[executor_id]
 
     def exclude(self, executor_id: ExecutorId, host: str, failed_tasks: int, now: float) -> list[HealthAction]:
         """Exclude an executor, and its host with the last of its executors that was forgiven."""

@@ -292,6 +292,7 @@ class TaskSet(WaitingTasks):
         running = [0] * len(self.partitions)
         for task in self.running.values():
             assert task.attempt_number < self.attempts[task.index]
+            assert task in self.attempts_of.get(task.index, (task,)), f"an attempt of task {task.index} is forgotten"
             running[task.index] += 1
         assert running == list(self.copies), "running attempts are miscounted"
         if self.is_zombie:

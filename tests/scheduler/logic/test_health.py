@@ -54,6 +54,14 @@ class Application:
         return set(self.health.executors) | set(self.health.hosts)
 
 
+def test_old_failures_of_an_executor_that_never_fails_again_are_not_kept() -> None:
+    application = Application()
+    application.fail_and_succeed(E1)
+    application.now = 2 * HOUR
+    application.fail_and_succeed(E2)
+    assert list(application.health.failures) == [E2]
+
+
 @pytest.mark.scenario("HT-001")
 def test_a_failure_in_each_of_several_sets_that_succeed_adds_up() -> None:
     application = Application()
