@@ -17,6 +17,8 @@ from minispark.scheduler.logic.barrier import BarrierSyncs, Failed, Synced
 __all__ = ["BARRIER_SYNC", "BarrierCoordinator"]
 
 BARRIER_SYNC: Final = "barrierSync"
+KILL_FIRST_S: Final = 1.0
+"""How long tasks of an attempt that ended wait on: they are about to be killed, and should not fail before."""
 
 
 class BarrierCoordinator(RpcEndpoint):
@@ -83,8 +85,11 @@ class BarrierCoordinator(RpcEndpoint):
         self.give_up(self.syncs.task_ended(ended))
 
     def attempt_ended(self, stage_id: StageId, stage_attempt: int, is_done: bool) -> None:
-        """See `StageWatch`."""
-        self.give_up(self.syncs.attempt_ended(stage_id, stage_attempt))
+        """See `StageWatch`; who waits is told later, so that the kill that is under way finds no failed task."""
+        failed = self.syncs.attempt_ended(stage_id, stage_attempt)
+        if failed is not None:
+            self.world.call_later(KILL_FIRST_S, self.answer, failed)
+            self.arm()
 
     def stage_gone(self, stage_id: StageId) -> None:
         """See `StageWatch`; each of its attempts has ended before."""

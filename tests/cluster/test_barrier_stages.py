@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from minispark import BarrierError, BarrierTaskContext, SparkContext
+from minispark.messages.listener import ListenerEvent, TaskEnd
 from tests.cluster.test_job_failures import with_context
 
 pytestmark = pytest.mark.cluster
@@ -128,6 +129,48 @@ def test_a_task_that_calls_once_more_than_the_others_fails_without_waiting_for_i
             await sc.parallelize(range(2), 2).barrier().map_partitions(unequal).collect()
 
     with_context(scenario, stage_maxConsecutiveAttempts=1)
+
+
+class Ends:
+    """Notes how tasks ended, by partition."""
+
+    def __init__(self, num_tasks: int) -> None:
+        self.left = num_tasks
+        self.reasons: dict[int, str] = {}
+        self.all_ended = asyncio.Event()
+
+    def on_event(self, event: ListenerEvent) -> None:
+        if isinstance(event, TaskEnd):
+            self.reasons[event.task.partition] = type(event.reason).__name__
+            if len(self.reasons) == self.left:
+                self.all_ended.set()
+
+
+@pytest.mark.parametrize("pool", ["process", "thread"])
+def test_the_fellows_of_a_task_that_fails_are_killed_and_see_no_error(pool: str, tmp_path: Path) -> None:
+    def fail(records: Iterator[int]) -> Any:
+        context = BarrierTaskContext.get()
+        if context.partition_id == 0:
+            for partition in range(1, 4):
+                until_exists(tmp_path / f"waits {partition}")
+            raise ZeroDivisionError("mine")
+        (tmp_path / f"waits {context.partition_id}").touch()
+        try:
+            context.barrier()
+        except Exception:
+            (tmp_path / "error").touch()
+            raise
+
+    async def scenario(sc: SparkContext) -> None:
+        ends = Ends(4)
+        sc.add_listener(ends)
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            await sc.parallelize(range(4), 4).barrier().map_partitions(fail).collect()
+        await asyncio.wait_for(ends.all_ended.wait(), 20)
+        assert ends.reasons == {0: "ExceptionFailure", 1: "TaskKilled", 2: "TaskKilled", 3: "TaskKilled"}
+        assert not (tmp_path / "error").exists()
+
+    with_context(scenario, "local[4]", executor_pool=pool)
 
 
 def test_what_a_task_raises_reaches_the_caller_and_its_fellows_wait_no_longer() -> None:

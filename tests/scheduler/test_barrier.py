@@ -88,6 +88,8 @@ def test_who_waits_hears_of_the_end_of_the_attempt() -> None:
     async def test(coordinator: BarrierCoordinator, world: VirtualWorld) -> None:
         waiter = come(coordinator, 0)
         coordinator.attempt_ended(STAGE, 0, False)
+        assert waiter.replies == []  # a kill is under way, and comes first
+        await world.sleep(1.1)
         assert failure_of(waiter) == "stage 7.0 has ended"
         assert not coordinator.syncs.attempts
 
