@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from minispark.conf import SparkConf
 from minispark.ids import ExecutorId, StageId
 from minispark.messages.scheduler import (
     ExecutorAdded,
@@ -108,5 +109,27 @@ def test_an_executor_that_comes_during_the_last_step_of_a_round_is_offered(monke
         while harness.scheduler.offers.steps is not None:
             harness.scheduler.resource_offers([offer for offer in free if offer.cores])
         assert harness.backend.revived > before, "nobody would offer c again"
+
+    run_virtual(scenario())
+
+
+def test_an_executor_that_is_excluded_during_a_round_is_not_used_by_the_rest_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setattr(module, "SLICE_COST", module.LAUNCH_COST)
+        rule = "minispark.excludeOnFailure.application.fetchFailure.enabled"
+        harness = SchedulerHarness(SparkConf({"minispark.excludeOnFailure.enabled": True, rule: True}))
+        harness.tell(task_set(range(6)))
+        offers = [WorkerOffer(ExecutorId(host), host, 2) for host in "abc"]
+        harness.scheduler.resource_offers(offers)
+        left = next(offer for offer in offers if offer.cores == 2)
+        health = harness.scheduler.watch.health()
+        assert health is not None
+        health.fetch_failed(left.executor_id, left.host, harness.scheduler.world.wall())
+        while harness.scheduler.offers.steps is not None:
+            harness.scheduler.resource_offers(offers)
+        assert [offer.cores for offer in offers if offer is not left] == [0, 0]
+        assert left.cores == 2
 
     run_virtual(scenario())

@@ -84,7 +84,7 @@ class Offers:
         self.steps: Iterator[None] | None = None  # of the round that is not done
 
     def usable(self, offer: WorkerOffer) -> bool:
-        """Tell whether an offer may be used at all."""
+        """Tell whether an offer may be used (still): much may happen before a round is done."""
         if offer.cores < self.task_cpus:
             return False
         executor = self.cluster.executors.get(offer.executor_id)
@@ -109,6 +109,8 @@ class Offers:
             elif task_set.has_pending():
                 if task_set.is_barrier:
                     self.serve_barrier(task_set, [offer])
+                elif task_set.takes_any_place:
+                    self.serve_anywhere(task_set, offer)
                 else:
                     self.serve_set(task_set, offer, is_all_free, declined)
                 if offer.cores < cpus:
@@ -118,9 +120,6 @@ class Offers:
 
     def serve_set(self, task_set: TaskSet, offer: WorkerOffer, is_all_free: bool, declined: list[Declined]) -> None:
         """Let a set use one executor's cores."""
-        if task_set.takes_any_place:
-            self.serve_anywhere(task_set, offer)
-            return
         nearest: Locality | None = None
         now, cpus = self.now, self.task_cpus
         while offer.cores >= cpus:
@@ -218,15 +217,11 @@ class Offers:
                 break
         self.settle(offered.declined, self.has_free(offered), is_all_free)
 
-    def is_free(self, offer: WorkerOffer) -> bool:
-        """Tell whether an offer has cores for a task left; a round goes on while executors come and go."""
-        return offer.cores >= self.task_cpus and self.cluster.is_alive(offer.executor_id)
-
     def has_free(self, offered: "Round") -> bool:
         """Tell whether anything is left of a round; used up offers are dropped once they have come to the front."""
-        if not offered.free or not self.is_free(offered.free[0]):
+        if not offered.free or not self.usable(offered.free[0]):
             self.budget -= len(offered.free)
-            offered.free = [offer for offer in offered.free if self.is_free(offer)]
+            offered.free = [offer for offer in offered.free if self.usable(offer)]
         return bool(offered.free)
 
     def serve_levels(self, task_set: TaskSet, offered: "Round") -> Iterator[None]:
@@ -262,7 +257,7 @@ class Offers:
                 if not task_set.has_pending():
                     return
                 taken = (
-                    task_set.take_at(level, offer.executor_id, offer.host, self.now) if self.is_free(offer) else None
+                    task_set.take_at(level, offer.executor_id, offer.host, self.now) if self.usable(offer) else None
                 )
                 self.budget -= 1
                 if taken is not None:
@@ -293,7 +288,7 @@ class Offers:
 
     def serve_barrier(self, task_set: TaskSet, offers: list[WorkerOffer]) -> None:
         """Launch all tasks of a barrier stage together, or none: then it gives back what it was given."""
-        free = [offer for offer in offers if self.is_free(offer)]
+        free = [offer for offer in offers if self.usable(offer)]
         if sum(offer.cores // self.task_cpus for offer in free) < task_set.num_tasks or not task_set.complete:
             self.wake_s = min(self.wake_s, self.now + BARRIER_RETRY_S)
             return
@@ -307,7 +302,7 @@ class Offers:
                 for offer in free:
                     taken = (
                         task_set.take_at(level, offer.executor_id, offer.host, self.now)
-                        if self.is_free(offer)
+                        if self.usable(offer)
                         else None
                     )
                     if taken is not None:
