@@ -264,7 +264,7 @@ class DAGScheduler(RpcEndpoint):
         self.events.post(TaskStart(started.stage_id, started.stage_attempt, info))
 
     def report_end(self, ended: TaskEnded) -> None:
-        """Tell who watches stages, the accumulators, then the listeners that an attempt ended, whatever comes of it."""
+        """Tell who watches stages, accumulators, then listeners that an attempt ended, whatever comes of it."""
         stage = self.state.stages.by_id.get(ended.stage_id)
         # Of tasks that end well, only those that others wait for matter to who watches stages.
         if ended.reason.__class__ is not Success or stage is None or stage.is_barrier:
