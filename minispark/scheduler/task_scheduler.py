@@ -374,7 +374,7 @@ class TaskScheduler(RpcEndpoint):
                 assert self.backend is not None
                 other.is_superseded = True
                 self.backend.kill_task(other.task_id, other.executor_id, True, SUPERSEDED)
-        self.tell_end(task_set, task, success)
+        self.dag_scheduler.send(task_ended(task_set, task, success))
         self.forget_if_finished(task_set)
 
     def failed(self, task_set: TaskSet, task_id: TaskId, reason: TaskFailure) -> None:

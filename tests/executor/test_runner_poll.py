@@ -3,12 +3,13 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable
 
 from minispark.executor.runner_poll import RunnerPoll
 
 
-def with_poll(scenario: Callable[[RunnerPoll], Awaitable[None]], now: Callable[[], float] = lambda: 0.0) -> None:
+def with_poll(scenario: Callable[[RunnerPoll], Awaitable[None]], now: Callable[[], float] = time.monotonic) -> None:
     async def run() -> None:
         poll = RunnerPoll(asyncio.get_running_loop(), now)
         await scenario(poll)
@@ -120,10 +121,14 @@ def test_an_error_of_one_leaves_the_others_for_the_next_turn() -> None:
             raise ZeroDivisionError
 
         poll.add_reader(a.fileno(), fail)
-        poll.add_reader(b.fileno(), done.set)
+
+        def take() -> None:
+            b.recv(1)
+            done.set()
+
+        poll.add_reader(b.fileno(), take)
         to_a.send(b"x")
         await done.wait()
-        b.recv(1)
 
         assert [type(error) for error in errors] == [ZeroDivisionError]
         for each in (a, b):
