@@ -34,7 +34,7 @@ SYNC = RequestToSync(StageId(1), 0, TaskId(5), 2, 0, "barrier", "")
     ],
 )
 def test_each_request_goes_to_who_knows(request_: Any, target: str, question: Any, timeout_s: float | None) -> None:
-    driver = DriverRefs(*(RecordingRef(name) for name in DriverRefs.__slots__))
+    driver = DriverRefs(*(RecordingRef(name) for name in DriverRefs.__match_args__))
     asked = question_of(request_, driver, conf(barrier_sync_timeout=10))
     assert (asked.target.name, asked.request, asked.timeout_s) == (target, question, timeout_s)
 
