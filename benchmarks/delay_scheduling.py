@@ -161,6 +161,8 @@ def run(quick: bool = False) -> Result:
         "one_executor_s": one_executor_s(legacy=False),
         "one_executor_legacy_s": None if quick else one_executor_s(legacy=True),
         "ratio_spread": [ratio, ratio],
+        "ratio_tuned": ratio,
+        "cpu_ratio": None,  # of shares there is none
     }
     return Result(
         "delay_scheduling", five.local_small, "node-local share", "higher", five.theory_small, ratio,
