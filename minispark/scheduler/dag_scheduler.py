@@ -269,9 +269,10 @@ class DAGScheduler(RpcEndpoint):
         # Of tasks that end well, only those that others wait for matter to who watches stages.
         if ended.reason.__class__ is not Success or stage is None or stage.is_barrier:
             self.state.watchers.task_ended(ended)
-        updates = updates_that_count(stage, ended)
-        if updates:
-            self.count_updates(updates)
+        if ended.reason.__class__ is not Success or ended.reason.accumulators:
+            updates = updates_that_count(stage, ended)
+            if updates:
+                self.count_updates(updates)
         if self.events.wants_tasks:
             info = self.task_info(ended, ended.launched_s, self.state.now)
             self.events.post(TaskEnd(ended.stage_id, ended.stage_attempt, info, ended.reason))

@@ -27,12 +27,16 @@ class ListenerBus:
     Args:
         world: the clock; starts threads for listeners that block.
         capacity: events that may wait for one listener; it misses further ones.
+
+    Attributes:
+        wants_tasks: whether anybody listens.
     """
 
     def __init__(self, world: World, capacity: int = CAPACITY) -> None:
         self.world = world
         self.capacity = capacity
         self.queues: list[ListenerQueue] = []
+        self.wants_tasks = False
         self.scope = TaskScope("listeners")
         self.is_stopped = False
 
@@ -43,19 +47,16 @@ class ListenerBus:
             ConfigurationError: it is asynchronous and to be called in a thread.
         """
         self.queues.append(queue_for(listener, self.capacity, self.world, self.scope, in_thread=in_thread))
+        self.wants_tasks = True
 
     def remove(self, listener: SparkListener) -> None:
         """Let a listener go, with what waits for it; nothing happens if it is not there."""
         for queue in self.queues:
             if queue.listener is listener:
                 self.queues.remove(queue)
+                self.wants_tasks = bool(self.queues)
                 queue.discard()
                 return
-
-    @property
-    def wants_tasks(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self.queues)
 
     @property
     def num_dropped(self) -> int:

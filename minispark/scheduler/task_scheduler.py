@@ -370,12 +370,13 @@ class TaskScheduler(RpcEndpoint):
         if is_first:
             if self.watch.is_on:
                 self.watch.task_succeeded(task_set, task, success)
-            for other in task_set.siblings(task):
+            for other in task_set.siblings(task) if task_set.copies[task.index] else ():
                 assert self.backend is not None
                 other.is_superseded = True
                 self.backend.kill_task(other.task_id, other.executor_id, True, SUPERSEDED)
         self.dag_scheduler.send(task_ended(task_set, task, success))
-        self.forget_if_finished(task_set)
+        if task_set.is_zombie:
+            self.forget_if_finished(task_set)
 
     def failed(self, task_set: TaskSet, task_id: TaskId, reason: TaskFailure) -> None:
         """Note a failure, tell the DAGScheduler, and give the set up if that was one too many."""

@@ -150,6 +150,7 @@ class PoolTree:
 
     def __init__(self, mode: Mode, specs: Iterable[PoolSpec] = ()) -> None:
         self.root = Pool(PoolSpec("root", mode))
+        self.is_fifo = mode is Mode.FIFO  # then there is no other pool
         self.pools: dict[str, Pool] = {}
         self.configured: set[str] = set()
         self.pool_of: dict[TaskSet, Pool] = {}
@@ -218,11 +219,17 @@ class PoolTree:
 
     def task_started(self, task_set: TaskSet) -> None:
         """Count a task in."""
-        self.pool_of[task_set].count(task_set, 1)
+        if self.is_fifo:
+            self.root.running += 1
+        else:
+            self.pool_of[task_set].count(task_set, 1)
 
     def task_ended(self, task_set: TaskSet) -> None:
         """Count a task out."""
-        self.pool_of[task_set].count(task_set, -1)
+        if self.is_fifo:
+            self.root.running -= 1
+        else:
+            self.pool_of[task_set].count(task_set, -1)
 
     def check(self) -> None:
         """Assert that the counts are those of the task sets."""

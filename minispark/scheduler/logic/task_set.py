@@ -175,8 +175,9 @@ class TaskSet(WaitingTasks):
         Returns:
             The attempt, and whether it is its task's first success.
         """
-        task = self.ended(task_id)
+        task = self.running.pop(task_id)
         index = task.index
+        self.copies[index] -= 1
         self.failures[index] = 0
         is_first = not self.successful[index]
         if self.finished_on is not None and (is_first or not task.is_superseded):
