@@ -25,6 +25,7 @@ __all__ = ["describe", "prepare"]
 Determinism = Literal["determinate", "unordered", "indeterminate"]
 
 EXECUTOR_PREFIX: Final = "executor_"
+HDFS_CACHE_PREFIX: Final = "hdfs_cache_"
 
 
 async def prepare(node: Node[Any]) -> None:
@@ -131,11 +132,16 @@ def prefers(described: Mapping[RddId, LineageNode], dependency: Dependency) -> b
 
 
 def parse_location(text: object, node: Node[Any]) -> TaskLocation:
-    """Return the location that a text names: `HOST`, or `executor_HOST_ID`. Source: Spark's TaskLocation."""
+    """Return the location that a text names: `HOST`, `executor_HOST_ID`, or `hdfs_cache_HOST`, which is that host.
+
+    Source: Spark's TaskLocation.
+    """
     if not isinstance(text, str) or not text:
         raise ConfigurationError(f"{node!r} prefers {text!r}, which is no location: a host, or executor_HOST_ID")
     if not text.startswith(EXECUTOR_PREFIX):
-        return TaskLocation(text)
+        if text == HDFS_CACHE_PREFIX:
+            raise ConfigurationError(f"{node!r} prefers {text!r}, which is no location: hdfs_cache_HOST needs a host")
+        return TaskLocation(text.removeprefix(HDFS_CACHE_PREFIX))
     host, _, executor_id = text.removeprefix(EXECUTOR_PREFIX).partition("_")
     if not host or not executor_id:
         raise ConfigurationError(f"{node!r} prefers {text!r}, which is no location: executor_HOST_ID needs both")

@@ -163,7 +163,16 @@ def test_parents_of_a_union_without_partitions_shift_nothing() -> None:
     assert [getattr(dependency, "shift", None) for dependency in union.dependencies] == [0, 0, 2, 2, 2]
 
 
-@pytest.mark.parametrize("location", ["", "executor_", "executor_host", "executor__1", 7])
+@pytest.mark.scenario("TSM-017")
+def test_a_location_is_a_host_an_executor_or_a_host_that_caches_a_block() -> None:
+    (node,) = described(placed(SerialJobRunner(), ["host1", "executor_host1_3", "hdfs_cache_host2"])).nodes
+
+    assert node.preferences.locations == (
+        TaskLocation("host1"), TaskLocation("host1", ExecutorId("3")), TaskLocation("host2"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("location", ["", "executor_", "executor_host", "executor__1", "hdfs_cache_", 7])
 def test_what_is_no_location_is_refused_with_the_name_of_the_rdd(location: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"placed \[0\] at .* is no location"):
         described(placed(SerialJobRunner(), [location]))

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minispark.conf import SparkConf
+from minispark.errors import ConfigurationError
 from minispark.ids import ExecutorId, TaskId
 from minispark.scheduler.logic.pool import POOL_PROPERTY, Mode, Pool, PoolSpec, PoolTree
 from minispark.scheduler.logic.task_set import TaskSet
@@ -105,6 +107,14 @@ def test_an_unknown_pool_is_made_with_the_defaults_and_goes_when_it_is_empty() -
 
 
 @pytest.mark.scenario("POOL-008")
+@pytest.mark.scenario("TSI-011")
+def test_a_mode_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"minispark\.scheduler\.mode = 'none' .* one of fifo, fair"):
+        SparkConf(environment={}).set("minispark.scheduler.mode", "none")
+    with pytest.raises(ValueError, match="'none' is not a scheduling mode of a pool"):
+        PoolTree("none")  # type: ignore[arg-type]
+
+
 def test_a_pool_has_a_mode_of_its_own() -> None:
     with pytest.raises(ValueError, match="use FIFO or FAIR"):
         Pool(PoolSpec("x", "none"))  # type: ignore[arg-type]
