@@ -27,6 +27,7 @@ from minispark.messages.task import Preferences, TaskLocation, TaskState
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.scheduler.backend import WorkerOffer
 from minispark.scheduler.logic.pool import DEFAULT_POOL, Mode, PoolSpec, PoolTree
+from minispark.scheduler.logic.submission import CHUNK
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.testing.scripted_tasks import DONE
 from minispark.testing.simulated_cluster import NoPayloads, Silence
@@ -38,7 +39,6 @@ CORES = 4
 EXECUTORS_PER_HOST = 10
 HOSTS_PER_RACK = 25
 REPLICAS = 3
-CHUNK = 2048
 TASK_S = 5.0
 SIZES = ((1_000, 10), (10_000, 100), (100_000, 1_000), (1_000_000, 10_000))
 MEASURED = 50_000  # ends of tasks, at most; and no more than four fifths of all
@@ -247,7 +247,7 @@ def chunks(case: Case, number: int, locations: tuple[TaskLocation, ...]) -> Iter
         partitions = pack_integers(range(start, start + size))
         yield SubmitTaskSet(
             StageId(number), 0, JobId(number), False, BinaryId(number), 0, (), partitions, count,
-            start + size == count, {}, preferences,
+            start + size == count, {}, preferences, first=start,
         )  # fmt: skip
 
 

@@ -254,10 +254,9 @@ class ExecutorDecommissioned(Message):
 class SubmitTaskSet(Message):
     """DAGScheduler → TaskScheduler: tasks of one stage attempt.
 
-    A large set comes in chunks of at most 4,096 tasks; `first` tells how many tasks earlier ones had, and `is_last`
-    closes it. `partitions` are packed numbers;
-    `shuffle_ids` are the shuffles that the tasks read; `preferences` has a row a task of the chunk. The tasks of a
-    barrier stage start together or not at all.
+    A large set comes in chunks of at most 2,048 tasks; `first` tells how many tasks earlier ones had, and `is_last`
+    closes it. `partitions` are packed numbers; `shuffle_ids` are the shuffles that the tasks read; `preferences` has
+    a row a task of the chunk. The tasks of a barrier stage start together or not at all.
     """
 
     stage_id: StageId

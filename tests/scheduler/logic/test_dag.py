@@ -103,11 +103,11 @@ def test_a_shuffle_that_two_branches_read_is_one_stage() -> None:
 def test_a_large_task_set_comes_in_chunks() -> None:
     with dag() as harness:
         build = LineageBuilder()
-        build.source(10_000)
+        build.source(5000)
         harness.submit(submit_job(1, build.lineage()))
-        assert [len(harness.partitions(chunk)) for chunk in harness.sets] == [4096, 4096, 1808]
+        assert [len(harness.partitions(chunk)) for chunk in harness.sets] == [2048, 2048, 904]
         assert [chunk.is_last for chunk in harness.sets] == [False, False, True]
-        assert [chunk.first for chunk in harness.sets] == [0, 4096, 8192]
+        assert [chunk.first for chunk in harness.sets] == [0, 2048, 4096]
         assert {chunk.num_tasks for chunk in harness.sets} == {10_000}
         harness.state.cancellation.cancel_job(JobId(1), "enough")
 
