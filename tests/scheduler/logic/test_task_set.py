@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minispark.ids import ExecutorId, TaskId
+from minispark.ids import ExecutorId, ShuffleId, TaskId
 from minispark.messages.task import ExecutorLostFailure, TaskCommitDenied, TaskFailure, TaskKilled, TaskResultLost
 from minispark.scheduler.logic.failures import failure_text
 from minispark.scheduler.logic.task_set import RunningTask, TaskSet
@@ -103,6 +105,13 @@ def test_results_that_are_too_large_together_give_the_set_up_but_not_map_outputs
     assert maps.can_fetch(1000) is None
 
 
+def test_results_that_just_fit_are_fetched() -> None:
+    tasks = make(2, max_result_bytes=100)
+    assert tasks.can_fetch(40) is None
+    assert tasks.can_fetch(60) is None
+    assert tasks.can_fetch(1) is not None
+
+
 @pytest.mark.scenario("TSM-035")
 def test_a_success_forgets_the_failures_of_its_task() -> None:
     tasks = make(1, max_failures=3)
@@ -116,6 +125,7 @@ def test_a_success_forgets_the_failures_of_its_task() -> None:
 def test_chunks_run_in_the_order_in_which_they_came() -> None:
     tasks = TaskSet(task_set([5, 6], is_last=False, num_tasks=4), max_failures=1, max_result_bytes=0)
     tasks.add(task_set([7, 8], num_tasks=4))
+    tasks.check()
     assert [launch(tasks, number).partition for number in range(4)] == [5, 6, 7, 8]
     for number in range(4):
         tasks.succeeded(TaskId(number))
@@ -143,6 +153,30 @@ def test_each_failure_can_be_put_into_a_line() -> None:
     assert failure_text(exception_failure("boom")) == "ValueError: boom"
     assert failure_text(ExecutorLostFailure(DRIVER, True, "killed")) == "executor driver lost: killed"
     assert failure_text(TaskKilled("enough")) == "killed: enough"
+
+
+def test_a_set_keeps_what_its_tasks_are_launched_with() -> None:
+    submitted = replace(
+        task_set([4], stage_id=2, attempt=1, job_id=3), epoch=7, shuffle_ids=(ShuffleId(5),), properties={"pool": "p"}
+    )
+    tasks = TaskSet(submitted, max_failures=1, max_result_bytes=0, task_cpus=2)
+    assert (tasks.stage_id, tasks.stage_attempt, tasks.job_id, tasks.name) == (2, 1, 3, "task set 2.1")
+    assert (tasks.binary_id, tasks.epoch, tasks.shuffle_ids) == (3, 7, (5,))
+    assert (tasks.task_cpus, tasks.properties) == (2, {"pool": "p"})
+    assert not tasks.warned_of_size
+
+
+def test_a_task_that_runs_or_is_done_is_not_pushed() -> None:
+    tasks = make(2)
+    launch(tasks, 0)
+    launch(tasks, 1)
+    tasks.succeeded(TaskId(1))
+    tasks.push(0)
+    tasks.push(1)
+    assert not tasks.has_pending()
+    tasks.ended(TaskId(0))
+    tasks.push(0)
+    assert launch(tasks, 2).index == 0
 
 
 @given(st.lists(st.sampled_from(["launch", "succeed", "fail", "kill"]), max_size=60), st.integers(1, 5))
