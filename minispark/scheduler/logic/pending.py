@@ -64,7 +64,7 @@ class Places:
         self.numbers.extend([numbers[place] for place in places])
         starts = unpack_integers(preferences.starts)
         self.starts.extend([base + end for end in starts[1:]])
-        wants = [WANTS_HOST | (WANTS_EXECUTOR if location.executor_id else 0) for location in self.locations]
+        wants = [WANTS_HOST | WANTS_EXECUTOR if location.executor_id else WANTS_HOST for location in self.locations]
         if WANTS_HOST | WANTS_EXECUTOR in wants:
             self.kinds.extend(self.kind(row, wants) for row in range(len(self.kinds), len(self.kinds) + count))
         else:

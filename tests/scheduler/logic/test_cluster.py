@@ -55,6 +55,13 @@ def test_a_decommission_keeps_its_first_time_when_the_host_turns_out_to_go_too()
     assert not cluster.decommission(ExecutorId("unknown"), "", 0.0, True)
 
 
+def test_a_second_decommission_of_the_executor_alone_says_nothing_of_its_host() -> None:
+    cluster = two_hosts()
+    cluster.decommission(A, "drained", 1.0, False)
+    assert cluster.decommission(A, "again", 5.0, False)
+    assert not cluster.is_host_decommissioned("h1")
+
+
 @pytest.mark.scenario("TSI-020", "40979 removed-by-decommission info retained (bounded)")
 def test_who_was_removed_by_decommission_is_remembered_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_REMEMBERED", 1)
@@ -77,17 +84,33 @@ def test_an_executor_whose_loss_is_not_explained_is_not_alive() -> None:
     assert not cluster.is_alive(C)
     assert "h2" not in cluster.hosts
     assert C in cluster.executors
+    cluster.check()
 
 
 def test_racks_that_become_known_later_are_used() -> None:
     racks: dict[str, str] = {}
     cluster = Cluster(racks)
     cluster.add(A, "h1")
-    racks["h1"] = "r9"
-    version = cluster.version
-    cluster.racks_changed()
-    assert cluster.racks == {"r9": {"h1": None}}
-    assert cluster.version > version
+    for rack in ("r9", "r8"):
+        racks["h1"] = rack
+        version = cluster.version
+        cluster.racks_changed()
+        assert cluster.racks == {rack: {"h1": None}}
+        assert cluster.version > version
+
+
+def test_each_change_of_who_is_alive_shows_in_the_version() -> None:
+    cluster = two_hosts()
+    versions = [cluster.version]
+    cluster.add(ExecutorId("d"), "h3")
+    versions.append(cluster.version)
+    cluster.remove(A)
+    versions.append(cluster.version)
+    cluster.loss_pending(B)
+    versions.append(cluster.version)
+    assert versions == sorted(set(versions))
+    cluster.remove(B)
+    assert cluster.version == versions[-1], "it was not alive any more"
 
 
 def test_an_executor_is_busy_while_something_runs_there() -> None:

@@ -59,3 +59,17 @@ def test_a_level_that_goes_leaves_the_set_at_the_next_one() -> None:
     delay = timer(PROCESS, NODE)
     delay.change_levels((NODE, ANY))
     assert delay.level == NODE
+
+
+def test_who_wants_no_level_may_run_anywhere_at_once() -> None:
+    delay = DelayTimer(LocalityWaits(), 5.0)
+    assert delay.allowed(5.0, SOME) == ANY
+    assert delay.expires_s == 5.0
+
+
+@pytest.mark.parametrize("level", [PROCESS, NODE, RACK])
+def test_unless_said_otherwise_a_set_waits_three_seconds_at_each_level(level: Locality) -> None:
+    delay = DelayTimer(LocalityWaits())
+    delay.change_levels((level, ANY))
+    assert delay.allowed(2.9, SOME) == level
+    assert delay.allowed(3.0, SOME) == ANY
