@@ -313,7 +313,6 @@ class Offers:
             offer.cores += self.task_cpus
         if len(placed) == task_set.num_tasks:
             self.launcher.launch_together(task_set, placed)
-            task_set.launched_all(self.now, min(taken[1] for _, taken in placed), is_all_free=True)
             return
         task_set.pending.start_over()
         task_set.changed()

@@ -138,6 +138,17 @@ def test_a_job_that_needs_more_slots_is_looked_at_again_and_fails_in_the_end(beh
         assert len(harness.of(Warn)) == 1
 
 
+def test_unless_set_otherwise_it_is_looked_at_forty_times_every_fifteen_seconds() -> None:
+    with dag() as harness:
+        harness.state.barrier_checks.slots = lambda: 1
+        build = LineageBuilder()
+        barrier(build)
+        harness.submit(submit_job(1, build.lineage()))
+        while not harness.failed():
+            due(harness)
+        assert harness.of(CheckSlotsLater) == [CheckSlotsLater(JobId(1), 15)] * 40
+
+
 def test_a_job_that_waited_for_slots_runs_when_they_are_there() -> None:
     with dag() as harness:
         with_slots(harness, 1, every=2.5)

@@ -2,10 +2,19 @@ import pytest
 
 from minispark.ids import JobId, StageId
 from minispark.messages.listener import JobEnd
+from minispark.messages.scheduler import (
+    AllJobsCancelled,
+    JobCancelled,
+    JobGroupCancelled,
+    JobTagCancelled,
+    StageCancelled,
+)
 from minispark.scheduler.logic.cancellation import MAX_CANCELLED_GROUPS
 from minispark.scheduler.logic.effects import Post, Warn
 from minispark.testing.builders import LineageBuilder, fetch_failed, submit_job
 from tests.scheduler.logic.dag_harness import DagHarness, dag
+
+Cancel = JobCancelled | JobGroupCancelled | JobTagCancelled | StageCancelled | AllJobsCancelled
 
 
 def submit(harness: DagHarness, job_id: int, group: str = "", tags: str = "") -> None:
@@ -94,6 +103,42 @@ def test_jobs_are_cancelled_by_any_of_their_tags() -> None:
         harness.state.cancellation.cancel_all("stop")
         harness.absorb()
         assert harness.failed().keys() == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("message", "ended"),
+    [
+        (JobCancelled(JobId(1), "no"), [1]),
+        (JobGroupCancelled("a", "no", False), [1, 3]),
+        (JobTagCancelled("t", "no"), [2, 3]),
+        (StageCancelled(StageId(1), "no"), [2]),
+        (AllJobsCancelled("no"), [1, 2, 3]),
+    ],
+)
+def test_each_message_ends_the_jobs_that_it_means_and_no_others(message: Cancel, ended: list[int]) -> None:
+    with dag() as harness:
+        for job_id, group, tags in ((1, "a", ""), (2, "b", "t"), (3, "a", "t")):
+            submit(harness, job_id, group, tags)
+        harness.state.cancellation.handle(message)
+        harness.absorb()
+        assert harness.failed() == dict.fromkeys(ended, "no")
+        assert warnings(harness) == []
+        harness.state.cancellation.cancel_all("enough")
+
+
+@pytest.mark.parametrize("message", [JobGroupCancelled("a", "no", False), JobTagCancelled("t", "no")])
+def test_of_jobs_that_wait_for_slots_only_those_that_are_meant_end(message: Cancel) -> None:
+    with dag() as harness:
+        harness.state.barrier_checks.slots = lambda: 1
+        build = LineageBuilder()
+        build.declare(build.source(2), is_barrier=True)
+        for job_id, group, tags in ((1, "a", "t,u"), (2, "b", "u")):
+            properties = {"minispark.jobGroup.id": group, "minispark.job.tags": tags}
+            harness.submit(submit_job(job_id, build.lineage(), properties=properties))
+        harness.state.cancellation.handle(message)
+        harness.absorb()
+        assert harness.failed() == {1: "no"}
+        harness.state.cancellation.cancel_all("enough")
 
 
 def test_cancelling_a_stage_ends_the_jobs_that_need_it() -> None:

@@ -176,6 +176,7 @@ def test_a_stage_that_waits_for_another_parent_goes_on_when_one_above_complete_o
         harness.state.task_set_failed(task_set_failed(harness.last, "no"))
         harness.absorb()
         assert harness.failed() == {2: "no"}
+        assert harness.killed_stages() == [harness.last.stage_id]  # though a job goes on that knows it
         harness.end_all_maps(other_parent)
         harness.end_all_maps(harness.last)
         harness.end_all_results(harness.last)

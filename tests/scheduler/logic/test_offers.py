@@ -302,11 +302,13 @@ PLACE = st.sampled_from(["h0", "h1", "h2", ("h0", "e0"), ("h1", "e1"), "h9"])
 ROWS = st.lists(st.lists(PLACE, max_size=2, unique=True), min_size=1, max_size=6)
 
 
-@given(ROWS, st.integers(1, 2), st.sampled_from([0.0, 2.9, 3.0, 6.0, 9.0]), st.integers(0, 5))
+@given(
+    ROWS, st.sampled_from([4, 16]), st.integers(1, 2), st.sampled_from([0.0, 2.9, 3.0, 6.0, 9.0]), st.integers(0, 5)
+)
 def test_a_round_launches_what_the_plain_loops_over_levels_and_offers_do(
-    rows: list[list[str | tuple[str, str]]], cores: int, now: float, seed: int
+    rows: list[list[str | tuple[str, str]]], count: int, cores: int, now: float, seed: int
 ) -> None:
-    executors = [(f"e{number}", f"h{number % 3}") for number in range(4)]
+    executors = [(f"e{number}", f"h{number % 3}") for number in range(count)]
     racks = {"h0": "r0", "h1": "r0", "h2": "r1"}
     quick = OffersHarness(*executors, racks=racks, seed=seed)
     plain = OffersHarness(*executors, racks=racks, seed=seed)

@@ -99,7 +99,32 @@ def test_in_fifo_mode_the_order_is_that_of_jobs_and_stages() -> None:
         game.add()
         game.start()
         assert game.tree.sorted() == sorted(game.sets, key=lambda each: (each.job_id, each.stage_id))
+        game.tree.check()
+    assert game.tree.root.running == sum(len(tasks.running) for tasks in game.sets) > 0
+    game.end()
+    game.tree.check()
     assert not game.tree.pools
+
+
+def test_who_was_put_in_order_is_not_moved_again_before_anything_happens_to_it() -> None:
+    game = Game(3)
+    for _ in range(9):
+        game.add()
+        game.start()
+    game.tree.sorted()
+    fair = [pool for pool in (game.tree.root, *game.tree.pools.values()) if pool.mode is Mode.FAIR]
+    assert len(fair) == 3
+    assert not any(pool.moved for pool in fair)
+
+
+def test_a_pool_may_be_called_like_a_task_set_beside_it() -> None:
+    tree = PoolTree(Mode.FAIR, [PoolSpec("a", Mode.FAIR), PoolSpec("task set 0.0", parent="a")])
+    sets = []
+    for stage_id, name in enumerate(("a", "task set 0.0")):
+        submitted = replace(task_set(range(2), stage_id=stage_id), properties={POOL_PROPERTY: name})
+        sets.append(TaskSet(submitted, max_failures=1, max_result_bytes=0))
+        tree.add(sets[-1])
+    assert sorted(each.name for each in tree.sorted()) == sorted(each.name for each in sets)
 
 
 def test_nothing_is_kept_of_pools_and_sets_that_went() -> None:

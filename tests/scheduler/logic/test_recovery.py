@@ -65,6 +65,24 @@ def test_several_fetch_failures_cause_one_resubmission() -> None:
         harness.state.cancellation.cancel_all("enough")
 
 
+def test_stages_of_different_jobs_that_fail_within_a_moment_are_resubmitted_together() -> None:
+    with dag() as harness:
+        for job_id in (1, 2):
+            build = LineageBuilder()
+            if job_id == 2:
+                build.shuffle_of(build.source(1), 1)  # so that its shuffle is another one
+            build.shuffled(build.source(2), 2)
+            harness.submit(submit_job(job_id, build.lineage()))
+            harness.end_all_maps(harness.last)
+        first, second = (each for each in harness.sets if not each.is_map_stage)
+        harness.end(first, 0, fetch_failed(0, 0, only_this=True))
+        harness.end(second, 0, fetch_failed(1, 0, only_this=True))
+        assert harness.resubmissions() == 1
+        harness.resubmit()
+        assert [each.is_map_stage for each in harness.sets[-2:]] == [True, True]
+        harness.state.cancellation.cancel_all("enough")
+
+
 @pytest.mark.scenario("DAG-046")
 def test_a_fetch_failure_of_an_older_attempt_is_ignored() -> None:
     with dag() as harness:
@@ -349,6 +367,7 @@ def test_unknown_locations_drop_nothing_but_make_executors_ask_again() -> None:
         epoch = harness.map_outputs.epoch
         harness.end(harness.last, 0, replace(fetch_failed(0, -1), location=None))
         assert places(harness) == ["driver", "driver"]
+        assert harness.map_outputs.epoch > epoch  # for others too, whether or not this stage runs again
         harness.resubmit()
         assert harness.last.epoch > epoch
         harness.end_all_results(harness.last)

@@ -1,5 +1,6 @@
 import pytest
 
+from minispark.ids import ExecutorId
 from minispark.messages.task import Resubmitted
 from minispark.testing.builders import (
     LineageBuilder,
@@ -90,6 +91,18 @@ def test_a_fetch_failure_takes_the_host_where_outputs_go_with_it(
         harness.decommission("A", host="far", host_too=host_goes)
         harness.end(harness.last, 0, fetch_failed(0, 0, executor="A", host="far"))
         assert "".join(places(harness)) == left
+        harness.state.cancellation.cancel_all("enough")
+
+
+def test_an_executor_that_came_back_can_be_lost_again() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.lose_executor("a")  # with nothing that it wrote, so that no later epoch begins
+        harness.state.recovery.executor_added(ExecutorId("a"))
+        harness.end(harness.last, 0, map_success(0, executor="a", reducers=2), "a")
+        assert places(harness) == ["a", "-"]
+        harness.lose_executor("a")
+        assert places(harness) == ["-", "-"]
         harness.state.cancellation.cancel_all("enough")
 
 

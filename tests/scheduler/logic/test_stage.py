@@ -14,6 +14,7 @@ def test_a_stage_describes_its_latest_attempt() -> None:
     stage.attempt.add(TaskMetrics(run_time_ns=4))
     info = stage.info()
     assert (info.attempt, info.num_tasks, info.submitted_s) == (2, 1, 5.0)
+    assert (info.completed_s, info.failure) == (0.0, "")  # it still runs
     assert (info.metrics.run_time_ns, info.metrics.spilled_bytes) == (7, 1)
 
 
