@@ -126,7 +126,9 @@ def test_each_message_ends_the_jobs_that_it_means_and_no_others(message: Cancel,
         harness.state.cancellation.cancel_all("enough")
 
 
-@pytest.mark.parametrize("message", [JobGroupCancelled("a", "no", False), JobTagCancelled("t", "no")])
+@pytest.mark.parametrize(
+    "message", [JobCancelled(JobId(1), "no"), JobGroupCancelled("a", "no", False), JobTagCancelled("t", "no")]
+)
 def test_of_jobs_that_wait_for_slots_only_those_that_are_meant_end(message: Cancel) -> None:
     with dag() as harness:
         harness.state.barrier_checks.slots = lambda: 1

@@ -63,13 +63,15 @@ def test_what_is_left_of_earlier_attempts_is_killed_when_the_result_stage_is_fin
 @pytest.mark.parametrize(
     ("text", "told"), [("connection refused", "connection refused"), ("", "a map output could not be fetched")]
 )
-def test_listeners_are_told_why_an_attempt_failed(text: str, told: str) -> None:
+def test_listeners_are_told_when_and_why_an_attempt_failed(text: str, told: str) -> None:
     with dag() as harness:
         harness.submit(submit_job(1, two_stages().lineage()))
         harness.end_all_maps(harness.last)
+        harness.state.now = 7.0
         harness.end(harness.last, 0, replace(fetch_failed(0, 0), message=text))
         events = [effect.event for effect in harness.effects if isinstance(effect, Post)]
-        assert [event.stage.failure for event in events if isinstance(event, StageCompleted)] == ["", told]
+        stages = [event.stage for event in events if isinstance(event, StageCompleted)]
+        assert [(stage.failure, stage.completed_s) for stage in stages] == [("", 0.0), (told, 7.0)]
         harness.state.cancellation.cancel_all("enough")
 
 

@@ -182,8 +182,40 @@ def test_a_set_that_turned_an_offer_down_says_when_it_would_take_it() -> None:
     harness.submit([["h1"]])
     harness.now = 1.0
     assert harness.one("e2") == []
+    harness.offers.wake_s = math.inf
     assert harness.one("e2") == []  # the second time without a look at its tasks
     assert harness.offers.wake_s == WAIT_S
+
+
+def test_a_core_that_stays_free_was_turned_down_even_if_the_set_was_not_asked_again() -> None:
+    harness = OffersHarness(*TWO)
+    choosy = harness.submit([["h1"]] * 2, stage_id=0)
+    harness.submit([[]], stage_id=1)
+    assert len(harness.one("e2")) == 1  # the other set's
+    assert choosy.no_rejects
+    assert harness.one("e2") == []
+    assert not choosy.no_rejects
+
+
+def test_after_an_offer_a_set_goes_on_at_the_nearest_level_of_its_launches() -> None:
+    harness = OffersHarness(*TWO)
+    tasks = harness.submit([["h1"], ["h2"], ["h1"], ["h1"], ["h1"]])
+    harness.now = WAIT_S
+    assert harness.one("e2", 2) == [1, 0]
+    assert tasks.timer.level == NODE
+    harness.now = 2 * WAIT_S
+    assert len(harness.one("e2")) == 1
+    assert tasks.timer.level == ANY  # it got nothing nearer
+
+
+def test_by_the_legacy_rule_too_a_set_goes_on_at_the_level_of_its_last_launch() -> None:
+    harness = OffersHarness(*TWO, legacy=True)
+    tasks = harness.submit([["h1"]] * 3)
+    harness.now = WAIT_S
+    assert harness.one("e2") == [0]
+    assert (tasks.timer.level, tasks.timer.last_reset_s) == (ANY, WAIT_S)
+    assert harness.one("e1") == [1]
+    assert tasks.timer.level == NODE
 
 
 def test_the_legacy_rule_begins_the_wait_anew_with_every_launch() -> None:
