@@ -73,3 +73,11 @@ def test_unless_said_otherwise_a_set_waits_three_seconds_at_each_level(level: Lo
     delay.change_levels((level, ANY))
     assert delay.allowed(2.9, SOME) == level
     assert delay.allowed(3.0, SOME) == ANY
+
+
+def test_a_set_stays_at_its_level_when_a_nearer_one_goes() -> None:
+    delay = timer(PROCESS, NODE)
+    assert delay.allowed(1.0, SOME) == NODE
+    delay.change_levels((NODE, ANY))
+    assert delay.allowed(2.9, SOME) == NODE
+    assert delay.allowed(3.0, SOME) == ANY
