@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from minispark.errors import ProtocolError
 from minispark.executor.channel import only_frame
@@ -16,17 +16,7 @@ from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.logic.frames import FrameReader, encode_frame
 from minispark.rpc.message import Attachment, Message
 
-__all__ = ["LoopChannel", "Readers"]
-
-
-class Readers(Protocol):
-    """Where readers are registered: an event loop, or `RunnerPoll`."""
-
-    def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
-        """Have a callback called whenever a descriptor can be read."""
-
-    def remove_reader(self, fd: int) -> object:
-        """Watch a descriptor no more."""
+__all__ = ["LoopChannel"]
 
 
 class LoopChannel:
@@ -34,7 +24,6 @@ class LoopChannel:
 
     Args:
         loop: the running loop.
-        readers: what watches for what comes.
         link: the executor's end of the socket pair; becomes non-blocking, and is closed by `close`.
         max_size: the largest frame accepted, in bytes.
         buffer: memory to receive into, which all channels of a loop may share; see `FrameReader`.
@@ -46,7 +35,6 @@ class LoopChannel:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        readers: Readers,
         link: socket.socket,
         max_size: int,
         buffer: bytearray,
@@ -55,7 +43,6 @@ class LoopChannel:
     ) -> None:
         link.setblocking(False)
         self.loop = loop
-        self.readers = readers
         self.link = link
         self.fd = link.fileno()
         self.on_message = on_message
@@ -63,7 +50,7 @@ class LoopChannel:
         self.reader = FrameReader(max_size, buffer)
         self.backlog: deque[Attachment] = deque()
         self.reading = True
-        readers.add_reader(self.fd, self.on_readable)
+        loop.add_reader(self.fd, self.on_readable)
 
     def send(self, message: Message) -> None:
         """Send a message, now or as the runner reads; dropped if the runner is gone.
@@ -133,7 +120,7 @@ class LoopChannel:
         """Read no more and say why."""
         if self.reading:
             self.reading = False
-            self.readers.remove_reader(self.fd)
+            self.loop.remove_reader(self.fd)
             self.on_end(reason)
         return False
 
@@ -141,7 +128,7 @@ class LoopChannel:
         """Leave the conversation; nothing is reported any more."""
         if not self.loop.is_closed():
             if self.reading:
-                self.readers.remove_reader(self.fd)
+                self.loop.remove_reader(self.fd)
             if self.backlog:
                 self.loop.remove_writer(self.fd)
         self.reading = False

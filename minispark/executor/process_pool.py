@@ -19,7 +19,6 @@ from minispark.executor.interpreter import restored_environment
 from minispark.executor.logic.runner_slot import Finished, Lost, Ready, Report, Resumed, SlotState
 from minispark.executor.runner_link import RunnerLink
 from minispark.executor.runner_place import RunnerPlace
-from minispark.executor.runner_poll import RunnerPoll
 from minispark.executor.runners import RunnerEvents
 from minispark.executor.session import remove_leavings
 from minispark.executor.zygote_client import ZygoteClient, ending
@@ -67,7 +66,6 @@ class ProcessPool:
 
     events: RunnerEvents
     loop: asyncio.AbstractEventLoop
-    poll: RunnerPoll
 
     def __init__(
         self,
@@ -117,7 +115,6 @@ class ProcessPool:
     def launch(self) -> None:
         """Start the zygote, which goes on by itself while the caller does other things; see `RunnerPool`."""
         self.loop = asyncio.get_running_loop()
-        self.poll = RunnerPoll(self.loop, self.world.monotonic)
         self.starting = self.loop.create_future()
         self.start_zygote()
         for place in self.places:  # the zygote forks as soon as it can, whatever this process is busy with
@@ -157,7 +154,6 @@ class ProcessPool:
             await self.wait_until_quiet(deadline_s)
         for place in self.places:  # also for a second caller, who does not want to wait
             self.abandon(place)
-        self.poll.close()
         guard = self.world.call_later(ZYGOTE_END_S, self.zygote.kill)
         self.zygote.close()
         await asyncio.shield(self.zygote.gone)
@@ -169,8 +165,6 @@ class ProcessPool:
         for place in self.places:
             if place.link is not None:
                 place.link.close()
-        if self.starting is not None:
-            self.poll.close()
         if self.zygote is not None:
             self.zygote.abandon()
         if self.first is not None:
@@ -264,7 +258,7 @@ class ProcessPool:
         incarnation = self.last_incarnation
         try:
             link = RunnerLink(
-                self.world, self.loop, self.poll, incarnation, self.conf.rpc_message_max_size, self.buffer,
+                self.world, self.loop, incarnation, self.conf.rpc_message_max_size, self.buffer,
                 partial(self.on_message, place, incarnation), partial(self.on_end, place, incarnation),
             )  # fmt: skip
         except OSError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minispark.executor.kill_bracket import KILL_PACKET_SIZE
-from minispark.executor.loop_channel import LoopChannel, Readers
+from minispark.executor.loop_channel import LoopChannel
 from minispark.executor.shared_page import SharedPage
 from minispark.ids import TaskId
 from minispark.messages.runner import KillAnswered, KillAttempt
@@ -31,7 +31,6 @@ class RunnerLink:
     Args:
         world: makes the sockets.
         loop: the running loop.
-        readers: what watches the conversation; see `LoopChannel`.
         incarnation: the runner's number.
         max_size: the largest frame accepted, in bytes.
         buffer: memory to receive into; see `LoopChannel`.
@@ -50,7 +49,6 @@ class RunnerLink:
         self,
         world: World,
         loop: asyncio.AbstractEventLoop,
-        readers: Readers,
         incarnation: int,
         max_size: int,
         buffer: bytearray,
@@ -72,7 +70,7 @@ class RunnerLink:
             undo.pop_all()
         self.fds = (their_link.detach(), their_control.detach(), page_fd)
         self.control.setblocking(False)
-        self.channel = LoopChannel(loop, readers, link, max_size, buffer, on_message, on_end)
+        self.channel = LoopChannel(loop, link, max_size, buffer, on_message, on_end)
         self.control_fd = self.control.fileno()
         loop.add_reader(self.control_fd, self.on_control)
 

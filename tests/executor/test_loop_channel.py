@@ -23,8 +23,9 @@ class Ends:
         self.changed = asyncio.Event()
         self.runner = RunnerChannel(there, 1 << 26)
         self.link = there
-        loop = asyncio.get_running_loop()
-        self.executor = LoopChannel(loop, loop, here, 1 << 26, bytearray(BUFFER_SIZE), self.on_message, self.on_end)
+        self.executor = LoopChannel(
+            asyncio.get_running_loop(), here, 1 << 26, bytearray(BUFFER_SIZE), self.on_message, self.on_end
+        )
 
     def on_message(self, message: Any) -> None:
         self.messages.append(message)

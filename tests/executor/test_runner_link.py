@@ -55,7 +55,7 @@ def linked(scenario: Callable[[RunnerLink, Runner, Heard], Awaitable[None]]) -> 
     async def run() -> None:
         heard = Heard()
         loop = asyncio.get_running_loop()
-        link = RunnerLink(SystemWorld(), loop, loop, 3, 1 << 20, bytearray(BUFFER_SIZE), heard.hear, heard.hear)
+        link = RunnerLink(SystemWorld(), loop, 3, 1 << 20, bytearray(BUFFER_SIZE), heard.hear, heard.hear)
         runner = Runner(link.take_fds())
         await scenario(link, runner, heard)
         link.close()
@@ -114,7 +114,7 @@ def test_a_link_whose_descriptors_nobody_took_closes_them() -> None:
     async def scenario(link: RunnerLink, runner: Runner, heard: Heard) -> None:
         loop = asyncio.get_running_loop()
         before = os.listdir("/proc/self/fd")
-        other = RunnerLink(SystemWorld(), loop, loop, 4, 1 << 20, bytearray(BUFFER_SIZE), heard.hear, heard.hear)
+        other = RunnerLink(SystemWorld(), loop, 4, 1 << 20, bytearray(BUFFER_SIZE), heard.hear, heard.hear)
 
         other.close()
 
