@@ -21,11 +21,10 @@ from minispark.scheduler.logic.offers import Placed
 from minispark.scheduler.logic.pool import PoolTree
 from minispark.scheduler.logic.task_set import Abort, RunningTask, Taken, TaskSet
 
-__all__ = ["ADDRESSES", "TaskLauncher", "TaskPayloads"]
+__all__ = ["TaskLauncher", "TaskPayloads"]
 
 logger = logging.getLogger(__name__)
 
-ADDRESSES: Final = BARRIER_ADDRESSES
 LARGE_TASK_BYTES: Final = 1000 << 10
 FRAME_BYTES: Final = 64 << 10  # room that a message needs beside the task's data
 
@@ -96,7 +95,7 @@ class TaskLauncher:
             payloads[index] = data
         places = {task_set.partitions[index]: f"{offer.host}:{offer.executor_id}" for offer, (index, _, _) in placed}
         addresses = ",".join(places[partition] for partition in sorted(places))
-        properties = {**task_set.properties, ADDRESSES: addresses}
+        properties = {**task_set.properties, BARRIER_ADDRESSES: addresses}
         for offer, taken in placed:
             self.describe(task_set, offer, taken, payloads[taken[0]], properties)
 

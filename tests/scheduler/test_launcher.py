@@ -4,10 +4,11 @@ import pytest
 
 from minispark.conf import SparkConf
 from minispark.ids import BinaryId, ExecutorId, StageId
+from minispark.messages.coordination import BARRIER_ADDRESSES
 from minispark.messages.scheduler import TaskStarted
 from minispark.rpc.logic.codec import decode, encode
 from minispark.scheduler.backend import WorkerOffer
-from minispark.scheduler.launcher import ADDRESSES, LARGE_TASK_BYTES
+from minispark.scheduler.launcher import LARGE_TASK_BYTES
 from minispark.testing.builders import result_success, task_set
 from minispark.testing.virtual_loop import run_virtual
 from tests.scheduler.scheduler_harness import SchedulerHarness
@@ -119,7 +120,7 @@ def test_barrier_tasks_are_told_where_all_of_them_run() -> None:
         offers = [WorkerOffer(ExecutorId("a"), "h1", 1), WorkerOffer(ExecutorId("b"), "h2", 1)]
         tasks = harness.scheduler.resource_offers(offers)
         places = {task.partition: f"{'h1' if task.executor_id == 'a' else 'h2'}:{task.executor_id}" for task in tasks}
-        assert [task.properties[ADDRESSES] for task in tasks] == [f"{places[2]},{places[4]}"] * 2
+        assert [task.properties[BARRIER_ADDRESSES] for task in tasks] == [f"{places[2]},{places[4]}"] * 2
         assert [offer.cores for offer in offers] == [0, 0]
         for task in tasks:
             harness.end(task, result_success())

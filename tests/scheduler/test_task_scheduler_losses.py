@@ -72,7 +72,7 @@ def test_of_a_lost_executor_nothing_is_kept() -> None:
         harness = SchedulerHarness()
         harness.tell(task_set([0, 1]))
         first, _ = harness.offer(2, "a")
-        assert harness.scheduler.cluster.is_busy(ExecutorId("a"))
+        assert harness.scheduler.cluster.executors[ExecutorId("a")].tasks
         harness.tell(removed("a", by_app=False))
         assert harness.scheduler.cluster.executors == {}
         assert harness.scheduler.set_of_task == {}

@@ -148,11 +148,6 @@ class Cluster:
         executor = self.executors.get(executor_id)
         return executor is not None and executor.is_alive
 
-    def is_busy(self, executor_id: ExecutorId) -> bool:
-        """Tell whether attempts run on an executor."""
-        executor = self.executors.get(executor_id)
-        return executor is not None and bool(executor.tasks)
-
     def check(self) -> None:
         """Assert what always holds."""
         alive: dict[str, set[ExecutorId]] = {}

@@ -1,6 +1,6 @@
 import pytest
 
-from minispark.ids import ExecutorId, TaskId
+from minispark.ids import ExecutorId
 from minispark.scheduler.logic import cluster as module
 from minispark.scheduler.logic.cluster import Cluster
 
@@ -111,11 +111,3 @@ def test_each_change_of_who_is_alive_shows_in_the_version() -> None:
     assert versions == sorted(set(versions))
     cluster.remove(B)
     assert cluster.version == versions[-1], "it was not alive any more"
-
-
-def test_an_executor_is_busy_while_something_runs_there() -> None:
-    cluster = two_hosts()
-    cluster.executors[A].tasks[TaskId(1)] = None
-    assert cluster.is_busy(A)
-    assert not cluster.is_busy(B)
-    assert not cluster.is_busy(ExecutorId("unknown"))
