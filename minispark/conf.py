@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
+from minispark.cluster_settings import ClusterSettings
 from minispark.errors import ConfigurationError
 from minispark.scheduling_settings import SchedulingSettings
 from minispark.setting import BYTES, FLAG, INTEGER, PREFIX, SECONDS, TEXT, Setting, not_negative, one_of, positive
@@ -18,7 +19,7 @@ from minispark.setting import BYTES, FLAG, INTEGER, PREFIX, SECONDS, TEXT, Setti
 __all__ = ["SparkConf", "settings"]
 
 
-class SparkConf(SchedulingSettings):
+class SparkConf(SchedulingSettings, ClusterSettings):
     """The settings of one application; `set` calls chain.
 
     Example:

@@ -4,14 +4,17 @@ from typing import NewType
 
 __all__ = [
     "AccumulatorId",
+    "ApplicationId",
     "BinaryId",
     "BlockId",
+    "DriverId",
     "ExecutorId",
     "JobId",
     "RddId",
     "ShuffleId",
     "StageId",
     "TaskId",
+    "WorkerId",
     "task_result_block_id",
 ]
 
@@ -24,6 +27,9 @@ BinaryId = NewType("BinaryId", int)  # a pickled node graph with its function, o
 AccumulatorId = NewType("AccumulatorId", int)
 ExecutorId = NewType("ExecutorId", str)
 BlockId = NewType("BlockId", str)
+ApplicationId = NewType("ApplicationId", str)
+DriverId = NewType("DriverId", str)  # a driver that the cluster runs
+WorkerId = NewType("WorkerId", str)
 
 
 def task_result_block_id(task_id: TaskId) -> BlockId:

@@ -46,6 +46,7 @@ class RpcEnv:
         world: clock, chance, network.
         conf: settings `minispark.rpc.*`.
         secret: what peers must prove to know, at least 16 bytes; by default a random one that nobody else knows.
+        realm: the name of that secret, which this env's connections say unless `add_realm` says otherwise.
         server_tls: makes the connections of peers TLS; without it frames off loopback are sealed.
         client_tls: makes the connections to peers TLS.
 
@@ -62,6 +63,7 @@ class RpcEnv:
         conf: SparkConf,
         *,
         secret: bytes | None = None,
+        realm: str = "",
         server_tls: ssl.SSLContext | None = None,
         client_tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -69,7 +71,8 @@ class RpcEnv:
             raise ValueError(f"a secret needs at least {MIN_SECRET_SIZE} bytes, not {len(secret)}")
         self.name = name
         self.secret = world.secret_bytes(32) if secret is None else secret
-        self.secrets = {"": self.secret}
+        self.realm = realm
+        self.secrets = {realm: self.secret}
         self.realms: dict[RpcAddress, str] = {}
         self.world = world
         self.conf = conf
@@ -188,6 +191,11 @@ class RpcEnv:
             raise ValueError(f"a secret needs at least {MIN_SECRET_SIZE} bytes, not {len(secret)}")
         self.secrets[realm] = secret
         self.realms.update((peer, realm) for peer in peers)
+
+    def remove_realm(self, realm: str) -> None:
+        """Let nobody in any more by that realm's secret; connections that exist go on."""
+        self.secrets.pop(realm, None)
+        self.realms = {peer: name for peer, name in self.realms.items() if name != realm}
 
     def copied(self, message: Message) -> Message:
         """Return the message as it would arrive from another process (`minispark.rpc.loopbackEncode`).

@@ -213,7 +213,7 @@ class Network:
         Raises:
             RpcError: the peer cannot be reached, or refused; ProtocolError where the protocol says so.
         """
-        realm = self.env.realms.get(address, "")
+        realm = self.env.realms.get(address, self.env.realm)
         connection = Connection(self, address, role, realm)
         connection.line = line
         self.connections[connection] = None
