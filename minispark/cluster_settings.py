@@ -82,6 +82,9 @@ class ClusterSettings:
     ssl_authority = Setting(
         "ssl.authorityFile", "", TEXT, "The certificates (PEM) of the authorities that peers must be known to."
     )
+    ssl_check_host_names = Setting(
+        "ssl.checkHostNames", True, FLAG, "Whether the certificate of a server must name the host that was dialled."
+    )
 
     # -- master --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The standalone cluster: masters and workers give applications resources; they never see a task."""
