@@ -50,6 +50,7 @@ NOTHING_KNOWN: Final = Known({}, frozenset())
 
 classes_of_here: WeakSet[type] = WeakSet()  # went out from here first
 classes_of_elsewhere: WeakSet[type] = WeakSet()  # arrived by value
+own_names: dict[int, Any] = {}  # by id: classes and functions of this package, which every process can import
 warned_places: set[str] = set()
 known_by_work: WeakKeyDictionary[TaskWork, Known] = WeakKeyDictionary()
 
@@ -86,6 +87,17 @@ class ClosurePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle 
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how an object is pickled; NotImplemented leaves it to the C pickler."""
+        kind = type(obj)
+        if own_names.get(id(obj)) is obj or own_names.get(id(kind)) is kind:
+            return NotImplemented  # most of a job's binary; what follows takes as long as pickling it
+        reduced = self.reduce(obj)
+        is_name = reduced is NotImplemented and isinstance(obj, type | FunctionType)
+        if is_name and (obj.__module__ or "").startswith("minispark."):
+            own_names[id(obj)] = obj
+        return reduced
+
+    def reduce(self, obj: Any) -> Any:
+        """Say how an object is pickled that is not one of this package's own."""
         if isinstance(obj, type):
             return self.reduce_class(obj)
         if isinstance(obj, FunctionType):

@@ -154,6 +154,7 @@ class DAGScheduler(RpcEndpoint):
         """Handle one message, then do what the machine wants done."""
         state = self.state
         state.now = self.world.wall()
+        state.is_heard = self.events.wants_tasks
         match message:
             case TaskEnded():
                 self.report_end(message)

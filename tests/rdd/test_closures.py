@@ -22,6 +22,7 @@ import pytest
 from minispark.errors import PicklingError
 from minispark.rdd import closures
 from minispark.rdd.node import Partition
+from minispark.rdd.tasks import ResultTask
 from tests.rdd.two_processes import Runner, result_task
 
 SCRIPT = Path(__file__).with_name("main_script.py")
@@ -85,6 +86,14 @@ def test_work_comes_back_as_work() -> None:
     data = closures.dumps(result_task(lambda records: sum(records) * factor, [1, 2]))
 
     assert closures.loads(data).run(Partition(0), NO_CONTEXT) == 9
+
+
+def test_what_every_process_can_import_is_pickled_alike_at_first_and_later() -> None:
+    work = result_task(lambda records: sum(records))
+    first, later = closures.dumps(work), closures.dumps(work)
+    assert closures.own_names[id(ResultTask)] is ResultTask
+    assert first == later
+    assert closures.loads(later).function(NO_CONTEXT, [1, 2]) == 3
 
 
 def test_any_unpickler_reads_what_dumps_wrote() -> None:

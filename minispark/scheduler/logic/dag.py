@@ -60,6 +60,11 @@ class DagState:
         max_failures: failures of one task before its jobs are given up.
         reduce_locality: whether reducers prefer the hosts with most of their data.
         cached_blocks: says which RDDs executors keep.
+
+    Attributes:
+        effects: what is to be done, in order.
+        is_heard: whether listeners are to be told; what they would be told is not even made otherwise.
+        now: seconds since the epoch, when the message came that is handled.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class DagState:
         self.forgotten: set[ShuffleId] = set()  # still read by an active job
         self.watchers = StageWatchers()
         self.effects: list[Effect] = []
+        self.is_heard = True
         self.now = 0.0
 
     def take_effects(self) -> list[Effect]:
@@ -109,8 +115,9 @@ class DagState:
         """Accept a job: cut its lineage into stages and start those that can run."""
         job_id = submitted.job_id
         if not submitted.partitions:
-            self.effects.append(Post(JobStart(job_id, self.now, (), dict(submitted.properties))))
-            self.effects.append(Post(JobEnd(job_id, self.now, "succeeded", "")))
+            if self.is_heard:
+                self.effects.append(Post(JobStart(job_id, self.now, (), dict(submitted.properties))))
+                self.effects.append(Post(JobEnd(job_id, self.now, "succeeded", "")))
             self.effects.append(SucceedJob(job_id))
             return
         if self.cancellation.refuses(submitted):
@@ -126,8 +133,9 @@ class DagState:
             job_id, final, submitted.call_site, submitted.properties, {stage.stage_id for stage in stages}
         )
         self.jobs[job_id] = job
-        infos = tuple(stage.info() for stage in stages)
-        self.effects.append(Post(JobStart(job_id, self.now, infos, dict(submitted.properties))))
+        if self.is_heard:
+            infos = tuple(stage.info() for stage in stages)
+            self.effects.append(Post(JobStart(job_id, self.now, infos, dict(submitted.properties))))
         if isinstance(final, MapStage) and self.stages.is_available(final):
             self.finish_map_jobs(final)
         else:
@@ -331,7 +339,8 @@ class DagState:
                 table.pop(stage.stage_id, None)
             if isinstance(stage, MapStage) and stage.shuffle_id in self.forgotten:
                 self.forget_shuffle(stage.shuffle_id)
-        self.effects.append(Post(JobEnd(job_id, self.now, result, failure)))
+        if self.is_heard:
+            self.effects.append(Post(JobEnd(job_id, self.now, result, failure)))
 
     def end_stage(self, stage: Stage, failure: str = "") -> None:
         """Note that a stage's latest attempt ended."""
@@ -342,7 +351,8 @@ class DagState:
         if not failure:
             stage.failed_attempts.clear()
         self.watchers.attempt_ended(stage.stage_id, stage.attempt.number, is_done=not failure)
-        self.effects.append(Post(StageCompleted(stage.info())))
+        if self.is_heard:
+            self.effects.append(Post(StageCompleted(stage.info())))
 
     def forget_shuffle(self, shuffle_id: ShuffleId) -> None:
         """Drop a shuffle that no RDD refers to any more, once no active job reads it."""

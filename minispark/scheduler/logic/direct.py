@@ -97,5 +97,6 @@ class DirectJobs:
         failure: str,
     ) -> None:
         """Tell listeners of the whole job."""
-        self.dag.effects.append(Post(JobStart(job_id, started_s, (), dict(properties))))
-        self.dag.effects.append(Post(JobEnd(job_id, self.dag.now, result, failure)))
+        if self.dag.is_heard:
+            self.dag.effects.append(Post(JobStart(job_id, started_s, (), dict(properties))))
+            self.dag.effects.append(Post(JobEnd(job_id, self.dag.now, result, failure)))

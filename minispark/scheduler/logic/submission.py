@@ -93,7 +93,8 @@ class Submission:
             stage.pending = PartitionSet(missing, stage.num_partitions)
         dag.running[stage.stage_id] = stage
         dag.watchers.attempt_started(stage.stage_id, number, len(missing))
-        dag.effects.append(Post(StageSubmitted(stage.info(), dict(self.properties(stage)))))
+        if dag.is_heard:
+            dag.effects.append(Post(StageSubmitted(stage.info(), dict(self.properties(stage)))))
         if not missing:
             # Everything was registered meanwhile, or a map side without partitions.
             assert isinstance(stage, MapStage)

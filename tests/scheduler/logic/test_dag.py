@@ -57,6 +57,16 @@ def test_a_job_without_partitions_succeeds_at_once_and_listeners_see_it() -> Non
         assert harness.events() == ["JobStart", "JobEnd"]
 
 
+def test_nothing_is_made_for_listeners_that_are_not_there() -> None:
+    with dag() as harness:
+        harness.state.is_heard = False
+        harness.submit(submit_job(1, two_stages().lineage()))
+        harness.end_all_maps(harness.last())
+        harness.end_all_results(harness.last())
+        assert harness.succeeded() == [1]
+        assert harness.events() == []
+
+
 @pytest.mark.scenario("DAG-031")
 @pytest.mark.scenario("DAG-001")
 def test_the_map_stage_runs_before_the_reduce_stage_and_has_the_lower_id() -> None:
