@@ -61,8 +61,8 @@ def test_nothing_is_made_for_listeners_that_are_not_there() -> None:
     with dag() as harness:
         harness.state.is_heard = False
         harness.submit(submit_job(1, two_stages().lineage()))
-        harness.end_all_maps(harness.last())
-        harness.end_all_results(harness.last())
+        harness.end_all_maps(harness.last)
+        harness.end_all_results(harness.last)
         assert harness.succeeded() == [1]
         assert harness.events() == []
 
