@@ -1,7 +1,9 @@
 """Every setting in one typed table, and SparkConf, which holds the values of one application.
 
 Code takes a typed attribute (`conf.task_max_failures`), never a string key. Keys keep Spark's names after the prefix
-`minispark.`; `spark.*` is accepted. Values come from, in falling priority: code, `MINISPARK_*` environment, default.
+`minispark.`; `spark.*` is accepted. Values come from, in falling priority: code, options of the command line,
+`MINISPARK_*` environment, properties file, default. The command line (`minispark.cli.settings`) settles its options
+and the file into the environment of the program that it starts, so a program sees code, environment and default.
 `docs/configuration.md` is generated from this table.
 """
 
@@ -9,14 +11,17 @@ import difflib
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from minispark.cluster_settings import ClusterSettings
 from minispark.errors import ConfigurationError
 from minispark.scheduling_settings import SchedulingSettings
 from minispark.setting import BYTES, FLAG, INTEGER, PREFIX, SECONDS, TEXT, Setting, not_negative, one_of, positive
 
-__all__ = ["SparkConf", "settings"]
+__all__ = ["EXECUTOR_ENVIRONMENT", "SparkConf", "settings"]
+
+EXECUTOR_ENVIRONMENT: Final = PREFIX + "executorEnv."
+"""Begins the keys of a family beside the table: what follows is the name of an environment variable of executors."""
 
 
 class SparkConf(SchedulingSettings, ClusterSettings):
@@ -134,12 +139,9 @@ class SparkConf(SchedulingSettings, ClusterSettings):
     ) -> None:
         self.texts: dict[str, str] = {}
         for name, text in (os.environ if environment is None else environment).items():
-            # MINISPARK_TASK_MAXFAILURES is minispark.task.maxFailures: matched without case, _ for the dot.
-            if name.startswith("MINISPARK_"):
-                folded = PREFIX + name.removeprefix("MINISPARK_").replace("_", ".").lower()
-                for key in [*settings(), *_OLD_KEYS]:
-                    if key.lower() == folded:
-                        self.set(key, text)
+            for key in [*settings(), *_OLD_KEYS] if name.startswith("MINISPARK_") else ():
+                if variable(key) == name.upper():
+                    self.set(key, text)
         for key, value in (values or {}).items():
             self.set(key, value)
 
@@ -153,7 +155,9 @@ class SparkConf(SchedulingSettings, ClusterSettings):
             raise ConfigurationError(f"{key} = None is not a value; use unset({key!r}) for the default")
         full_key = self.known_key(key)
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        settings()[full_key].read(text)
+        entry = settings().get(full_key)
+        if entry is not None:  # a variable of executors is not in the table, and may have any value
+            entry.read(text)
         self.texts[full_key] = text
         return self
 
@@ -188,6 +192,10 @@ class SparkConf(SchedulingSettings, ClusterSettings):
         """Return what was set, sorted by key."""
         return sorted(self.texts.items())
 
+    def environment(self) -> dict[str, str]:
+        """Return what was set as the variables by which the environment of another process says the same."""
+        return {variable(key): text for key, text in self.get_all()}
+
     def contains(self, key: str) -> bool:
         """Tell whether a value was set."""
         return self.known_key(key) in self.texts
@@ -197,6 +205,15 @@ class SparkConf(SchedulingSettings, ClusterSettings):
         twin = SparkConf(environment={})
         twin.texts.update(self.texts)
         return twin
+
+    @property
+    def executor_environment(self) -> dict[str, str]:
+        """The variables that executors of a cluster get besides their worker's: `minispark.executorEnv.NAME`."""
+        return {
+            key.removeprefix(EXECUTOR_ENVIRONMENT): text
+            for key, text in self.get_all()
+            if key.startswith(EXECUTOR_ENVIRONMENT)
+        }
 
     @staticmethod
     def known_key(key: str) -> str:
@@ -208,6 +225,8 @@ class SparkConf(SchedulingSettings, ClusterSettings):
         if not isinstance(key, str):
             raise ConfigurationError(f"the key of a setting is a text, not {key!r}")
         full_key = PREFIX + key.removeprefix("spark.") if key.startswith("spark.") else key
+        if full_key.startswith(EXECUTOR_ENVIRONMENT):
+            return variable_key(full_key)
         known = settings()
         if full_key in _OLD_KEYS:
             # The line that is warned of is that of the caller of set, get, contains or unset.
@@ -223,6 +242,23 @@ class SparkConf(SchedulingSettings, ClusterSettings):
 
     def __repr__(self) -> str:
         return f"SparkConf({dict(self.get_all())!r})"
+
+
+def variable_key(key: str) -> str:
+    """Return the key of an environment variable.
+
+    Raises:
+        ConfigurationError: a variable cannot have that name.
+    """
+    name = key.removeprefix(EXECUTOR_ENVIRONMENT)
+    if not name or "=" in name or "\0" in name:
+        raise ConfigurationError(f"{key!r} does not name a variable: {EXECUTOR_ENVIRONMENT}NAME is needed")
+    return key
+
+
+def variable(key: str) -> str:
+    """Return the environment's name for a key: minispark.task.maxFailures is MINISPARK_TASK_MAXFAILURES."""
+    return key.replace(".", "_").upper()
 
 
 def table() -> Iterator[tuple[str, "Setting[Any]"]]:

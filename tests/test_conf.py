@@ -40,6 +40,15 @@ def test_code_wins_over_the_environment_and_the_environment_over_the_default() -
     assert (conf.task_max_failures, conf.local_dir) == (5, "/data")
 
 
+def test_the_environment_of_another_process_can_say_the_same() -> None:
+    conf = plain().set("minispark.task.maxFailures", 5).set("minispark.shuffle.compress", False)
+
+    environment = conf.environment()
+
+    assert environment == {"MINISPARK_TASK_MAXFAILURES": "5", "MINISPARK_SHUFFLE_COMPRESS": "false"}
+    assert SparkConf(environment=environment).get_all() == conf.get_all()
+
+
 @pytest.mark.parametrize(
     ("key", "value", "right"),
     [("task.maxFailures", "four", "a whole number"), ("task.maxFailures", 0, "a whole number"),
@@ -116,3 +125,16 @@ def test_an_old_key_is_taken_with_a_warning_and_means_the_new_one() -> None:
         conf = SparkConf(environment={"MINISPARK_BLACKLIST_ENABLED": "true"})
     assert conf.get_all() == [("minispark.excludeOnFailure.enabled", "true")]
     assert conf.exclude_on_failure is True
+
+
+def test_variables_of_executors_are_a_family_of_keys_with_names_in_their_own_case() -> None:
+    conf = plain().set("spark.executorEnv.OMP_NUM_THREADS", 4).set("minispark.executorEnv.lower.case", "a = b")
+
+    assert conf.executor_environment == {"OMP_NUM_THREADS": "4", "lower.case": "a = b"}
+    assert conf.copy().unset("minispark.executorEnv.OMP_NUM_THREADS").executor_environment == {"lower.case": "a = b"}
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\0B"])
+def test_a_name_that_no_variable_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"minispark\.executorEnv\.NAME is needed"):
+        plain().set(f"minispark.executorEnv.{name}", "x")

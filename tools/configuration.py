@@ -24,6 +24,9 @@ A size may have a unit of 1024 (`512k`, `64m`, `1g`), a duration one of `us`, `m
 of the wrong form is an error at once, and so is an unknown key in code; other variables of the environment that begin
 with `MINISPARK_` are passed over.
 
+Beside the table: `minispark.executorEnv.NAME` sets the environment variable `NAME` of a cluster's executors, and so
+of the tasks that run there.
+
 | key | default | takes | what it does |
 |---|---|---|---|
 """

@@ -6,12 +6,13 @@ nothing of how runners run (`runners.RunnerPool`) and never unpickles anything. 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any, Final, TypeVar, assert_never, cast
 
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
+from minispark.executor.decommissioner import BlockMigrator, Decommissioner
 from minispark.executor.failures import describe
 from minispark.executor.heartbeater import Heartbeater
 from minispark.executor.logic.preparation import IDLE_TTL_S, Preparation, Request
@@ -20,6 +21,7 @@ from minispark.executor.questions import DriverRefs, Question, question_of, repl
 from minispark.executor.runners import RunnerPool
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.cluster import (
+    DecommissionExecutor,
     ExecutorStopped,
     KillTask,
     LaunchTasks,
@@ -88,6 +90,10 @@ def nowhere(task: TaskDescription) -> int | None:
     return None
 
 
+def stay(reason: str) -> None:
+    """Go on, in the process of somebody else."""
+
+
 def directly(callback: Callable[..., None], *args: Any) -> None:
     """Call, and leave what it sends to the next turn."""
     callback(*args)
@@ -110,6 +116,8 @@ class Executor(RpcEndpoint):
         reregister: has the driver know of this executor, when it says that it does not.
         driver_gone: called when the driver answers no more; None: in local mode, where an executor at rest is silent.
         permits: decides about commits without a message, for tasks on this very loop, which cannot wait for one.
+        migrators: hand over the blocks of an executor that was told to go.
+        leave: ends the executor's process when it has gone in order or was stopped, with the reason.
     """
 
     def __init__(
@@ -128,6 +136,8 @@ class Executor(RpcEndpoint):
         permits: Permits | None = None,
         reregister: Callable[[], object] = lambda: None,
         driver_gone: Callable[[str], object] | None = None,
+        migrators: Sequence[BlockMigrator] = (),
+        leave: Callable[[str], object] = stay,
     ) -> None:
         self.executor_id = executor_id
         self.pool = pool
@@ -151,6 +161,10 @@ class Executor(RpcEndpoint):
             reregister=reregister,
             driver_gone=driver_gone,
         )
+        self.decommissioner = Decommissioner(
+            migrators, world, scope, idle=lambda: not self.preparation.attempts, leave=leave
+        )
+        self.leave = leave
         self.expiry: asyncio.TimerHandle | None = None
         self.stopping = False
         self.stop_asked: list[CallContext] = []
@@ -175,6 +189,8 @@ class Executor(RpcEndpoint):
                 self.kill(message)
             case StopExecutor():
                 self.stop(context)
+            case DecommissionExecutor():
+                self.decommissioner.begin(message.reason)
             case _:
                 assert_never(message)
 
@@ -187,6 +203,8 @@ class Executor(RpcEndpoint):
             return
         if self.heartbeater.timer is None:
             self.heartbeater.start()
+        if self.decommissioner.begun:
+            self.decommissioner.attempt_came()
         requests = self.preparation.launch(task, now)
         if self.preparation.is_prepared(task.task_id):
             self.dispatch(task)
@@ -264,6 +282,8 @@ class Executor(RpcEndpoint):
         if not self.preparation.attempts and self.expiry is None:
             self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
         self.report(task_id, outcome)
+        if self.decommissioner.begun:
+            self.decommissioner.attempt_ended()
 
     def report(self, task_id: TaskId, outcome: TaskOutcome) -> None:
         """Tell the backend how an attempt ended."""
@@ -357,6 +377,7 @@ class Executor(RpcEndpoint):
                     context.reply(ExecutorStopped())
                 else:
                     self.backend.send(ExecutorStopped())
+            self.leave(STOPPED)
 
 
 def state_of(outcome: TaskOutcome) -> TaskState:

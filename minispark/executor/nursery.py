@@ -76,7 +76,7 @@ def run(control: socket.socket) -> None:
         with contextlib.suppress(EOFError):
             nursery.serve()
         nursery.close()
-        remove(start.directory)
+        remove(start.directory, start.kept)
 
 
 def explain(error: Exception) -> str:
@@ -140,6 +140,7 @@ class Nursery:
         for name in start.unset:
             os.environ.pop(name, None)
         os.environ.update(start.environment)
+        move(start)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(AttributeError):  # the host may have none, or one of its own kind
                 stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -287,10 +288,25 @@ def own_children() -> list[int]:
         return []
 
 
-def remove(directory: str) -> None:
-    """Remove a session directory, and nothing that does not look like one."""
-    if directory and (Path(directory) / "lock").is_file():
+def move(start: StartZygote) -> None:
+    """Go to where the driver is, and find modules where it does."""
+    if start.sys_path:
+        sys.path[:] = start.sys_path
+    if start.working_directory:
+        with contextlib.suppress(OSError):  # it was there a moment ago
+            os.chdir(start.working_directory)
+
+
+def remove(directory: str, kept: tuple[str, ...]) -> None:
+    """Remove a session directory, and nothing that does not look like one; entries that others need stay."""
+    if not directory or not (Path(directory) / "lock").is_file():
+        return
+    if not kept:
         shutil.rmtree(directory, ignore_errors=True)
+        return
+    for entry in Path(directory).iterdir():
+        if entry.is_dir() and entry.name not in kept:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def open_fds() -> set[int]:

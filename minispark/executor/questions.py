@@ -3,7 +3,7 @@
 Used by `Executor` alone. Must not send anything itself.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
@@ -15,9 +15,18 @@ from minispark.messages.coordination import (
     PermissionToCommit,
     RequestToSync,
 )
+from minispark.messages.endpoints import (
+    BARRIER_SYNC,
+    BINARY_SERVER,
+    HEARTBEAT_RECEIVER,
+    MAP_OUTPUT_TRACKER,
+    OUTPUT_COMMIT_COORDINATOR,
+)
 from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerReply, RunnerRequest
 from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses
 from minispark.record import Record, record
+from minispark.rpc.env import RpcEnv
+from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.message import Ask, Message
 from minispark.rpc.ref import RpcEndpointRef
 
@@ -41,6 +50,17 @@ class DriverRefs(Record):
     commits: RpcEndpointRef
     barriers: RpcEndpointRef
     heartbeats: RpcEndpointRef
+
+    @classmethod
+    def bind(cls, env: RpcEnv, address: RpcAddress | None) -> Self:
+        """Return the endpoints of the driver at an address; None: of the driver in this very process."""
+        return cls(
+            env.bind(BINARY_SERVER, address),
+            env.bind(MAP_OUTPUT_TRACKER, address),
+            env.bind(OUTPUT_COMMIT_COORDINATOR, address),
+            env.bind(BARRIER_SYNC, address),
+            env.bind(HEARTBEAT_RECEIVER, address),
+        )
 
 
 class Question(NamedTuple):

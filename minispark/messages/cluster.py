@@ -3,7 +3,7 @@
 Source: Spark's CoarseGrainedClusterMessages and ExecutorLossReason.
 """
 
-from minispark.ids import ApplicationId, BinaryId, ExecutorId, TaskId, WorkerId
+from minispark.ids import ApplicationId, BinaryId, BroadcastId, ExecutorId, TaskId, WorkerId
 from minispark.messages.task import BlockManagerId, TaskDescription, TaskOutcome, TaskState
 from minispark.rpc.message import Ask, Attachment, Message, message
 from minispark.rpc.ref import RpcEndpointRef
@@ -78,10 +78,11 @@ class StopExecutor(Ask[ExecutorStopped]):
 
 @message(55)
 class BinaryContent(Message):
-    """Driver → executor: a stage's pickled work or a bundle of classes."""
+    """Driver → executor: a stage's pickled work; of large work, which broadcast it is (`data` is empty then)."""
 
     binary_id: BinaryId
     data: Attachment
+    broadcast_id: BroadcastId | None = None
 
 
 @message(56)
@@ -216,7 +217,7 @@ class DecommissionExecutor(Message):
     reason: str
 
 
-ToExecutor = LaunchTasks | KillTask | StopExecutor
+ToExecutor = LaunchTasks | KillTask | StopExecutor | DecommissionExecutor
 ToDriver = (
     StatusUpdate
     | ExecutorStopped

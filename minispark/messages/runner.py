@@ -5,14 +5,22 @@ that no two runner processes of an executor share) and, where a task is concerne
 a late word of or to a dead attempt is recognised and dropped.
 """
 
-from minispark.ids import BinaryId, ShuffleId, TaskId
+
+from minispark.ids import BinaryId, BroadcastId, ShuffleId, TaskId
 from minispark.messages.coordination import AskPermissionToCommit, BarrierSynced, PermissionToCommit, RequestToSync
 from minispark.messages.task import BlockManagerId, TaskDescription, TaskOutcome
 from minispark.rpc.message import Ask, Attachment, Message, message
 
 __all__ = [
+    "AbandonBlock",
     "AnswerFailed",
     "Binary",
+    "BlockMove",
+    "BlockPlan",
+    "BroadcastFile",
+    "DropLiveBlocks",
+    "FilesReady",
+    "ForgetBroadcasts",
     "ForkRunner",
     "FromRunner",
     "FromZygote",
@@ -21,7 +29,10 @@ __all__ = [
     "KillRunner",
     "MapOutputs",
     "NeedBinary",
+    "NeedBlock",
+    "NeedBroadcast",
     "NeedClass",
+    "NeedFiles",
     "NeedMapOutputs",
     "RunTask",
     "RunnerAnswer",
@@ -35,6 +46,7 @@ __all__ = [
     "TaskFinished",
     "ToRunner",
     "ToZygote",
+    "WriteBlock",
     "ZygoteFailed",
     "ZygoteReady",
 ]
@@ -77,9 +89,10 @@ class RunnerReady(Message):
 
 @message(84)
 class Binary(Message):
-    """Executor → runner: the content of a binary."""
+    """Executor → runner: the content of a binary; of a large one, which broadcast it is (`data` is empty then)."""
 
     data: Attachment
+    broadcast_id: BroadcastId | None = None
 
 
 @message(85)
@@ -112,8 +125,47 @@ class NeedClass(Ask[Binary]):
     qualified_name: str
 
 
-RunnerRequest = NeedBinary | NeedMapOutputs | NeedClass | RequestToSync | AskPermissionToCommit
-RunnerReply = Binary | MapOutputs | BarrierSynced | PermissionToCommit
+@message(113)
+class BroadcastFile(Message):
+    """Executor → runner: the file of a broadcast, as `storage.broadcast_file` writes it; to be mapped."""
+
+    path: str
+
+
+@message(114)
+class NeedBroadcast(Ask[BroadcastFile]):
+    """Runner → executor: where is the value of that broadcast?"""
+
+    broadcast_id: BroadcastId
+
+
+@message(115)
+class ForgetBroadcasts(Message):
+    """Executor → runner, at any time: let go of these values; who needs one again asks for it."""
+
+    broadcast_ids: tuple[BroadcastId, ...]
+
+
+@message(116)
+class FilesReady(Message):
+    """Executor → runner: the application's files are in `directory`; modules are found at `import_paths`."""
+
+    version: int
+    directory: str
+    import_paths: tuple[str, ...]
+
+
+@message(117)
+class NeedFiles(Ask[FilesReady]):
+    """Runner → executor: have the files of that version, or of a later one, in their place."""
+
+    version: int
+
+
+RunnerRequest = (
+    NeedBinary | NeedMapOutputs | NeedClass | RequestToSync | AskPermissionToCommit | NeedBroadcast | NeedFiles
+)
+RunnerReply = Binary | MapOutputs | BarrierSynced | PermissionToCommit | BroadcastFile | FilesReady
 
 
 @message(90)
@@ -200,7 +252,8 @@ class StartZygote(Message):
 
     `environment` are variables to set before anything is imported; `unset` those to remove. `runner_factory` is
     `module:function`, called in each runner with its services for the object that runs tasks. `directory` is the
-    session directory that the zygote removes at the end (empty: none).
+    session directory that the zygote removes at the end (empty: none), but for the entries that are `kept`.
+    `sys_path` and `working_directory` replace those of the executor, which the zygote has had; empty: they do not.
     """
 
     environment: dict[str, str]
@@ -210,6 +263,9 @@ class StartZygote(Message):
     conf: dict[str, str]
     location: BlockManagerId
     directory: str
+    sys_path: tuple[str, ...] = ()
+    working_directory: str = ""
+    kept: tuple[str, ...] = ()
 
 
 @message(106)
@@ -219,7 +275,7 @@ class ZygoteFailed(Message):
     error: str
 
 
-ToRunner = RunTask | RunnerAnswer
+ToRunner = RunTask | RunnerAnswer | ForgetBroadcasts
 FromRunner = RunnerReady | RunnerAsk | TaskFinished
 ToZygote = StartZygote | ForkRunner | KillRunner
 FromZygote = ZygoteReady | ZygoteFailed | RunnerForked | RunnerExited

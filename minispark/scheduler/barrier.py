@@ -9,6 +9,7 @@ from typing import Final
 
 from minispark.ids import StageId
 from minispark.messages.coordination import BarrierSynced, RequestToSync
+from minispark.messages.endpoints import BARRIER_SYNC
 from minispark.messages.scheduler import TaskEnded
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.world import World
@@ -16,7 +17,6 @@ from minispark.scheduler.logic.barrier import BarrierSyncs, Failed, Synced
 
 __all__ = ["BARRIER_SYNC", "BarrierCoordinator"]
 
-BARRIER_SYNC: Final = "barrierSync"
 KILL_FIRST_S: Final = 1.0
 """How long tasks of an attempt that ended wait on: they are about to be killed, and should not fail before."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, assert_never
 
 from minispark.ids import ExecutorId
+from minispark.messages.endpoints import HEARTBEAT_RECEIVER
 from minispark.messages.heartbeat import (
     ExpireDeadExecutors,
     Heartbeat,
@@ -26,7 +27,6 @@ from minispark.scheduler.logic.heartbeats import Expired, Heartbeats
 
 __all__ = ["HEARTBEAT_RECEIVER", "ExecutorReplacer", "HeartbeatReceiver", "ProgressSink"]
 
-HEARTBEAT_RECEIVER: Final = "HeartbeatReceiver"
 CHECK_INTERVAL_S: Final = 60.0
 
 logger = logging.getLogger(__name__)

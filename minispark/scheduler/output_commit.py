@@ -4,15 +4,14 @@ Executors ask it on behalf of tasks that write files. What it answers is decided
 """
 
 import logging
-from typing import Final
 
 from minispark.messages.coordination import AskPermissionToCommit, PermissionToCommit
+from minispark.messages.endpoints import OUTPUT_COMMIT_COORDINATOR
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.scheduler.logic.commits import OutputCommits
 
 __all__ = ["OUTPUT_COMMIT_COORDINATOR", "OutputCommitCoordinator"]
 
-OUTPUT_COMMIT_COORDINATOR: Final = "OutputCommitCoordinator"
 
 logger = logging.getLogger(__name__)
 

@@ -34,9 +34,22 @@ def test_only_a_session_directory_is_removed(tmp_path: Path) -> None:
     (session / "lock").touch()
 
     for name in (str(session), str(other), ""):
-        remove(name)
+        remove(name, ())
 
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_what_a_shuffle_service_serves_stays_in_a_session_directory(tmp_path: Path) -> None:
+    for name in ("shuffle", "blocks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    for name in ("lock", "token"):
+        (tmp_path / name).touch()
+
+    remove(str(tmp_path), ("shuffle",))
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "shuffle", "token"]
+    assert (tmp_path / "shuffle" / "file").exists()
 
 
 def test_descriptors_that_are_open_are_listed() -> None:

@@ -1,0 +1,19 @@
+"""The names under which the driver's endpoints are known to executors, which cannot import them."""
+
+from typing import Final
+
+__all__ = [
+    "BARRIER_SYNC",
+    "BINARY_SERVER",
+    "COARSE_GRAINED_SCHEDULER",
+    "HEARTBEAT_RECEIVER",
+    "MAP_OUTPUT_TRACKER",
+    "OUTPUT_COMMIT_COORDINATOR",
+]
+
+COARSE_GRAINED_SCHEDULER: Final = "CoarseGrainedScheduler"
+HEARTBEAT_RECEIVER: Final = "HeartbeatReceiver"
+MAP_OUTPUT_TRACKER: Final = "MapOutputTracker"
+BINARY_SERVER: Final = "BinaryServer"
+OUTPUT_COMMIT_COORDINATOR: Final = "OutputCommitCoordinator"
+BARRIER_SYNC: Final = "barrierSync"
