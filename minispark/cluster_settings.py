@@ -169,6 +169,14 @@ class ClusterSettings:
     shuffle_service_port = Setting(
         "shuffle.service.port", 7337, INTEGER, "Where a worker's shuffle service listens; 0: any.", not_negative
     )
+    shuffle_service_db = Setting(
+        "shuffle.service.db.enabled", True, FLAG,
+        "Whether a worker's shuffle service keeps in files whose map outputs it serves, and serves on after a restart.",
+    )  # fmt: skip
+    shuffle_registration_timeout = Setting(
+        "shuffle.registration.timeout", 5.0, SECONDS,
+        "How long an executor waits for its host's shuffle service when it registers.", positive,
+    )  # fmt: skip
     executor_remove_delay = Setting(
         "standalone.executorRemoveDelayOnDisconnection", 5.0, SECONDS,
         "How long the driver waits for the exit code of an executor whose connection ended.", not_negative,

@@ -19,6 +19,7 @@ __all__ = [
     "MiniSparkError",
     "OutboxOverflow",
     "OutputExists",
+    "PeerRefused",
     "PicklingError",
     "ProtocolError",
     "ResultTooLarge",
@@ -136,6 +137,10 @@ class RpcError(MiniSparkError):
 
 class RpcAddressError(RpcError, ValueError):
     """A text is not an RPC address; the message shows the forms that are."""
+
+
+class PeerRefused(RpcError):
+    """Nobody listens at an address: the process that did is gone."""
 
 
 class RpcTimeout(RpcError, TimeoutError):

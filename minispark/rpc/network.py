@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from minispark import __version__
-from minispark.errors import ProtocolError, RpcEnvStopped, RpcError
+from minispark.errors import PeerRefused, ProtocolError, RpcEnvStopped, RpcError
 from minispark.rpc.bulk import Bulk
 from minispark.rpc.connection import Connection
 from minispark.rpc.failures import rebuild
@@ -211,6 +211,7 @@ class Network:
         """Return a connection whose handshake is done.
 
         Raises:
+            PeerRefused: nobody listens there.
             RpcError: the peer cannot be reached, or refused; ProtocolError where the protocol says so.
         """
         realm = self.env.realms.get(address, self.env.realm)
@@ -226,6 +227,8 @@ class Network:
                 f"cannot connect to {address} within {self.connect_timeout_s:g} s; "
                 "this timeout is controlled by minispark.rpc.connectTimeout"
             ) from None
+        except ConnectionRefusedError as error:
+            raise PeerRefused(f"cannot connect to {address}: {error}") from None
         except (OSError, ValueError, OverflowError) as error:  # a host or port that is none is a ValueError
             raise RpcError(f"cannot connect to {address}: {error}") from None
         finally:

@@ -22,9 +22,11 @@ from minispark.ids import ShuffleId, TaskId
 from minispark.shuffle.pairs import read_frames
 
 __all__ = [
+    "OWN_TROUBLE",
     "MapOutputDamaged",
     "MapOutputFile",
     "map_output_paths",
+    "read_entry",
     "read_segment",
     "remove_attempt_files",
     "remove_shuffle_files",
