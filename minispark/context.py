@@ -17,9 +17,10 @@ from minispark.ids import RddId, ShuffleId
 from minispark.job_control import JobControl
 from minispark.rdd.call_site import call_site
 from minispark.rpc.world import SystemWorld, World
-from minispark.scheduler.logic.master_url import parse_master
+from minispark.scheduler.logic.master_url import LocalMaster, check_task_cpus, max_failures, parse_master
 
 if TYPE_CHECKING:
+    from minispark.cluster_mode import ClusterMode
     from minispark.driver import Driver
     from minispark.executor.zygote_process import ZygoteProcess
     from minispark.local_mode import LocalMode
@@ -59,6 +60,13 @@ def load_local_mode() -> "type[LocalMode]":
     return LocalMode
 
 
+def load_cluster_mode() -> "type[ClusterMode]":
+    """Load what has executors of a cluster."""
+    from minispark.cluster_mode import ClusterMode
+
+    return ClusterMode
+
+
 def load_driver() -> "type[Driver]":
     """Load schedulers and RDDs."""
     global shuffle_of, sources
@@ -75,7 +83,8 @@ class SparkContext(JobControl):
     Use it with `async with`; one is active in a process at a time, on the loop that started it.
 
     Args:
-        master: where tasks run: `local`, `local[N]`, `local[*]`, `local[N,F]`; default: the conf's, else `local[*]`.
+        master: where tasks run: `local`, `local[N]`, `local[*]`, `local[N,F]`, `local-cluster[N,C,M]`,
+            `minispark://host:port[,…]`; default: the conf's, else `local[*]`.
         app_name: shown to people; default: the conf's.
         conf: settings; copied, so that later changes have no effect.
         world: clock, chance, processes; the test kit gives its own.
@@ -110,16 +119,10 @@ class SparkContext(JobControl):
         if app_name is not None:
             self.conf.set_app_name(app_name)
         self.world: World = SystemWorld() if world is None else world
-        self.local_master = parse_master(self.conf.master, available_cores())
-        if self.local_master.max_failures is None:
-            self.max_failures = self.conf.task_max_failures if self.conf.contains("minispark.task.maxFailures") else 1
-        else:
-            self.max_failures = self.local_master.max_failures
-        if self.conf.task_cpus > self.local_master.cores:
-            raise ConfigurationError(
-                f"minispark.task.cpus = {self.conf.task_cpus} is more than the {self.local_master.cores} cores of "
-                f"{self.conf.master}: no task could ever run"
-            )
+        self.target = parse_master(self.conf.master, available_cores())
+        is_set = self.conf.contains("minispark.task.maxFailures")
+        self.max_failures = max_failures(self.target, self.conf.task_max_failures if is_set else None)
+        check_task_cpus(self.conf.master, self.target, self.conf.task_cpus, self.conf.executor_cores)
         self.call_site = call_site()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.num_rdds = 0
@@ -129,7 +132,7 @@ class SparkContext(JobControl):
     # -- life --------------------------------------------------------------------------------------------------------
 
     async def start(self) -> Self:
-        """Start schedulers and executor; `async with` does it.
+        """Start schedulers and executors; `async with` does it.
 
         Raises:
             ContextError: another context is active, this one was started before, or this is a task.
@@ -159,11 +162,15 @@ class SparkContext(JobControl):
         return self
 
     async def make_driver(self) -> "Driver":
-        """Begin to start the runners and load, meanwhile, what a driver is made of."""
+        """Begin to start the runners, where they are this context's own, and load what a driver is made of."""
+        target = self.target
+        if not isinstance(target, LocalMaster):
+            mode = load_cluster_mode()(self.conf, self.world, target)
+            return load_driver()(self.conf, self.world, mode, self.max_failures)
         # First of all the interpreter that starts on another core meanwhile.
         zygote = load_zygote_process().spawn(self.world) if self.conf.executor_pool == "process" else None
         try:
-            local = load_local_mode()(self.conf, self.world, self.local_master.cores, zygote)
+            local = load_local_mode()(self.conf, self.world, target.cores, zygote)
         except BaseException:
             if zygote is not None:
                 zygote.abandon()
@@ -200,7 +207,7 @@ class SparkContext(JobControl):
         if active is self:
             active = None
         if hasattr(self, "driver"):
-            self.driver.local.abandon()
+            self.driver.mode.abandon()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -242,7 +249,7 @@ class SparkContext(JobControl):
     @property
     def default_parallelism(self) -> int:
         """Partitions of parallelize and of shuffles when not said otherwise: the setting, else the cores."""
-        return self.conf.default_parallelism or self.local_master.cores
+        return self.conf.default_parallelism or self.driver.mode.default_parallelism
 
     @property
     def default_min_partitions(self) -> int:

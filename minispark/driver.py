@@ -5,22 +5,17 @@ Made by SparkContext when it starts. It only composes, starts and stops: what th
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError, MiniSparkError
-from minispark.executor.executor import EXECUTOR, Executor
-from minispark.executor.questions import DriverRefs
-from minispark.ids import ShuffleId
-from minispark.local_mode import LOCAL_EXECUTOR_ID, LocalMode
+from minispark.ids import ApplicationId, ShuffleId
 from minispark.messages.heartbeat import TaskSchedulerIsSet
-from minispark.messages.listener import ApplicationEnd, ExecutorJoined
-from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ExecutorAdded, ShuffleForgotten
+from minispark.messages.listener import ApplicationEnd
+from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ShuffleForgotten
 from minispark.messages.task import DirectResult, IndirectResult
 from minispark.rdd import closures
 from minispark.rpc.env import RpcEnv
@@ -28,14 +23,14 @@ from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
 from minispark.scheduler.accumulator_table import AccumulatorTable
 from minispark.scheduler.application_events import extra_listeners, opening_events
+from minispark.scheduler.backend import SchedulerBackend, TaskOffers
 from minispark.scheduler.barrier import BARRIER_SYNC, BarrierCoordinator
 from minispark.scheduler.dag_scheduler import DAGScheduler
-from minispark.scheduler.direct_runner import DirectRunner
-from minispark.scheduler.heartbeat_receiver import HEARTBEAT_RECEIVER, HeartbeatReceiver
+from minispark.scheduler.direct_runner import DirectBackend, DirectRunner
+from minispark.scheduler.heartbeat_receiver import HEARTBEAT_RECEIVER, ExecutorReplacer, HeartbeatReceiver
 from minispark.scheduler.job_waiter import JobTable
 from minispark.scheduler.jobs import Jobs
 from minispark.scheduler.listener_bus import ListenerBus
-from minispark.scheduler.local import LocalEndpoint, LocalSchedulerBackend
 from minispark.scheduler.logic.commits import OutputCommits
 from minispark.scheduler.logic.effects import RemoveMapOutput, RemoveShuffleFiles
 from minispark.scheduler.logic.pool import Mode, PoolSpec, PoolTree
@@ -52,11 +47,42 @@ from minispark.storage.block_reader import read_result
 from minispark.storage.broadcast import BinaryServer, BinaryTable
 from minispark.ui.progress import ProgressLine
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "RunMode"]
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
+
+
+class RunMode(Protocol):
+    """Where the tasks run, and what a driver needs for that: `local_mode.LocalMode`, `cluster_mode.ClusterMode`."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the executor is in this process, so that nobody need be told to look for executors."""
+
+    @property
+    def replacer(self) -> ExecutorReplacer | None:
+        """Gets other executors for those that have gone silent; None: nobody can."""
+
+    @property
+    def default_parallelism(self) -> int:
+        """How many partitions keep all cores busy."""
+
+    async def open_env(self) -> RpcEnv:
+        """Return a new env for the driver's endpoints; raises MiniSparkError."""
+
+    async def start(self, driver: "Driver") -> ApplicationId:
+        """Attach a backend (`Driver.attach`), have executors start, return the application's id."""
+
+    def started(self, driver: "Driver") -> None:
+        """Post what listeners are to know once they know of the application."""
+
+    async def close(self, deadline_s: float) -> None:
+        """End what was started, once the env is closed; nothing happens the second time."""
+
+    def abandon(self) -> None:
+        """End what is left at once, without the event loop, which has ended."""
 
 
 class Driver:
@@ -65,7 +91,7 @@ class Driver:
     Args:
         conf: the application's settings.
         world: clock, chance, processes.
-        local: runs the tasks.
+        mode: has the tasks run.
         max_failures: failures of one task before its job is given up.
 
     Attributes:
@@ -75,21 +101,23 @@ class Driver:
         events: the listener bus.
         accumulators: those of the application.
         dag_scheduler: takes jobs.
+        application_id: from the start on.
         stop_context: stops whoever made the driver, and the driver with it; set by its maker.
     """
 
     dag_scheduler: RpcEndpointRef
     heartbeats: RpcEndpointRef
+    receiver: HeartbeatReceiver
+    application_id: ApplicationId
     dag: DAGScheduler
     jobs: Jobs
     scheduler: TaskScheduler
 
-    def __init__(self, conf: SparkConf, world: World, local: LocalMode, max_failures: int) -> None:
+    def __init__(self, conf: SparkConf, world: World, mode: RunMode, max_failures: int) -> None:
         self.conf = conf
         self.world = world
-        self.local = local
+        self.mode = mode
         self.max_failures = max_failures
-        self.application_id = f"local-{os.getpid()}-{int(world.wall() * 1000)}"
         self.binaries = BinaryTable()
         self.work = StageWork(self.binaries, self.shuffle_forgotten)
         self.job_table = JobTable()
@@ -106,29 +134,31 @@ class Driver:
         self.pools = self.make_pools()
         self.recorder = Unrecorded()
         self.env: RpcEnv | None = None
-        self.backend: LocalSchedulerBackend | None = None
+        self.backend: SchedulerBackend | None = None
         self.stopping: asyncio.Task[None] | None = None
         self.stop_context: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     # -- start -------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Register the endpoints and start the executor.
+        """Register the endpoints and have executors started.
 
         Raises:
-            MiniSparkError: the executor cannot be started; the text says why, and nothing is left behind.
+            MiniSparkError: that cannot be; the text says why, and nothing is left behind.
         """
-        self.env = RpcEnv("driver", self.world, self.conf)
-        self.env.dispatcher.on_unsettled = self.component_failed
         try:
-            scheduler = self.start_schedulers(self.env)
-            await self.start_executor(self.env, scheduler)
-            self.post_opening()
+            self.env = await self.mode.open_env()
+            self.env.dispatcher.on_unsettled = self.component_failed
+            self.start_schedulers(self.env)
+            self.application_id = await self.mode.start(self)
+            for event in opening_events(self.conf, self.application_id, self.world.wall()):
+                self.events.post(event)
+            self.mode.started(self)
         except BaseException:
             await self.stop()
             raise
 
-    def start_schedulers(self, env: RpcEnv) -> TaskScheduler:
+    def start_schedulers(self, env: RpcEnv) -> None:
         """Register what a driver has in every mode."""
         recorder = self.recorder = recorder_for(self.conf, self.world, env.scope, self.max_failures, self.pool_specs)
         if self.conf.scheduler_journal:
@@ -161,7 +191,7 @@ class Driver:
             self.read_result,
             self.events,
             self.pools,
-            is_local=True,
+            is_local=self.mode.is_local,
         )
         recorder.racks(scheduler.topology)
         task_scheduler = recorder.ref(env.setup_endpoint("TaskScheduler", scheduler))
@@ -170,15 +200,37 @@ class Driver:
         env.setup_endpoint("MapOutputTracker", MapOutputTracker(self.map_outputs))
         env.setup_endpoint(OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator(self.commits))
         env.setup_endpoint(BARRIER_SYNC, self.barriers)
-        receiver = HeartbeatReceiver(
+        self.receiver = HeartbeatReceiver(
             self.world,
             self.conf.network_timeout,
             (lambda tasks: scheduler.self_ref.send(attempts_progressed(tasks))) if self.conf.speculation else None,
+            (self.dag_scheduler, scheduler.self_ref),
+            self.mode.replacer,
         )
-        self.heartbeats = env.setup_endpoint(HEARTBEAT_RECEIVER, receiver)
+        self.heartbeats = env.setup_endpoint(HEARTBEAT_RECEIVER, self.receiver)
         env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
         env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))
-        return scheduler
+
+    @property
+    def offers(self) -> TaskOffers:
+        """The TaskScheduler, as the backend's endpoint is to call it."""
+        return self.recorder.offers(self.scheduler)
+
+    def attach(self, backend: SchedulerBackend, endpoint: DirectBackend) -> None:
+        """Use a backend and its endpoint; from now on executors may be heard of."""
+        self.backend = backend
+        self.dag.direct_runner = self.recorder.direct(
+            DirectRunner(
+                endpoint,
+                self.work,
+                self.dag_scheduler,
+                self.conf.task_cpus,
+                self.drop_result,
+                self.conf.rpc_message_max_size,
+            )
+        )
+        self.scheduler.attach(self.recorder.backend(backend))
+        self.heartbeats.send(TaskSchedulerIsSet())
 
     def make_pools(self) -> PoolTree:
         """Make the pools that are configured.
@@ -209,60 +261,6 @@ class Driver:
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
 
-    async def start_executor(self, env: RpcEnv, scheduler: TaskScheduler) -> None:
-        """Start local mode's executor and its backend."""
-        local = self.local
-        backend_name = "LocalSchedulerBackendEndpoint"
-        added = ExecutorAdded(LOCAL_EXECUTOR_ID, local.location.host)
-        executor = Executor(
-            LOCAL_EXECUTOR_ID,
-            local.pool,
-            env.bind(backend_name, None),
-            DriverRefs(
-                env.endpoint_ref("BinaryServer"),
-                env.endpoint_ref("MapOutputTracker"),
-                env.endpoint_ref(OUTPUT_COMMIT_COORDINATOR),
-                env.endpoint_ref(BARRIER_SYNC),
-                self.heartbeats,
-            ),
-            conf=self.conf,
-            location=local.location,
-            world=self.world,
-            scope=env.scope,
-            serve=env.dispatcher.serve,
-            permits=self.commits.may_commit if self.conf.executor_pool == "inline" else None,
-            reregister=partial(self.heartbeats.send, added),
-        )
-        executor_ref = env.setup_endpoint(EXECUTOR, executor)
-        self.backend = LocalSchedulerBackend(
-            local.cores, executor_ref, self.conf.executor_stop_deadline, self.conf.task_cpus
-        )
-        offers = self.recorder.offers(scheduler)
-        endpoint = LocalEndpoint(offers, executor_ref, LOCAL_EXECUTOR_ID, local.location.host, local.cores)
-        self.backend.attach(env.setup_endpoint(backend_name, endpoint))
-        self.dag.direct_runner = self.recorder.direct(
-            DirectRunner(
-                endpoint,
-                self.work,
-                self.dag_scheduler,
-                self.conf.task_cpus,
-                self.drop_result,
-                self.conf.rpc_message_max_size,
-            )
-        )
-        scheduler.attach(self.recorder.backend(self.backend))
-        self.heartbeats.send(TaskSchedulerIsSet())
-        self.heartbeats.send(added)
-        await executor.start()
-        await local.sweep()
-
-    def post_opening(self) -> None:
-        """Tell listeners that the application is there, and what it runs on."""
-        now = self.world.wall()
-        for event in opening_events(self.conf, self.application_id, now):
-            self.events.post(event)
-        self.events.post(ExecutorJoined(now, LOCAL_EXECUTOR_ID, self.local.location.host, self.local.cores))
-
     # -- service -----------------------------------------------------------------------------------------------------
 
     async def read_result(self, result: IndirectResult) -> DirectResult | None:
@@ -292,6 +290,12 @@ class Driver:
         if self.stop_context is not None and self.stopping is None:
             self.spawn(self.stop_context(), name="stop the context: its scheduler failed")
 
+    def give_up(self, reason: str) -> None:
+        """Fail all jobs and stop the context: there is no cluster any more that could run them."""
+        if self.stopping is None:
+            self.job_table.stop(reason, "aborted")
+            self.scheduler_failed()
+
     def shuffle_forgotten(self, shuffle_id: ShuffleId) -> None:
         """Have the outputs of a shuffle forgotten; the garbage collector calls this, on any thread."""
         env = self.env
@@ -311,32 +315,33 @@ class Driver:
     # -- stop --------------------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        """Cancel all jobs, end the executor, close the env; a cancelled caller does not interrupt it.
+        """Cancel all jobs, end the executors, close the env; a cancelled caller does not interrupt it.
 
         A second cancel shortens what is left: the runners are killed at once when their pool is abandoned.
         """
-        if self.env is None:
-            return
         if self.stopping is None:
-            self.stopping = self.env.loop.create_task(self.shut_down(self.env), name="stop the driver")
+            loop = asyncio.get_running_loop()
+            self.stopping = loop.create_task(self.shut_down(self.env), name="stop the driver")
         await asyncio.shield(self.stopping)
 
-    async def shut_down(self, env: RpcEnv) -> None:
+    async def shut_down(self, env: RpcEnv | None) -> None:
         """Stop everything, once, in the reverse order of the start."""
         self.job_table.stop("the SparkContext was stopped")
         try:
             if hasattr(self, "dag_scheduler"):
                 self.dag_scheduler.send(AllJobsCancelled("the SparkContext was stopped"))
+                self.receiver.application_ends()
             if self.backend is not None:
                 await self.backend.stop()
         except MiniSparkError as error:
-            logger.warning("the executor did not stop in order: %s", error)
+            logger.warning("the executors did not stop in order: %s", error)
         finally:
             self.events.post(ApplicationEnd(self.world.wall()))
             await self.events.stop(self.conf.executor_stop_deadline)
-            await env.close()
+            if env is not None:
+                await env.close()
             await self.recorder.close()
-            await self.local.close(0.0)
+            await self.mode.close(0.0)
 
     def assert_empty(self) -> None:
         """Assert, after a stop, that nothing of any job is left in a table."""

@@ -1,4 +1,4 @@
-"""Local mode's executor side: a session directory and a pool of runners. Made by SparkContext, used by the driver.
+"""Local mode: a session directory and a pool of runners. Made by SparkContext, used by the driver as its mode.
 
 It is apart from `driver`, and small, because it comes first: the runner processes start while the driver's modules
 are loaded (docs/decisions/0003).
@@ -7,15 +7,19 @@ are loaded (docs/decisions/0003).
 import os
 import socket
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from minispark.conf import SparkConf
 from minispark.executor.runners import RunnerPool
 from minispark.executor.session import SessionDirectory, local_directory, sweep
 from minispark.executor.zygote_process import ZygoteProcess
-from minispark.ids import ExecutorId
+from minispark.ids import ApplicationId, ExecutorId
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.world import World
+
+if TYPE_CHECKING:
+    from minispark.driver import Driver
+    from minispark.rpc.env import RpcEnv
 
 __all__ = ["LOCAL_EXECUTOR_ID", "LocalMode"]
 
@@ -29,7 +33,7 @@ POOLS: Final = {
 
 
 class LocalMode:
-    """What runs the tasks of an application without a cluster.
+    """What runs the tasks of an application without a cluster; a `driver.RunMode`.
 
     Args:
         conf: the application's settings.
@@ -42,7 +46,11 @@ class LocalMode:
         MiniSparkError: the session directory cannot be made; the text names the setting.
     """
 
+    is_local: Final = True
+    replacer: Final = None
+
     def __init__(self, conf: SparkConf, world: World, cores: int, zygote: ZygoteProcess | None = None) -> None:
+        self.conf = conf
         self.world = world
         self.cores = cores
         self.parent = local_directory(conf)
@@ -60,6 +68,36 @@ class LocalMode:
             MiniSparkError: they cannot be started; the text says why.
         """
         self.pool.launch()
+
+    @property
+    def default_parallelism(self) -> int:
+        """How many partitions keep all cores busy."""
+        return self.cores
+
+    async def open_env(self) -> "RpcEnv":
+        """Return an env that does not listen."""
+        from minispark.rpc.env import RpcEnv  # with the driver's modules, which the runners do not wait for
+
+        return RpcEnv("driver", self.world, self.conf)
+
+    async def start(self, driver: "Driver") -> ApplicationId:
+        """Start the executor and its backend.
+
+        Raises:
+            MiniSparkError: the runners cannot be started; the text says why.
+        """
+        from minispark.local_executor import start_local_executor  # as above
+
+        await start_local_executor(self, driver)
+        await self.sweep()
+        return ApplicationId(f"local-{os.getpid()}-{int(self.world.wall() * 1000)}")
+
+    def started(self, driver: "Driver") -> None:
+        """Tell listeners of the executor."""
+        from minispark.messages.listener import ExecutorJoined  # as above
+
+        joined = ExecutorJoined(self.world.wall(), LOCAL_EXECUTOR_ID, self.location.host, self.cores)
+        driver.events.post(joined)
 
     async def sweep(self) -> None:
         """Remove what killed drivers left."""

@@ -1,13 +1,15 @@
 """Contexts for tests: the whole driver on a virtual loop with the inline pool, or real threads and processes."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 from minispark.conf import SparkConf
 from minispark.context import SparkContext
+from minispark.local_mode import LocalMode
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual
 
-__all__ = ["inline_conf", "run_inline"]
+__all__ = ["inline_conf", "run_inline", "session_directory"]
 
 T = TypeVar("T")
 
@@ -28,3 +30,9 @@ def run_inline(scenario: Callable[[SparkContext], Awaitable[T]], master: str = "
         return result
 
     return run_virtual(run())
+
+
+def session_directory(sc: SparkContext) -> Path:
+    """Return where the executor of a local context keeps what it writes."""
+    assert isinstance(sc.driver.mode, LocalMode)
+    return sc.driver.mode.session.path

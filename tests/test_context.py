@@ -22,7 +22,7 @@ from minispark.rdd.node import Node, Partition
 from minispark.rdd.ports import TaskContext
 from minispark.rdd.rdd import RDD
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
-from tests.contexts import inline_conf, run_inline
+from tests.contexts import inline_conf, run_inline, session_directory
 
 
 def numbers(context: TaskContext, records: Iterator[int]) -> list[int]:
@@ -346,7 +346,7 @@ def test_a_shuffle_that_nobody_refers_to_any_more_is_forgotten_with_its_files() 
     async def scenario(sc: SparkContext) -> None:
         counts = sc.parallelize("aab").map(lambda letter: (letter, 1)).reduce_by_key(lambda a, b: a + b)
         assert sorted(await counts.collect()) == [("a", 2), ("b", 1)]
-        files = sc.driver.local.session.path / "shuffle"
+        files = session_directory(sc) / "shuffle"
         assert list(files.iterdir())
         del counts
         await settle()

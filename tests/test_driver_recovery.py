@@ -11,7 +11,7 @@ from minispark.errors import JobFailed
 from minispark.messages.listener import ListenerEvent, StageCompleted
 from minispark.rdd.rdd import RDD
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual
-from tests.contexts import inline_conf, run_inline
+from tests.contexts import inline_conf, run_inline, session_directory
 
 WORDS = ["to", "be", "or", "not", "to", "be", "that", "is", "the", "question"] * 50
 
@@ -21,7 +21,7 @@ def word_counts(sc: SparkContext) -> RDD[tuple[str, int]]:
 
 
 def data_files(sc: SparkContext) -> list[Path]:
-    return sorted((sc.driver.local.session.path / "shuffle").glob("*.data"))
+    return sorted((session_directory(sc) / "shuffle").glob("*.data"))
 
 
 def delete(file: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_output_that_is_lost_again_and_again_gives_the_job_up() -> None:
     async def scenario(sc: SparkContext) -> None:
         counts = word_counts(sc)
         await counts.count()
-        folder = sc.driver.local.session.path / "shuffle"
+        folder = session_directory(sc) / "shuffle"
         sc.add_listener(Saboteur(folder))
         for file in data_files(sc):
             delete(file)

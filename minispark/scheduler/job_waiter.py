@@ -5,7 +5,7 @@ gives way to the loop every millisecond, because the loop may be a web service's
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 from minispark.ids import JobId
 from minispark.messages.task import DirectResult
@@ -105,9 +105,10 @@ class JobTable:
         if waiter is not None and not waiter.done.done():
             waiter.done.set_exception(JobGivenUp(failure))
 
-    def stop(self, reason: str) -> None:
-        """Cancel all jobs, and those to come: nobody would end a job that is submitted during a stop or later."""
-        self.stopped = JobFailure("cancelled", reason)
+    def stop(self, reason: str, kind: Literal["cancelled", "aborted"] = "cancelled") -> None:
+        """End all jobs, and those to come: nobody would end a job that is submitted during a stop or later."""
+        if self.stopped is None:
+            self.stopped = JobFailure(kind, reason)
         self.all_failed(self.stopped)
 
     def all_failed(self, failure: JobFailure) -> None:

@@ -15,6 +15,7 @@ import psutil
 from minispark.context import SparkContext
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.rdd import RDD
+from tests.contexts import session_directory
 
 __all__ = ["Boom", "Ledger", "Stress", "factor"]
 
@@ -121,7 +122,7 @@ class Stress:
             for dependency in self.shared.node.dependencies
             if isinstance(dependency, ShuffleDependency)
         )
-        session = self.sc.driver.local.session.path
+        session = session_directory(self.sc)
         gc.collect()
         for _ in range(200):  # files go in a thread, without an event: look again, for four seconds at most
             names = [path.name for path in session.glob("*/*")]

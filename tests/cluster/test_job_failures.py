@@ -13,6 +13,7 @@ import pytest
 
 from minispark import PicklingError, SparkConf, SparkContext, UserCodeError
 from minispark.errors import ExecutorLost, ResultTooLarge
+from tests.contexts import session_directory
 
 pytestmark = pytest.mark.cluster
 
@@ -194,7 +195,7 @@ def test_a_large_result_comes_through_a_file_that_is_gone_afterwards() -> None:
         assert len(rows) == 5000
         value = await sc.parallelize([3], 1).map(lambda n: bytes(3_000_000)).first()
         assert len(value) == 3_000_000
-        assert list((sc.driver.local.session.path / "blocks").iterdir()) == []
+        assert list((session_directory(sc) / "blocks").iterdir()) == []
 
     with_context(scenario)
 
