@@ -5,20 +5,17 @@ that no two runner processes of an executor share) and, where a task is concerne
 a late word of or to a dead attempt is recognised and dropped.
 """
 
-
 from minispark.ids import BinaryId, BroadcastId, ShuffleId, TaskId
 from minispark.messages.coordination import AskPermissionToCommit, BarrierSynced, PermissionToCommit, RequestToSync
+from minispark.messages.fetching import FetchedBlocks, FetchOpened, NextFetched, OpenFetch
+from minispark.messages.runner_blocks import BlockPlan, BlockRequest, DropLiveBlocks
 from minispark.messages.task import BlockManagerId, TaskDescription, TaskOutcome
 from minispark.rpc.message import Ask, Attachment, Message, message
 
 __all__ = [
-    "AbandonBlock",
     "AnswerFailed",
     "Binary",
-    "BlockMove",
-    "BlockPlan",
     "BroadcastFile",
-    "DropLiveBlocks",
     "FilesReady",
     "ForgetBroadcasts",
     "ForkRunner",
@@ -29,7 +26,6 @@ __all__ = [
     "KillRunner",
     "MapOutputs",
     "NeedBinary",
-    "NeedBlock",
     "NeedBroadcast",
     "NeedClass",
     "NeedFiles",
@@ -46,7 +42,6 @@ __all__ = [
     "TaskFinished",
     "ToRunner",
     "ToZygote",
-    "WriteBlock",
     "ZygoteFailed",
     "ZygoteReady",
 ]
@@ -163,9 +158,26 @@ class NeedFiles(Ask[FilesReady]):
 
 
 RunnerRequest = (
-    NeedBinary | NeedMapOutputs | NeedClass | RequestToSync | AskPermissionToCommit | NeedBroadcast | NeedFiles
+    NeedBinary
+    | NeedMapOutputs
+    | NeedClass
+    | RequestToSync
+    | AskPermissionToCommit
+    | NeedBroadcast
+    | NeedFiles
+    | OpenFetch
+    | NextFetched
 )
-RunnerReply = Binary | MapOutputs | BarrierSynced | PermissionToCommit | BroadcastFile | FilesReady
+RunnerReply = (
+    Binary
+    | MapOutputs
+    | BarrierSynced
+    | PermissionToCommit
+    | BroadcastFile
+    | FilesReady
+    | FetchOpened
+    | FetchedBlocks
+)
 
 
 @message(90)
