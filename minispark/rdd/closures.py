@@ -13,7 +13,7 @@ import functools
 import io
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from types import FunctionType
 from typing import Any, Final, NamedTuple, cast
@@ -26,15 +26,18 @@ from minispark.rdd.driver_modules import DriverModules, Known
 from minispark.rdd.main_classes import Captured, MainClasses, is_importable
 from minispark.rdd.pickle_diagnosis import explain, heaviest
 from minispark.rdd.tasks import TaskWork
+from minispark.rpc.message import Attachment
 
 __all__ = [
     "ClosurePickler",
     "activate",
     "class_content",
     "dumps",
+    "dumps_apart",
     "dumps_value",
     "install_main",
     "loads",
+    "loads_apart",
     "loads_value",
     "resolve_main_class",
 ]
@@ -45,6 +48,7 @@ logger.addHandler(logging.NullHandler())
 
 PICKLE_PROTOCOL: Final = 5
 LARGE_BYTES: Final = 1 << 20
+APART_BYTES: Final = 4 << 10
 CHANGED_BY_CLOUDPICKLE: Final = (io.TextIOWrapper, memoryview)
 NOTHING_KNOWN: Final = Known({}, frozenset())
 
@@ -218,6 +222,44 @@ def loads_value(data: bytes | bytearray | memoryview) -> Any:
         Exception: whatever the user's classes raise when they are rebuilt.
     """
     return pickle.loads(data)
+
+
+def dumps_apart(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Pickle a value as `dumps_value` does, but leave large buffers out: arrays of numpy, for instance.
+
+    Whoever wrote the buffers elsewhere releases them. One that is not contiguous stays in the pickle, and so does all
+    of a value that only `dumps` can pickle.
+
+    Raises:
+        PicklingError: it cannot be pickled; the text gives the path to the culprit.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = pickle.dumps(value, PICKLE_PROTOCOL, buffer_callback=lambda buffer: leave_out(buffer, buffers))
+    except Exception:  # noqa: BLE001  # as in dumps_value
+        return dumps(value), []
+    return data, buffers
+
+
+def leave_out(buffer: pickle.PickleBuffer, buffers: list[pickle.PickleBuffer]) -> bool:
+    """Keep a buffer apart if it is large and contiguous; a true answer makes the pickler take it in."""
+    try:
+        with buffer.raw() as content:
+            is_large = len(content) >= APART_BYTES
+    except BufferError:
+        return True
+    if is_large:
+        buffers.append(buffer)
+    return not is_large
+
+
+def loads_apart(data: Attachment, buffers: Sequence[Attachment]) -> Any:
+    """Return what `dumps_apart` was given; arrays are views of the buffers, read-only as these are.
+
+    Raises:
+        Exception: whatever the user's classes raise when they are rebuilt.
+    """
+    return pickle.loads(data, buffers=buffers)
 
 
 def class_content(request: str) -> bytes:
