@@ -104,8 +104,20 @@ class World(Protocol):
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
         directory: Path | None = None,
+        output: tuple[int, int] | None = None,
     ) -> ChildProcess:
-        """Start a process in a session of its own, with stdin from /dev/null."""
+        """Start a process in a session of its own, with stdin from /dev/null.
+
+        Args:
+            argv: the program and its arguments.
+            environment: all of its environment.
+            pass_fds: open in it under the same numbers.
+            directory: where it runs; None: where this process does.
+            output: what its stdout and stderr are; None: those of this process.
+        """
+
+    async def child_ended(self, child: ChildProcess) -> None:
+        """Wait until a process has ended. It is not waited for yet, so its id is still nobody else's."""
 
 
 class SystemClock:
@@ -212,10 +224,30 @@ class SystemWorld(SystemClock):
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
         directory: Path | None = None,
+        output: tuple[int, int] | None = None,
     ) -> ChildProcess:
         """Start a process in a session of its own, with stdin from /dev/null."""
+        stdout, stderr = output or (None, None)
         child: subprocess.Popen[Any] = subprocess.Popen(
             list(argv), env=dict(environment), pass_fds=tuple(pass_fds), cwd=directory,
-            stdin=subprocess.DEVNULL, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
         )  # fmt: skip
         return child
+
+    async def child_ended(self, child: ChildProcess) -> None:
+        """Wait until a process has ended, on the loop itself: a thread for each child would be many."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        pidfd = os.pidfd_open(child.pid)
+        try:
+            loop.add_reader(pidfd, settle, ended)
+            await ended
+        finally:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+
+
+def settle(ended: asyncio.Future[None]) -> None:
+    """Tell that something has happened, once."""
+    if not ended.done():
+        ended.set_result(None)

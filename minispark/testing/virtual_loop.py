@@ -154,6 +154,11 @@ class VirtualWorld:
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
         directory: Path | None = None,
+        output: tuple[int, int] | None = None,
     ) -> ChildProcess:
         """Refuse: there are no processes in virtual time."""
         raise NotImplementedError("a VirtualWorld starts no processes")
+
+    async def child_ended(self, child: ChildProcess) -> None:
+        """Refuse: there are no processes in virtual time."""
+        raise NotImplementedError("a VirtualWorld has no processes")

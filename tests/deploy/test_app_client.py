@@ -112,7 +112,7 @@ def with_application(scenario: Callable[[Application], Awaitable[None]], *, regi
     with_masters(run)
 
 
-@pytest.mark.scenario("WRK-005", "register")
+@pytest.mark.scenario("WRK-005")
 def test_an_application_registers_with_all_masters_and_the_leader_gives_it_an_id() -> None:
     async def scenario(application: Application) -> None:
         for master in (application.leader, application.standby):
@@ -161,7 +161,7 @@ def test_a_second_registration_by_another_master_is_given_back() -> None:
     with_application(scenario)
 
 
-@pytest.mark.scenario("WRK-005", "request/kill executors")
+@pytest.mark.scenario("WRK-005")
 def test_requests_and_kills_of_executors_go_to_the_leader() -> None:
     async def scenario(application: Application) -> None:
         assert await application.client.request_total_executors(3)
@@ -173,7 +173,7 @@ def test_requests_and_kills_of_executors_go_to_the_leader() -> None:
     with_application(scenario)
 
 
-@pytest.mark.scenario("WRK-005", "before-registration answers false")
+@pytest.mark.scenario("WRK-005")
 def test_before_the_registration_nothing_can_be_requested() -> None:
     async def scenario(application: Application) -> None:
         assert not await application.client.request_total_executors(3)

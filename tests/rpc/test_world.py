@@ -5,9 +5,11 @@ import os
 import signal
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.world import SystemWorld
@@ -97,3 +99,31 @@ def test_the_unix_socket_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
         assert not path.exists()
 
     asyncio.run(main())
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_the_end_of_a_process_is_awaited_before_its_id_is_free(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def main() -> None:
+        world = SystemWorld()
+        child = world.spawn_process(["/bin/sh", "-c", "exit 7"], environment={})
+        await world.child_ended(child)
+        os.kill(child.pid, 0)
+        assert child.poll() == 7
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+
+
+@pytest.mark.cluster
+def test_what_a_process_writes_goes_where_it_is_told(tmp_path: Path) -> None:
+    with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
+        child = SystemWorld().spawn_process(
+            ["/bin/sh", "-c", "pwd; echo oops >&2"], environment={}, directory=tmp_path,
+            output=(out.fileno(), err.fileno()),
+        )  # fmt: skip
+        child.wait()
+    assert (tmp_path / "out").read_text() == f"{tmp_path}\n"
+    assert (tmp_path / "err").read_text() == "oops\n"
