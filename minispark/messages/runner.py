@@ -167,6 +167,7 @@ RunnerRequest = (
     | NeedFiles
     | OpenFetch
     | NextFetched
+    | BlockRequest
 )
 RunnerReply = (
     Binary
@@ -177,6 +178,7 @@ RunnerReply = (
     | FilesReady
     | FetchOpened
     | FetchedBlocks
+    | BlockPlan
 )
 
 
@@ -287,7 +289,7 @@ class ZygoteFailed(Message):
     error: str
 
 
-ToRunner = RunTask | RunnerAnswer | ForgetBroadcasts
+ToRunner = RunTask | RunnerAnswer | ForgetBroadcasts | DropLiveBlocks
 FromRunner = RunnerReady | RunnerAsk | TaskFinished
 ToZygote = StartZygote | ForkRunner | KillRunner
 FromZygote = ZygoteReady | ZygoteFailed | RunnerForked | RunnerExited
