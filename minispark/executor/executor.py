@@ -18,7 +18,7 @@ from minispark.executor.heartbeater import Heartbeater
 from minispark.executor.logic.preparation import IDLE_TTL_S, Preparation, Request
 from minispark.executor.logic.slots import KillAction, Slots
 from minispark.executor.questions import DriverRefs, Question, question_of, reply_of
-from minispark.executor.runners import RunnerPool
+from minispark.executor.runners import RunnerHelper, RunnerPool
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.cluster import (
     DecommissionExecutor,
@@ -117,6 +117,7 @@ class Executor(RpcEndpoint):
         driver_gone: called when the driver answers no more; None: in local mode, where an executor at rest is silent.
         permits: decides about commits without a message, for tasks on this very loop, which cannot wait for one.
         migrators: hand over the blocks of an executor that was told to go.
+        helpers: answer runners' questions here that the driver need not be asked.
         leave: ends the executor's process when it has gone in order or was stopped, with the reason.
     """
 
@@ -137,6 +138,7 @@ class Executor(RpcEndpoint):
         reregister: Callable[[], object] = lambda: None,
         driver_gone: Callable[[str], object] | None = None,
         migrators: Sequence[BlockMigrator] = (),
+        helpers: Sequence[RunnerHelper] = (),
         leave: Callable[[str], object] = stay,
     ) -> None:
         self.executor_id = executor_id
@@ -150,6 +152,8 @@ class Executor(RpcEndpoint):
         self.affinity = affinity
         self.serve = serve
         self.permits = permits
+        self.helpers = tuple(helpers)
+        self.helper_for = {kind: helper for helper in helpers for kind in helper.answers_to()}
         self.slots = Slots(pool.slots)
         self.preparation = Preparation(conf.executor_binary_cache_size)
         self.heartbeater = Heartbeater(
@@ -279,6 +283,8 @@ class Executor(RpcEndpoint):
         """Forget an attempt and report its outcome."""
         now = self.world.monotonic()
         self.preparation.end(task_id, now)
+        for helper in self.helpers:
+            helper.attempt_ended(task_id)
         if not self.preparation.attempts and self.expiry is None:
             self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
         self.report(task_id, outcome)
@@ -322,7 +328,11 @@ class Executor(RpcEndpoint):
 
     @settled
     def runner_asked(self, slot: int, task_id: TaskId, ask_id: int, request: RunnerRequest) -> None:
-        """Answer a runner from what was prepared; ask the driver for what was not."""
+        """Answer a runner from what is here or was prepared; ask the driver for what was not."""
+        helper = self.helper_for.get(type(request))
+        if helper is not None:
+            helper.asked(task_id, request, partial(self.pool.answer, slot, ask_id))
+            return
         answer: RunnerReply | None = None
         match request:
             case NeedBinary():

@@ -6,13 +6,15 @@ fencing: what it reports is never about an attempt that is not the slot's curren
 `run` gets exactly one `task_finished` or `runner_lost`.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from minispark.ids import TaskId
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import RunnerLost, TaskDescription, TaskOutcome
+from minispark.rpc.message import Message
 
-__all__ = ["RunnerEvents", "RunnerPool"]
+__all__ = ["RunnerEvents", "RunnerHelper", "RunnerPool"]
 
 
 class RunnerEvents(Protocol):
@@ -32,6 +34,21 @@ class RunnerEvents(Protocol):
 
     def runner_lost(self, slot: int, task_id: TaskId | None, loss: RunnerLost) -> None:
         """The slot's runner died, with the attempt it ran (None if it was idle); `runner_ready` follows."""
+
+
+class RunnerHelper(Protocol):
+    """Answers some of the runners' questions on this host, in place of the driver."""
+
+    def answers_to(self) -> tuple[type[Message], ...]:
+        """Return the classes of the requests it answers."""
+
+    def asked(
+        self, task_id: TaskId, request: RunnerRequest, answer: Callable[[RunnerReply | AnswerFailed], None]
+    ) -> None:
+        """Answer a request of an attempt, now or later; nobody waits for the answer once the attempt has ended."""
+
+    def attempt_ended(self, task_id: TaskId) -> None:
+        """Let go of what an attempt had; called for every attempt."""
 
 
 class RunnerPool(Protocol):

@@ -201,7 +201,7 @@ class TaskRunner:
     def open_shuffle(self, context: TaskContextImpl) -> ShuffleAccess:
         """Make an attempt's view of the shuffle."""
         services = self.services
-        return Shuffles(services.location, services.conf, self.outputs_of, context)
+        return Shuffles(services.location, services.conf, self.outputs_of, context, services.ask)
 
     def outputs_of(self, shuffle_id: ShuffleId, epoch: int) -> bytes | bytearray | memoryview:
         """Return the packed map statuses of a shuffle, as of an epoch or later."""

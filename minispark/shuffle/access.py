@@ -6,13 +6,14 @@ from typing import Any, Protocol
 
 from minispark.conf import SparkConf
 from minispark.ids import ShuffleId, TaskId
+from minispark.messages.runner import RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, MapStatus, TaskDescription
 from minispark.rdd.closures import dumps_value
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.shuffle.files import MapOutputFile, remove_attempt_files
 from minispark.shuffle.logic.map_outputs import MapOutputsView, unpack_map_outputs
 from minispark.shuffle.logic.sizes import encode_sizes
-from minispark.shuffle.reader import ReadingTask, read_partition
+from minispark.shuffle.reader import ReadingPlace, ReadingTask, read_partition
 from minispark.shuffle.writer import write_map_output
 
 __all__ = ["AttemptContext", "Shuffles"]
@@ -37,6 +38,7 @@ class Shuffles:
         conf: the application's settings.
         map_outputs: the packed map statuses of a shuffle, as of an epoch or later.
         context: the attempt.
+        ask: asks the executor and waits; None: there is nobody to fetch what is elsewhere.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Shuffles:
         conf: SparkConf,
         map_outputs: Callable[[ShuffleId, int], bytes | bytearray | memoryview],
         context: AttemptContext,
+        ask: Callable[[RunnerRequest], RunnerReply] | None = None,
     ) -> None:
+        self.ask = ask
         self.location = location
         self.conf = conf
         self.map_outputs = map_outputs
@@ -96,7 +100,15 @@ class Shuffles:
             FetchFailedError: a map output is missing or damaged.
         """
         outputs = view_of(bytes(self.map_outputs(dependency.shuffle_id, self.context.task.epoch)))
-        return read_partition(dependency, reduce_partition, outputs, self.context, self.conf.shuffle_checksum)
+        conf = self.conf
+        place = ReadingPlace(
+            self.location.directory,
+            conf.shuffle_checksum,
+            conf.shuffle_read_host_local,
+            conf.reducer_max_size_in_flight,
+            self.ask,
+        )
+        return read_partition(dependency, reduce_partition, outputs, self.context, place)
 
 
 @lru_cache(maxsize=8)

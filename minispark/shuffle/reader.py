@@ -1,29 +1,50 @@
 """Reading one reducer's share of all map outputs. Runs in a runner, inside of a task.
 
+Blocks whose files can be opened here are read from them; the others the executor fetches meanwhile (`remote`).
 A block that cannot be read becomes a `FetchFailedError`, from which the scheduler learns which map task to run again.
 What unpickling a record or merging it raises is the user's and passes through.
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from minispark.errors import FetchFailedError, MapOutputMissing
 from minispark.ids import ShuffleId, TaskId
+from minispark.messages.runner import RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, FetchFailed
 from minispark.rdd.aggregator import Aggregator
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.ports import MutableTaskMetrics
 from minispark.shuffle.files import MapOutputDamaged, read_segment
-from minispark.shuffle.logic.fetch_plan import plan_fetches
+from minispark.shuffle.logic.fetch_plan import FetchRequest, plan_fetches
 from minispark.shuffle.logic.map_outputs import MapOutputLocation, MapOutputsView
 from minispark.shuffle.merge import combine_combiners, combine_values
 from minispark.shuffle.pairs import load_pairs
+from minispark.shuffle.remote import NotFetched, RemoteBlocks
 
-__all__ = ["ReadingTask", "read_partition"]
+__all__ = ["ReadingPlace", "ReadingTask", "read_partition"]
 
-MAX_BYTES_IN_FLIGHT: Final = 48 << 20
+
+@dataclass(frozen=True, slots=True)
+class ReadingPlace:
+    """Where a reader is, and by which rules it reads.
+
+    Attributes:
+        directory: the session directory of its executor.
+        verify: whether checksums of files are verified.
+        read_host_local: whether files of other executors are opened, where they can be.
+        max_bytes_in_flight: bytes asked of other processes and not yet read.
+        ask: asks the executor and waits; None: there is nobody to ask.
+    """
+
+    directory: str
+    verify: bool = True
+    read_host_local: bool = True
+    max_bytes_in_flight: int = 48 << 20
+    ask: Callable[[RunnerRequest], RunnerReply] | None = None
 
 
 class ReadingTask(Protocol):
@@ -43,7 +64,7 @@ def read_partition(
     reducer: int,
     outputs: MapOutputsView,
     task: ReadingTask,
-    verify: bool,
+    place: ReadingPlace,
 ) -> Iterator[tuple[Any, Any]]:
     """Yield one reducer's pairs: combined if the dependency has an aggregator, else as written, in the order of maps.
 
@@ -52,13 +73,13 @@ def read_partition(
         reducer: the partition.
         outputs: where the map outputs are.
         task: counts what is read, is told of failures, and says when to stop.
-        verify: whether checksums are verified.
+        place: where it is read.
 
     Raises:
         FetchFailedError: a map output is missing or damaged.
         TypeError: a key cannot be hashed.
     """
-    reader = Reader(dependency.shuffle_id, reducer, task, verify)
+    reader = Reader(dependency.shuffle_id, reducer, task, place)
     # `chain` and `zip` are C: per pair no Python frame is entered.
     runs = (zip(keys, values, strict=True) for keys, values in reader.batches(outputs))
     if dependency.aggregator is None:
@@ -79,44 +100,71 @@ def lazily(
 class Reader:
     """Reads one reducer's blocks; the parameters are those of `read_partition`."""
 
-    def __init__(self, shuffle_id: ShuffleId, reducer: int, task: ReadingTask, verify: bool) -> None:
+    def __init__(self, shuffle_id: ShuffleId, reducer: int, task: ReadingTask, place: ReadingPlace) -> None:
         self.shuffle_id = shuffle_id
         self.reducer = reducer
         self.task = task
-        self.verify = verify
+        self.place = place
 
     def batches(self, outputs: MapOutputsView) -> Iterator[tuple[list[Any], list[Any]]]:
         """Yield columns of keys and values, block after block."""
         try:
-            plan = plan_fetches(outputs.blocks(self.reducer), self.can_open, self.reducer, MAX_BYTES_IN_FLIGHT)
+            plan = plan_fetches(
+                outputs.blocks(self.reducer), self.can_open, self.reducer, self.place.max_bytes_in_flight
+            )
         except MapOutputMissing as error:
             raise self.failed(None, str(error)) from error
-        for request in plan.remote:
-            there = request.location
-            raise self.failed(
-                request.blocks[0],
-                f"executor {there.executor_id} on {there.host} is not on this host: {there.directory} cannot be read",
-            )
         metrics = self.task.metrics
-        for block in plan.local:
-            for batch in self.segment(block):
-                self.task.kill_task_if_interrupted()
-                keys, values = load_pairs(batch)
-                metrics.shuffle_read_bytes += len(batch)
-                metrics.shuffle_read_records += len(keys)
-                yield keys, values
+        fetched = self.fetch(plan.remote)  # before the files are read: the executor fetches meanwhile
+        for batch in chain(chain.from_iterable(map(self.segment, plan.local)), self.remote(fetched)):
+            self.task.kill_task_if_interrupted()
+            keys, values = load_pairs(batch)
+            metrics.shuffle_read_bytes += len(batch)
+            metrics.shuffle_read_records += len(keys)
+            yield keys, values
+
+    def fetch(self, requests: tuple[FetchRequest, ...]) -> RemoteBlocks | None:
+        """Have blocks of other processes fetched; None if there are none."""
+        for request in requests:
+            there = request.location
+            if not there.port or self.place.ask is None:
+                raise self.failed(
+                    request.blocks[0],
+                    f"executor {there.executor_id} on {there.host} is not on this host: "
+                    f"{there.directory} cannot be read, and nobody serves it",
+                )
+        if not requests:
+            return None
+        assert self.place.ask is not None
+        return RemoteBlocks(self.shuffle_id, self.reducer, requests, self.place.ask)
+
+    def remote(self, fetched: RemoteBlocks | None) -> Iterator[bytes]:
+        """Yield the batches of fetched blocks."""
+        if fetched is None:
+            return
+        try:
+            yield from fetched.batches()
+        except NotFetched as error:
+            there = error.block.location
+            raise self.failed(
+                error.block,
+                f"from executor {there.executor_id} at {there.host}:{there.port}: {error}",
+                only_this_output=error.only_this_output,
+            ) from error
 
     def segment(self, block: MapOutputLocation) -> Iterator[bytes]:
         """Yield the batches of one block."""
         directory = block.location.directory
         try:
-            yield from read_segment(directory, self.shuffle_id, block.map_id, self.reducer, verify=self.verify)
+            yield from read_segment(directory, self.shuffle_id, block.map_id, self.reducer, verify=self.place.verify)
         except MapOutputDamaged as error:
             # If the rest of the directory can still be read, the executor's other outputs are as good as before.
             raise self.failed(block, str(error), only_this_output=self.can_open(block.location)) from error
 
     def can_open(self, location: BlockManagerId) -> bool:
         """Tell whether a writer's files can be opened here: its token can be read."""
+        if not self.place.read_host_local and location.directory != self.place.directory:
+            return False
         return os.access(os.path.join(location.directory, "token"), os.R_OK)
 
     def failed(

@@ -1,0 +1,62 @@
+"""The data path of an executor process: what it serves to other processes and fetches from them.
+
+The composition root of the process makes one on its env, gives `fetcher` to its `Executor`, and lets runners write map
+outputs under `output_location`. With a shuffle service on the host that is the service, so that readers go to whoever
+is still there when this process is gone; `executor_id` stays the executor's, by which outputs are registered and lost.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from minispark.messages.task import BlockManagerId
+from minispark.rpc.env import RpcEnv
+from minispark.rpc.logic.address import RpcAddress
+from minispark.shuffle.fetcher import Fetcher
+from minispark.shuffle.service import register_directory
+from minispark.shuffle.serving import MapOutputServer
+from minispark.storage.transfer import BlockFiles, BlockService, OwnDirectory, Transfer
+
+__all__ = ["ExecutorData"]
+
+
+class ExecutorData:
+    """Service, channels and fetcher of one executor process.
+
+    Args:
+        env: the executor's, which listens.
+        location: where its blocks are.
+        service: the host's shuffle service; None without one.
+
+    Attributes:
+        blocks: the bulk service "blocks", to which other rooms may add.
+        transfer: channels to other processes, which other rooms may use.
+        fetcher: fetches for the runners.
+        output_location: what map statuses say.
+    """
+
+    def __init__(self, env: RpcEnv, location: BlockManagerId, service: RpcAddress | None = None) -> None:
+        self.location = location
+        self.service = service
+        self.output_location = location if service is None else replace(location, port=service.port)
+        directories = OwnDirectory(location)
+        self.blocks = BlockService(env)
+        MapOutputServer(env.world, directories).add_to(self.blocks)
+        BlockFiles(env.world, directories).add_to(self.blocks)
+        self.transfer = Transfer(env)
+        self.fetcher = Fetcher(self.transfer, location.directory)
+
+    async def start(self, below: Path) -> None:
+        """Register with the shuffle service, if there is one; before a task writes map outputs.
+
+        Args:
+            below: the directory that the worker gave the application, `--directory`'s parent.
+
+        Raises:
+            MiniSparkError: the service cannot be reached, or refuses.
+        """
+        if self.service is not None:
+            await register_directory(self.transfer, self.service, self.location, below)
+
+    def close(self) -> None:
+        """Close the channels that nobody uses."""
+        self.transfer.close()
