@@ -11,7 +11,7 @@ from minispark.scheduler.replay import Replay, ReplayedStep
 __all__ = ["replay"]
 
 
-@click.command()
+@click.command(short_help="Replay a scheduler's JOURNAL and compare its decisions.")
 @click.argument("journal", type=click.Path(path_type=Path))
 @click.option("--from", "first", type=click.IntRange(min=0), default=0, help="Print from this message on.")
 @click.option("--until", "last", type=click.IntRange(min=0), default=None, help="Stop after this message.")
@@ -19,8 +19,13 @@ __all__ = ["replay"]
 def replay(journal: Path, first: int, last: int | None, quiet: bool) -> None:
     """Replay a scheduler's JOURNAL without a cluster, and compare what it decides with what it decided then.
 
-    An application writes one when minispark.scheduler.journal names a file. The exit code is 1 if a decision differs
-    and 2 if the journal cannot be read to its end.
+    An application writes one when minispark.scheduler.journal names a file.
+
+    \b
+    minispark submit --conf minispark.scheduler.journal=app.journal app.py
+    minispark replay app.journal
+
+    The exit code is 1 if a decision differs and 2 if the journal cannot be read to its end.
     """
     try:
         different = run(Replay(journal), first, last, quiet=quiet)
