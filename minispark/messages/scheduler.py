@@ -49,6 +49,7 @@ __all__ = [
     "ToDagScheduler",
     "ToTaskScheduler",
     "UnschedulableExpired",
+    "WorkerLost",
     "pack_integers",
     "unpack_integers",
 ]
@@ -217,10 +218,11 @@ class TaskSetFailed(Message):
 
 @message(178)
 class ExecutorAdded(Message):
-    """Backend → DAGScheduler and TaskScheduler: an executor can take tasks."""
+    """Backend → DAGScheduler and TaskScheduler: an executor can take tasks; `cores` is 0 where nobody tells."""
 
     executor_id: ExecutorId
     host: str
+    cores: int = 0
 
 
 @message(179)
@@ -235,6 +237,14 @@ class ExecutorRemoved(Message):
     reason: str
     caused_by_app: bool
     worker_lost: bool = False
+
+
+@message(192)
+class WorkerLost(Message):
+    """Backend → DAGScheduler: a worker is gone, and with it what its shuffle service kept on that host."""
+
+    host: str
+    text: str
 
 
 @message(182)
@@ -354,6 +364,7 @@ ToDagScheduler = (
     | ExecutorAdded
     | ExecutorDecommissioned
     | ExecutorRemoved
+    | WorkerLost
     | ShuffleForgotten
     | ComponentFailed
 )

@@ -31,6 +31,7 @@ from minispark.messages.scheduler import (
     TaskSetFailed,
     TaskStarted,
     ToDagScheduler,
+    WorkerLost,
 )
 from minispark.messages.task import AccumulatorUpdate, DirectResult, Success
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
@@ -175,14 +176,8 @@ class DAGScheduler(RpcEndpoint):
                 self.direct_run_ended(message)
             case ContinueSubmission():
                 state.submission.submit_more(message.stage_id, message.stage_attempt)
-            case ExecutorAdded():
-                self.events.post(ExecutorJoined(state.now, message.executor_id, message.host, 0))
-                state.recovery.executor_added(message.executor_id)
-            case ExecutorDecommissioned():
-                state.recovery.executor_decommissioned(message)
-            case ExecutorRemoved():
-                self.events.post(ExecutorLeft(state.now, message.executor_id, message.host, message.reason))
-                state.recovery.executor_removed(message)
+            case ExecutorAdded() | ExecutorDecommissioned() | ExecutorRemoved() | WorkerLost():
+                self.executors_changed(message)
             case ComponentFailed():
                 self.give_all_up(f"the endpoint {message.name} failed: {message.error}")
             case ShuffleForgotten():
@@ -235,6 +230,23 @@ class DAGScheduler(RpcEndpoint):
                 self.direct_runner.run(effect.job)
             case KillDirectRun():
                 self.direct_runner.kill(effect.job_id, effect.interrupt, effect.reason)
+
+    def executors_changed(
+        self, message: ExecutorAdded | ExecutorDecommissioned | ExecutorRemoved | WorkerLost
+    ) -> None:
+        """Take executors that come and go."""
+        state = self.state
+        match message:
+            case ExecutorAdded():
+                self.events.post(ExecutorJoined(state.now, message.executor_id, message.host, message.cores))
+                state.recovery.executor_added(message.executor_id)
+            case ExecutorDecommissioned():
+                state.recovery.executor_decommissioned(message)
+            case ExecutorRemoved():
+                self.events.post(ExecutorLeft(state.now, message.executor_id, message.host, message.reason))
+                state.recovery.executor_removed(message)
+            case WorkerLost():
+                state.recovery.worker_lost(message.host)
 
     def direct_run_ended(self, message: DirectRunEnded) -> None:
         """Take the end of a job's only task, after what it added to accumulators."""

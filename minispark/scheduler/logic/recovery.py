@@ -215,6 +215,12 @@ class Recovery:
         host = removed.host if removed.worker_lost else None
         self.executor_failed(removed.executor_id, self.dag.map_outputs.epoch, files_lost=files_lost, host=host)
 
+    def worker_lost(self, host: str) -> None:
+        """Drop the outputs that a worker's shuffle service kept; what executors keep goes with them."""
+        if self.rules.shuffle_service and not self.rules.reliable_storage:
+            self.dag.cached.clear()
+            self.dag.map_outputs.remove_on_host(host)
+
     def drop_source(self, location: BlockManagerId, epoch: int) -> None:
         """Drop all outputs of an executor from which one could not be fetched, or of its host if kept there."""
         host_goes = self.decommissioned.get(location.executor_id, False)
