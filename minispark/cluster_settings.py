@@ -159,6 +159,16 @@ class ClusterSettings:
         "worker.executorStateSync.maxAttempts", 5, INTEGER,
         "How often a worker tries to tell the master of an executor's end before it gives up and exits.", positive,
     )  # fmt: skip
+    worker_retained_executors = Setting(
+        "worker.ui.retainedExecutors", 1000, INTEGER, "Ended executors that a worker remembers.", not_negative
+    )
+    worker_retained_drivers = Setting(
+        "worker.ui.retainedDrivers", 1000, INTEGER, "Ended drivers that a worker remembers.", not_negative
+    )
+    cleanup_files_after_executor_exit = Setting(
+        "storage.cleanupFilesAfterExecutorExit", True, FLAG,
+        "Whether a worker removes what an executor left but the map outputs that its shuffle service serves.",
+    )  # fmt: skip
     worker_log_max_size = Setting(
         "worker.log.maxSize", 64 << 20, BYTES,
         "Size at which the log of an executor or driver is rolled; 0: never.", not_negative,
