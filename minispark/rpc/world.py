@@ -91,6 +91,9 @@ class World(Protocol):
     ) -> Listener:
         """Accept connections at an address, port 0 for any; raises OSError."""
 
+    def host_towards(self, address: RpcAddress) -> str:
+        """Return the address of this host that one reaches from there; raises OSError."""
+
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes nobody can guess."""
 
@@ -208,6 +211,13 @@ class SystemWorld(SystemClock):
             sock.close()
             raise
         return SystemListener(server, address)
+
+    def host_towards(self, address: RpcAddress) -> str:
+        """Ask the routing table: a datagram socket that is connected sends nothing, but knows where it is."""
+        family, _, _, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(place)
+            return str(probe.getsockname()[0])
 
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes from the system's secure source."""

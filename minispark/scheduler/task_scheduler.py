@@ -9,7 +9,7 @@ Source: Spark's TaskSchedulerImpl.
 import asyncio
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from minispark.conf import SparkConf
 from minispark.ids import ExecutorId, StageId, TaskId
@@ -125,6 +125,7 @@ class TaskScheduler(RpcEndpoint):
         self.wake_timer: asyncio.TimerHandle | None = None
         self.starvation_timer: asyncio.TimerHandle | None = None
         self.backend: SchedulerBackend | None = None
+        self.explain_starvation: Callable[[], object] = self.tell_starvation
 
     def attach(self, backend: SchedulerBackend) -> None:
         """Say who has the executors; backend and scheduler need each other, so it cannot be an argument."""
@@ -245,10 +246,14 @@ class TaskScheduler(RpcEndpoint):
             return
         self.starvation_timer = self.world.call_later(STARVATION_S, self.warn_of_starvation)
         if any(task_set.has_pending() for task_set in self.task_sets()):
-            logger.warning(
-                "no executor has taken a task yet: %d executors are known; are there any, and do they have %d free "
-                "cores each?", len(self.cluster.executors), self.task_cpus,
-            )  # fmt: skip
+            self.explain_starvation()
+
+    def tell_starvation(self) -> None:
+        """Log what is known here; a cluster's backend knows more."""
+        logger.warning(
+            "no executor has taken a task yet: %d executors are known; are there any, and do they have %d free "
+            "cores each?", len(self.cluster.executors), self.task_cpus,
+        )  # fmt: skip
 
     # -- offers ------------------------------------------------------------------------------------------------------
 

@@ -135,6 +135,10 @@ class VirtualWorld:
         """Run a function, here and now."""
         return function(*args)
 
+    def host_towards(self, address: RpcAddress) -> str:
+        """Return its host."""
+        return self.host
+
     def secret_bytes(self, count: int) -> bytes:
         """Return bytes from the seed."""
         return self.rng.randbytes(count)
