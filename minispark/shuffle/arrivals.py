@@ -113,6 +113,7 @@ class FileArrival:
         self.path = path
         self.checker = Checker(sizes, checksums)
         self.lock = threading.Lock()  # whoever waits for `take` may be cancelled, and abandon this, while it writes
+        self.abandoned = False
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     @property
@@ -130,6 +131,8 @@ class FileArrival:
                 rest = memoryview(piece)
                 while rest:
                     rest = rest[os.write(self.fd, rest) :]
+        if self.abandoned:
+            self.close()
 
     def close(self) -> None:
         """Write no more."""
@@ -139,9 +142,12 @@ class FileArrival:
                 self.fd = -1
 
     def abandon(self) -> None:
-        """Close and remove the file, once nobody writes to it."""
-        self.close()
+        """Remove the file and close it; a thread that writes to it closes it when it is done. Never waits."""
+        self.abandoned = True
         self.discard()
+        if self.lock.acquire(blocking=False):
+            self.lock.release()
+            self.close()
 
     def discard(self) -> None:
         """Remove the file."""

@@ -1,8 +1,8 @@
 """The data path of an executor process: what it serves to other processes and fetches from them.
 
 The composition root of the process makes one on its env, gives `fetcher` to its `Executor`, and lets runners write
-map outputs under `output_location`. With a shuffle service on the host that has the service's port, so that readers go
-to whoever is still there when this process is gone; its `executor_id` stays the executor's, by which outputs are lost.
+map outputs under `output_location`: with a shuffle service on the host that has the service's port, so that readers
+go to whoever is still there when this process is gone. The executor's id stays, by which outputs are counted as lost.
 """
 
 from dataclasses import replace

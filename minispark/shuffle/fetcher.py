@@ -264,7 +264,7 @@ class Fetcher:
     ) -> Arrival:
         """Receive blocks into a file, written off the loop while more arrives."""
         run_blocking = self.world.run_blocking
-        arrival = await run_blocking(FileArrival, head.sizes, head.checksums, path)
+        arrival = FileArrival(head.sizes, head.checksums, path)
         try:
             pieces, size = [], 0
             async for piece in channel.receive_data():
@@ -277,6 +277,6 @@ class Fetcher:
             await run_blocking(arrival.take, pieces)
             await run_blocking(arrival.close)
         except BaseException:
-            self.world.start_thread(arrival.abandon, name="minispark-broken-fetch")  # it may be being written
+            arrival.abandon()
             raise
         return arrival
