@@ -23,6 +23,7 @@ NO_TEST_OF_THEIR_OWN = {
     "rdd/ports.py": "protocols",
     "rpc/endpoint.py": "the contract; tested through env.py and dispatcher.py, which call it",
     "executor/runners.py": "protocols; tested through each pool",
+    "executor/backend_process.py": "an executor process; tested by outcome in cluster/test_executor_processes.py",
     "executor/runner_main.py": "the loop of a runner process; tested by outcome through process_pool.py",
     "rdd/rdd.py": "brings the classes of methods together; each is tested by its subject",
     "rpc/ref.py": "a protocol",

@@ -62,7 +62,10 @@ class Child:
 
 def run(control: socket.socket) -> None:
     """Be a zygote until the control socket ends."""
-    start = decode(control.recv(CONTROL_PACKET_SIZE))
+    packet = control.recv(CONTROL_PACKET_SIZE)
+    if not packet:  # the executor ended before it knew what to be
+        return
+    start = decode(packet)
     assert isinstance(start, StartZygote)
     nursery = Nursery(control, start)
     try:

@@ -23,9 +23,10 @@ from minispark.executor.runners import RunnerEvents
 from minispark.executor.session import remove_leavings
 from minispark.executor.zygote_client import ZygoteClient, ending
 from minispark.executor.zygote_process import ZygoteProcess
-from minispark.ids import TaskId
+from minispark.ids import BroadcastId, TaskId
 from minispark.messages.runner import (
     AnswerFailed,
+    ForgetBroadcasts,
     KillAnswered,
     RunnerAnswer,
     RunnerAsk,
@@ -62,6 +63,9 @@ class ProcessPool:
         world: starts the zygote, keeps time.
         runner_factory: `module:function`, what runs the tasks in a runner; called there with its services.
         zygote: the first zygote's process, if it was started beforehand.
+        sys_path: where runners find modules, if not where this process does.
+        working_directory: where they are, if not where this process is.
+        kept: entries of the session directory that stay, because others serve them.
     """
 
     events: RunnerEvents
@@ -76,8 +80,14 @@ class ProcessPool:
         *,
         runner_factory: str = DEFAULT_FACTORY,
         zygote: ZygoteProcess | None = None,
+        sys_path: tuple[str, ...] = (),
+        working_directory: str = "",
+        kept: tuple[str, ...] = (),
     ) -> None:
         self.conf = conf
+        self.sys_path = sys_path
+        self.working_directory = working_directory
+        self.kept = kept
         self.location = location
         self.world = world
         self.runner_factory = runner_factory
@@ -171,6 +181,12 @@ class ProcessPool:
             self.first.abandon()
             self.first = None
 
+    def forget_broadcasts(self, broadcast_ids: tuple[BroadcastId, ...]) -> None:
+        """Tell all runners; one that starts later knows none of them."""
+        for place in self.places:
+            if place.link is not None:
+                place.link.send(ForgetBroadcasts(broadcast_ids))
+
     def counters(self, slot: int) -> dict[str, int] | None:
         """Return how far the slot's attempt is, by counter (see `shared_page.COUNTERS`); None if nothing runs."""
         place = self.places[slot]
@@ -189,8 +205,9 @@ class ProcessPool:
             environment["OMP_NUM_THREADS"] = str(conf.task_cpus)
         preload = tuple(name.strip() for name in conf.executor_preload.split(",") if name.strip())
         start = StartZygote(
-            environment, unset, preload, self.runner_factory, dict(conf.texts), self.location, self.location.directory
-        )
+            environment, unset, preload, self.runner_factory, dict(conf.texts), self.location,
+            self.location.directory, self.sys_path, self.working_directory, self.kept,
+        )  # fmt: skip
         self.zygote_is_ready = False
         process, self.first = self.first or ZygoteProcess.spawn(self.world), None
         self.zygote = ZygoteClient(self.loop, self, process)

@@ -1,0 +1,59 @@
+"""Brings an executor process up around its event loop. Called by `__main__` once the zygote is on its way.
+
+The loop is asyncio's: loading uvloop takes as long as an executor's whole registration, and what it would gain is the
+runners' (measured, see docs/executor.md).
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from typing import Final
+
+from minispark.executor.arguments import Arguments
+from minispark.executor.backend_process import ExecutorProcess
+from minispark.executor.lifeline import Credentials, Lifeline
+from minispark.executor.phases import Phases
+from minispark.executor.zygote_process import ZygoteProcess
+from minispark.rpc.world import World
+
+__all__ = ["launch", "log_to_stderr"]
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOG_LEVEL: Final = "MINISPARK_LOG_LEVEL"
+
+
+def log_to_stderr(level: str) -> None:
+    """Write the log to stderr, a line at a time, as the worker expects; an unknown level is INFO."""
+    known = logging.getLevelNamesMapping()
+    logging.basicConfig(stream=sys.stderr, format=LOG_FORMAT, level=known.get(level.upper(), logging.INFO))
+
+
+def launch(arguments: Arguments, zygote: ZygoteProcess, world: World, phases: Phases) -> int:
+    """Run an executor to its end; return the exit code.
+
+    Raises:
+        MiniSparkError: it cannot even begin.
+    """
+    log_to_stderr(os.environ.get(LOG_LEVEL, "INFO"))
+    phases.mark("modules")
+    lifeline = Lifeline(arguments.lifeline)
+    try:
+        credentials = lifeline.credentials()
+        return asyncio.run(run(arguments, credentials, lifeline, zygote, world, phases))
+    except BaseException:
+        zygote.abandon()
+        raise
+
+
+async def run(
+    arguments: Arguments,
+    credentials: Credentials,
+    lifeline: Lifeline,
+    zygote: ZygoteProcess,
+    world: World,
+    phases: Phases,
+) -> int:
+    """Run an executor on this loop."""
+    process = ExecutorProcess(arguments, credentials, lifeline, zygote, world, phases)
+    return await process.run()

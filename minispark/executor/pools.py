@@ -1,0 +1,26 @@
+"""Which pool of runners a setting names. Used by the composition roots of local mode and of executor processes."""
+
+from importlib import import_module
+from typing import Any, Final
+
+from minispark.conf import SparkConf
+from minispark.executor.runners import RunnerPool
+from minispark.messages.task import BlockManagerId
+from minispark.rpc.world import World
+
+__all__ = ["make_pool"]
+
+POOLS: Final = {
+    "process": ("minispark.executor.process_pool", "ProcessPool"),
+    "thread": ("minispark.executor.thread_pool", "ThreadPool"),
+    "inline": ("minispark.executor.inline_pool", "InlinePool"),
+}
+
+
+def make_pool(slots: int, conf: SparkConf, location: BlockManagerId, world: World, **options: Any) -> RunnerPool:
+    """Return a pool as `minispark.executor.pool` says; options are those of `ProcessPool`, and only it gets them."""
+    # Loaded by mode: what runs tasks in this process is half of the package, and most programs never need it.
+    module, name = POOLS[conf.executor_pool]
+    chosen = options if conf.executor_pool == "process" else {}
+    pool: RunnerPool = getattr(import_module(module), name)(slots, conf, location, world, **chosen)
+    return pool
