@@ -6,10 +6,10 @@ are loaded (docs/decisions/0003).
 
 import os
 import socket
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from minispark.conf import SparkConf
+from minispark.executor.pools import make_pool
 from minispark.executor.runners import RunnerPool
 from minispark.executor.session import SessionDirectory, local_directory, sweep
 from minispark.executor.zygote_process import ZygoteProcess
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["LOCAL_EXECUTOR_ID", "LocalMode"]
 
 LOCAL_EXECUTOR_ID: Final = ExecutorId("driver")
-
-POOLS: Final = {
-    "process": ("minispark.executor.process_pool", "ProcessPool"),
-    "thread": ("minispark.executor.thread_pool", "ThreadPool"),
-    "inline": ("minispark.executor.inline_pool", "InlinePool"),
-}
 
 
 class LocalMode:
@@ -56,10 +50,7 @@ class LocalMode:
         self.parent = local_directory(conf)
         self.session = SessionDirectory.create(self.parent, world.secret_bytes)
         self.location = BlockManagerId(LOCAL_EXECUTOR_ID, socket.gethostname(), 0, os.fspath(self.session.path))
-        # Loaded by mode: what runs tasks in this process is half of the package, and most drivers never need it.
-        module, name = POOLS[conf.executor_pool]
-        options = {} if zygote is None else {"zygote": zygote}
-        self.pool: RunnerPool = getattr(import_module(module), name)(cores, conf, self.location, world, **options)
+        self.pool: RunnerPool = make_pool(cores, conf, self.location, world, zygote=zygote)
 
     def launch(self) -> None:
         """Begin to start the runners.
@@ -74,9 +65,12 @@ class LocalMode:
         """How many partitions keep all cores busy."""
         return self.cores
 
+    def location_at(self, directory: str) -> BlockManagerId | None:
+        """Return None: all that tasks leave lies in this process's directory."""
+
     async def open_env(self) -> "RpcEnv":
         """Return an env that does not listen."""
-        from minispark.rpc.env import RpcEnv  # with the driver's modules, which the runners do not wait for
+        from minispark.rpc.env import RpcEnv  # as in `start`
 
         return RpcEnv("driver", self.world, self.conf)
 
@@ -86,15 +80,14 @@ class LocalMode:
         Raises:
             MiniSparkError: the runners cannot be started; the text says why.
         """
-        from minispark.local_executor import start_local_executor  # as above
-
-        await start_local_executor(self, driver)
+        # With the driver's modules, which the runners do not wait for.
+        await import_module("minispark.local_executor").start_local_executor(self, driver)
         await self.sweep()
         return ApplicationId(f"local-{os.getpid()}-{int(self.world.wall() * 1000)}")
 
     def started(self, driver: "Driver") -> None:
         """Tell listeners of the executor."""
-        from minispark.messages.listener import ExecutorJoined  # as above
+        from minispark.messages.listener import ExecutorJoined  # as in `start`
 
         joined = ExecutorJoined(self.world.wall(), LOCAL_EXECUTOR_ID, self.location.host, self.cores)
         driver.events.post(joined)

@@ -41,7 +41,7 @@ from minispark.messages.scheduler import (
     ReviveOffers,
     WorkerLost,
 )
-from minispark.messages.task import TaskDescription, TaskState, UnknownReason
+from minispark.messages.task import BlockManagerId, TaskDescription, TaskState, UnknownReason
 from minispark.record import Record, record
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.logic.address import RpcAddress
@@ -139,6 +139,7 @@ class DriverEndpoint(RpcEndpoint):
         self.application = application
         self.table = ExecutorTable(rules.task_cpus)
         self.refs: dict[ExecutorId, RpcEndpointRef] = {}
+        self.locations: dict[ExecutorId, BlockManagerId] = {}
         self.direct: dict[TaskId, Callable[[StatusUpdate], None]] = {}  # tasks that the scheduler does not know
         self.delays: dict[ExecutorId, asyncio.TimerHandle] = {}
         self.is_ready = rules.expected_cores * rules.min_ratio <= 0
@@ -193,9 +194,10 @@ class DriverEndpoint(RpcEndpoint):
             return
         executor = self.table.register(executor_id, host, message.cores)
         if executor is None:
-            context.send_failure(MiniSparkError(f"there is an executor {executor_id} already"))
+            context.send_failure(MiniSparkError(f"there is, or was, an executor {executor_id} already"))
             return
         self.refs[executor_id] = message.executor
+        self.locations[executor_id] = message.location
         now, since = self.world.monotonic(), self.table.requests.registered()
         waited = "" if since is None else f", {now - since:.1f} s after it was asked for"
         logger.info("executor %s on %s registered with %d cores%s", executor_id, host, message.cores, waited)
@@ -293,6 +295,10 @@ class DriverEndpoint(RpcEndpoint):
         else:
             ref.send(KillTask(task_id, executor_id, interrupt, reason))
 
+    def location_at(self, directory: str) -> BlockManagerId | None:
+        """Return where the blocks of the executor with that session directory are; None if there is none."""
+        return next((place for place in self.locations.values() if place.directory == directory), None)
+
     # -- executors go ------------------------------------------------------------------------------------------------
 
     def on_disconnected(self, address: RpcAddress) -> None:
@@ -320,6 +326,7 @@ class DriverEndpoint(RpcEndpoint):
         if timer is not None:
             timer.cancel()
         ref = self.refs.pop(executor_id, None)
+        self.locations.pop(executor_id, None)
         removed = self.table.remove(executor_id, reason)
         audience = self.audience
         if removed is None:

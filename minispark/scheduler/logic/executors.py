@@ -8,6 +8,7 @@ it never becomes active again. Source: the tables of Spark's CoarseGrainedSchedu
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.cluster import (
@@ -22,6 +23,8 @@ from minispark.record import Record, record
 from minispark.scheduler.backend import WorkerOffer
 
 __all__ = ["Decommission", "ExecutorTable", "KnownExecutor", "Loss", "RequestTimes", "exit_reason", "loss_of"]
+
+Value = TypeVar("Value")
 
 MAX_REMEMBERED = 1000
 
@@ -99,14 +102,15 @@ class ExecutorTable:
         self.task_cpus = task_cpus
         self.executors: dict[ExecutorId, KnownExecutor] = {}
         self.early_decommissions: dict[ExecutorId, Decommission] = {}
+        self.gone: dict[ExecutorId, None] = {}
         self.target: int | None = None
         self.requests = RequestTimes()
 
     # -- coming ------------------------------------------------------------------------------------------------------
 
     def register(self, executor_id: ExecutorId, host: str, cores: int) -> KnownExecutor | None:
-        """Take an executor, of which nothing is offered yet; None if the id is taken."""
-        if executor_id in self.executors:
+        """Take an executor, of which nothing is offered yet; None if the id is taken, or was: lost ones stay lost."""
+        if executor_id in self.executors or executor_id in self.gone:
             return None
         executor = KnownExecutor(executor_id, host, cores, WorkerOffer(executor_id, host, 0))
         self.executors[executor_id] = executor
@@ -183,9 +187,7 @@ class ExecutorTable:
         """Offer an executor no more; tell whether it is news. An order for one that has not registered is kept."""
         executor = self.executors.get(executor_id)
         if executor is None:
-            self.early_decommissions[executor_id] = order
-            if len(self.early_decommissions) > MAX_REMEMBERED:
-                del self.early_decommissions[next(iter(self.early_decommissions))]
+            remember(self.early_decommissions, executor_id, order)
             return False
         before = executor.decommission
         if before is None and executor.is_leaving:
@@ -218,6 +220,7 @@ class ExecutorTable:
         An order of the driver's goes before a decommission, and that before the given reason.
         """
         self.early_decommissions.pop(executor_id, None)
+        remember(self.gone, executor_id, None)
         executor = self.executors.pop(executor_id, None)
         if executor is None:
             return None
@@ -286,6 +289,13 @@ class RequestTimes:
         if count > 1:
             self.open.appendleft((count - 1, since))
         return since
+
+
+def remember(table: dict[ExecutorId, Value], executor_id: ExecutorId, value: Value) -> None:
+    """Keep something of an executor that is not there, and let go of the oldest when there are many."""
+    table[executor_id] = value
+    if len(table) > MAX_REMEMBERED:
+        del table[next(iter(table))]
 
 
 def host_lost(executor: KnownExecutor, reason: ExecutorLossReason) -> str:
