@@ -15,6 +15,7 @@ __all__ = [
     "JobFailed",
     "JournalError",
     "KeyHashError",
+    "LeadershipLost",
     "MapOutputMissing",
     "MiniSparkError",
     "OutboxOverflow",
@@ -22,6 +23,8 @@ __all__ = [
     "PeerRefused",
     "PicklingError",
     "ProtocolError",
+    "RecordsChanged",
+    "RecoveryStateError",
     "ResultTooLarge",
     "RpcAddressError",
     "RpcEndpointNotFound",
@@ -64,6 +67,10 @@ class OutputExists(ConfigurationError, FileExistsError):
     """There is something where output is to go; the message names the path."""
 
 
+class RecordsChanged(MiniSparkError):
+    """A function changed records of a persisted RDD in place; the message names the RDD."""
+
+
 class KeyHashError(MiniSparkError, TypeError):
     """A key cannot be placed in a partition: it has no hash on which all processes agree."""
 
@@ -74,6 +81,14 @@ class UserCodeError(MiniSparkError):
 
 class TaskListenerError(UserCodeError):
     """Listeners of a task context failed; the text holds what each raised, and how the task itself had failed."""
+
+
+class RecoveryStateError(MiniSparkError):
+    """What a master keeps on disk cannot be used; the message names the file and what to do."""
+
+
+class LeadershipLost(MiniSparkError):
+    """Another master leads now, or none may for a while; the message says why this one does not."""
 
 
 class JournalError(MiniSparkError):

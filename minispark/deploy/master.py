@@ -5,16 +5,22 @@ anything; must not say a word after its leadership has ended. Source: Spark's Ma
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Sequence
 from typing import Final, assert_never
 
 from minispark.conf import SparkConf
+from minispark.deploy.election import Election
 from minispark.deploy.logic.cluster import MasterRules
 from minispark.deploy.logic.effects import CompleteLater, Effect, Forget, Inform, Persist, Reply, Send, Warn
 from minispark.deploy.logic.membership import Membership
 from minispark.deploy.logic.workers import CHECKS_PER_TIMEOUT
+from minispark.deploy.persistence import RecoveryStore
+from minispark.deploy.write_queue import WriteQueue
+from minispark.errors import RecoveryStateError
 from minispark.messages.deploy import ToMaster
+from minispark.messages.deploy_clients import RequestDriverStatus, RequestMasterStatus
 from minispark.messages.deploy_records import (
     CheckForWorkerTimeOut,
     CompleteRecovery,
@@ -56,20 +62,24 @@ class Master(RpcEndpoint):
 
     Args:
         env: listens already: its address is what others are told.
+        store: what the masters of this cluster share; None: there is no other, and nothing outlives this one.
 
     Attributes:
         ended: resolves with the reason when this master leads no more, and never shall again: its process is to end.
     """
 
-    def __init__(self, env: RpcEnv) -> None:
+    def __init__(self, env: RpcEnv, store: RecoveryStore | None = None) -> None:
         self.env = env
         self.world = env.world
+        self.store = store
+        self.election: Election | None = None
+        self.queue: WriteQueue | None = None
         self.ended: asyncio.Future[str] = env.loop.create_future()
         self.machine: Membership
         self.timer: asyncio.TimerHandle | None = None
 
     def on_start(self) -> None:
-        """Begin to lead."""
+        """Begin to lead, or to stand by."""
         assert self.env.address is not None, "a master's env listens before the master is there"
         self.machine = Membership(
             rules_of(self.env.conf),
@@ -78,7 +88,13 @@ class Master(RpcEndpoint):
             str(self.env.address),
             lambda address: self.env.bind(MASTER, address),
         )
-        self.advance(ElectedLeader(1, ()), NOBODY)
+        if self.store is None:
+            self.advance(ElectedLeader(1, ()), NOBODY)
+        else:
+            lease_s = self.env.conf.deploy_leader_lease
+            self.election = Election(self.env, self, self.store, lease_s, self.send_to_self)
+            self.queue = WriteQueue(self.write, self.start_writing)
+            self.env.scope.spawn(self.election.run(), name="election", owner=self)
         self.check_later()
 
     def receive(self, message: ToMaster | ToMasterItself, context: CallContext) -> None:
@@ -101,19 +117,47 @@ class Master(RpcEndpoint):
         finally:
             effects = self.machine.take_effects()  # also after an error: the next asker must not get this one's reply
         if effects:
-            self.perform_all(effects, context)
+            # Those who only look need not wait for the disk.
+            self.do_in_order(effects, context, at_once=isinstance(message, RequestMasterStatus | RequestDriverStatus))
 
     def on_disconnected(self, address: RpcAddress) -> None:
         """Have the machine take a peer for dead."""
         if self.ended.done():
             return
         self.machine.disconnected(address, self.world.monotonic(), self.world.wall())
-        self.perform_all(self.machine.take_effects(), NOBODY)
+        self.do_in_order(self.machine.take_effects(), NOBODY)
+
+    def do_in_order(self, effects: Sequence[Effect], context: CallContext, *, at_once: bool = False) -> None:
+        """Do things when those before them are done, and what has to be on disk is."""
+        if self.queue is None or at_once:
+            self.perform_all(effects, context)
+            return
+        changes = [effect for effect in effects if isinstance(effect, Persist | Forget)]
+        self.queue.add(changes, functools.partial(self.perform_all, effects, context))
 
     def perform_all(self, effects: Sequence[Effect], context: CallContext) -> None:
-        """Do things in order."""
+        """Do things in order, if this master still leads, or never led."""
+        if self.election is not None and self.election.term and not self.election.holds():
+            self.step_down(f"term {self.election.term} is over: it was not renewed in time")
+        if self.ended.done():
+            return
         for effect in effects:
             self.perform(effect, context)
+
+    def start_writing(self, queue: WriteQueue) -> None:
+        """Have records written in a task of its own."""
+        self.env.scope.spawn(queue.drain(), name="write records", owner=self)
+
+    async def write(self, changes: Sequence[Persist | Forget]) -> None:
+        """Put changes on disk; a master that cannot is of no use."""
+        if self.ended.done():
+            return
+        assert self.store is not None
+        assert self.election is not None
+        try:
+            await self.world.run_blocking(self.store.write, self.election.term, changes)
+        except (OSError, RecoveryStateError) as error:
+            self.step_down(f"records cannot be written: {error}")
 
     def perform(self, effect: Effect, context: CallContext) -> None:
         """Do one thing that the machine wants done."""
@@ -129,7 +173,7 @@ class Master(RpcEndpoint):
             case Warn():
                 logger.warning("%s", effect.text)
             case Persist() | Forget():
-                pass
+                pass  # the queue has written it
             case _:
                 assert_never(effect)
 
@@ -150,8 +194,18 @@ class Master(RpcEndpoint):
     def step_down(self, text: str) -> None:
         """Lead no more: from here on nothing is handled and nothing is said."""
         if not self.ended.done():
-            logger.error("this master ends: %s", text)
+            logger.warning("this master ends: %s", text)
             self.ended.set_result(text)
+
+    async def resign(self) -> None:
+        """Finish what is begun, then let another master lead at once; for a master that is stopped in order."""
+        if self.election is None or self.queue is None or self.ended.done():
+            return
+        finished = self.env.loop.create_future()
+        self.queue.add((), lambda: finished.set_result(None))
+        await finished
+        self.step_down("it is stopped")
+        await self.election.resign()
 
     def on_stop(self) -> None:
         """Let the timer go."""
