@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from minispark.executor.barrier_context import BarrierTaskContext
     from minispark.executor.current_task import current_task_context
     from minispark.messages.listener import SparkListener
+    from minispark.messages.storage_level import StorageLevel
     from minispark.rdd.accumulators import Accumulator, AccumulatorParam
+    from minispark.rdd.broadcast import Broadcast
     from minispark.rdd.ports import TaskContext
     from minispark.rdd.rdd import RDD
+    from minispark.rdd.spark_files import SparkFiles
 
 __version__ = "0.1.0"
 
@@ -41,6 +44,7 @@ __all__ = [
     "AccumulatorParam",
     "BarrierError",
     "BarrierTaskContext",
+    "Broadcast",
     "CommitDenied",
     "ConfigurationError",
     "ContextError",
@@ -56,6 +60,8 @@ __all__ = [
     "ResultTooLarge",
     "SparkConf",
     "SparkContext",
+    "StorageLevel",
+    "SparkFiles",
     "SparkListener",
     "TaskContext",
     "UserCodeError",
@@ -66,9 +72,12 @@ _HOME = {
     "Accumulator": "minispark.rdd.accumulators",
     "AccumulatorParam": "minispark.rdd.accumulators",
     "BarrierTaskContext": "minispark.executor.barrier_context",
+    "Broadcast": "minispark.rdd.broadcast",
     "RDD": "minispark.rdd.rdd",
     "SparkConf": "minispark.conf",
     "SparkContext": "minispark.context",
+    "SparkFiles": "minispark.rdd.spark_files",
+    "StorageLevel": "minispark.messages.storage_level",
     "SparkListener": "minispark.messages.listener",
     "TaskContext": "minispark.rdd.ports",
     "current_task_context": "minispark.executor.current_task",

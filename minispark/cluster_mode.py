@@ -18,6 +18,7 @@ from minispark.local_cluster import LocalCluster
 from minispark.messages.cluster import ApplicationConf
 from minispark.messages.deploy_values import ApplicationDescription
 from minispark.messages.endpoints import COARSE_GRAINED_SCHEDULER
+from minispark.messages.task import BlockManagerId
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.secrets import CLUSTER_REALM, application_secret
@@ -54,6 +55,8 @@ class ClusterMode:
     """
 
     is_local: Final = False
+    session: Final = None  # tasks see no directory of the driver's; one for broadcasts and files is made when needed
+    pool: Final = None
 
     def __init__(self, conf: SparkConf, world: World, target: ClusterMaster | LocalClusterMaster) -> None:
         self.conf = conf
@@ -85,6 +88,10 @@ class ClusterMode:
         allotted = 0 if self.standalone is None else sum(self.standalone.allotted.values())
         made = self.expected_cores if self.cluster is not None else 0
         return max(allotted, made, self.backend.table.total_cores, MIN_PARALLELISM)
+
+    def location_at(self, directory: str) -> BlockManagerId | None:
+        """Return where the blocks of the executor with that session directory are; None if there is none."""
+        return self.endpoint.location_at(directory)
 
     # -- start -------------------------------------------------------------------------------------------------------
 

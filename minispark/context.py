@@ -15,9 +15,11 @@ from minispark.errors import ConfigurationError, ContextError, PicklingError
 from minispark.executor.current_task import current_task_context
 from minispark.ids import RddId, ShuffleId
 from minispark.job_control import JobControl
+from minispark.persistence import Persistence
 from minispark.rdd.call_site import call_site
 from minispark.rpc.world import SystemWorld, World
 from minispark.scheduler.logic.master_url import LocalMaster, check_task_cpus, max_failures, parse_master
+from minispark.sharing import Sharing
 
 if TYPE_CHECKING:
     from minispark.cluster_mode import ClusterMode
@@ -77,7 +79,7 @@ def load_driver() -> "type[Driver]":
     return Driver
 
 
-class SparkContext(JobControl):
+class SparkContext(JobControl, Sharing, Persistence):
     """An application: where its RDDs are made and its jobs run.
 
     Use it with `async with`; one is active in a process at a time, on the loop that started it.
@@ -155,6 +157,7 @@ class SparkContext(JobControl):
             self.driver = await self.make_driver()
             self.driver.stop_context = self.stop
             await self.driver.start()
+            await self.add_configured_files()
         except BaseException:
             self.is_stopped = True
             active = None

@@ -7,16 +7,19 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError, MiniSparkError
-from minispark.ids import ApplicationId, ShuffleId
+from minispark.ids import ApplicationId, RddId, ShuffleId
 from minispark.messages.heartbeat import TaskSchedulerIsSet
 from minispark.messages.listener import ApplicationEnd
 from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ShuffleForgotten
-from minispark.messages.task import DirectResult, IndirectResult
+from minispark.messages.task import BlockManagerId, DirectResult, IndirectResult
+from minispark.persistence import Persisted
 from minispark.rdd import closures
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.ref import RpcEndpointRef
@@ -43,9 +46,14 @@ from minispark.shuffle.files import remove_attempt_files, remove_shuffle_files
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from minispark.shuffle.tracker import MapOutputTracker
 from minispark.storage.block_manager_master import BlockManagerMaster
-from minispark.storage.block_reader import read_result
 from minispark.storage.broadcast import BinaryServer, BinaryTable
+from minispark.storage.result_fetcher import ResultFetcher
 from minispark.ui.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from minispark.distribution import Distribution
+    from minispark.executor.runners import RunnerPool
+    from minispark.executor.session import SessionDirectory
 
 __all__ = ["Driver", "RunMode"]
 
@@ -68,6 +76,17 @@ class RunMode(Protocol):
     @property
     def default_parallelism(self) -> int:
         """How many partitions keep all cores busy."""
+
+    @property
+    def session(self) -> "SessionDirectory | None":
+        """The directory whose files all tasks can read; None: the driver makes one of its own when it needs it."""
+
+    @property
+    def pool(self) -> "RunnerPool | None":
+        """The runners, if they are this process's."""
+
+    def location_at(self, directory: str) -> BlockManagerId | None:
+        """Return where the blocks of an executor in another process are, by its session directory; None: unknown."""
 
     async def open_env(self) -> RpcEnv:
         """Return a new env for the driver's endpoints; raises MiniSparkError."""
@@ -107,18 +126,20 @@ class Driver:
 
     dag_scheduler: RpcEndpointRef
     heartbeats: RpcEndpointRef
+    block_manager_master: BlockManagerMaster
     receiver: HeartbeatReceiver
     application_id: ApplicationId
     dag: DAGScheduler
     jobs: Jobs
     scheduler: TaskScheduler
+    results: ResultFetcher
 
     def __init__(self, conf: SparkConf, world: World, mode: RunMode, max_failures: int) -> None:
         self.conf = conf
         self.world = world
         self.mode = mode
         self.max_failures = max_failures
-        self.binaries = BinaryTable()
+        self.binaries = BinaryTable(lambda: self.distribution)
         self.work = StageWork(self.binaries, self.shuffle_forgotten)
         self.job_table = JobTable()
         self.events = ListenerBus(world, conf.listener_queue_capacity)
@@ -128,6 +149,7 @@ class Driver:
             self.events.add(listener)
         self.map_outputs = MapOutputs()
         self.commits = OutputCommits()
+        self.persisted = Persisted(self)
         self.barriers = BarrierCoordinator(world, conf.barrier_sync_timeout)
         self.accumulators = AccumulatorTable(world)
         self.pool_specs: list[PoolSpec] = []
@@ -148,6 +170,7 @@ class Driver:
         """
         try:
             self.env = await self.mode.open_env()
+            self.results = ResultFetcher(self.env, self.mode.location_at)
             self.env.dispatcher.on_unsettled = self.component_failed
             self.start_schedulers(self.env)
             self.application_id = await self.mode.start(self)
@@ -163,6 +186,7 @@ class Driver:
         recorder = self.recorder = recorder_for(self.conf, self.world, env.scope, self.max_failures, self.pool_specs)
         if self.conf.scheduler_journal:
             env.dispatcher.observer = lambda endpoint, message, _: recorder.message(endpoint, message)
+        self.block_manager_master = BlockManagerMaster(self.world, env.scope)
         dag = DAGScheduler(
             self.conf,
             recorder.world(self.world),
@@ -171,6 +195,7 @@ class Driver:
             self.events,
             self.remove_files,
             self.accumulators.count,
+            recorder.cached(self.block_manager_master),
             max_failures=self.max_failures,
             on_failure=self.scheduler_failed,
         )
@@ -208,7 +233,7 @@ class Driver:
             self.mode.replacer,
         )
         self.heartbeats = env.setup_endpoint(HEARTBEAT_RECEIVER, self.receiver)
-        env.setup_endpoint("BlockManagerMaster", BlockManagerMaster(self.world, env.scope))
+        env.setup_endpoint("BlockManagerMaster", self.block_manager_master)
         env.setup_endpoint("BinaryServer", BinaryServer(self.binaries, closures.class_content))
 
     @property
@@ -261,15 +286,24 @@ class Driver:
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
 
+    @cached_property
+    def distribution(self) -> "Distribution":
+        """What hands out broadcasts and files; loaded at its first use."""
+        assert self.env is not None
+        made: Distribution = import_module("minispark.distribution").Distribution(
+            self.conf, self.world, self.env, self.mode.session, self.mode.pool
+        )
+        return made
+
     # -- service -----------------------------------------------------------------------------------------------------
 
     async def read_result(self, result: IndirectResult) -> DirectResult | None:
-        """Read a result that was left in a file; None if it is not there as it was written."""
-        return await self.world.run_blocking(read_result, result)
+        """Read a result that was left with its executor; None if it is not there as it was written."""
+        return await self.results.read(result)
 
     def drop_result(self, result: IndirectResult) -> None:
-        """Do away with a result that was left in a file: reading removes it."""
-        self.spawn(self.read_result(result), name=f"drop result {result.block_id}")
+        """Do away with a result that was left with its executor."""
+        self.spawn(self.results.drop(result), name=f"drop result {result.block_id}")
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start a task that ends with the driver."""
@@ -301,6 +335,12 @@ class Driver:
         env = self.env
         if env is not None and self.stopping is None and not env.loop.is_closed():
             env.loop.call_soon_threadsafe(self.dag_scheduler.send, ShuffleForgotten(shuffle_id))
+
+    def rdd_forgotten(self, rdd_id: RddId, generation: int) -> None:
+        """Have the blocks of a persisted RDD dropped; the garbage collector calls this, on any thread."""
+        env = self.env
+        if env is not None and self.stopping is None and not env.loop.is_closed():
+            env.loop.call_soon_threadsafe(self.persisted.forget, rdd_id, generation)
 
     def remove_files(self, what: RemoveShuffleFiles | RemoveMapOutput) -> None:
         """Delete map outputs that nobody needs, off the loop; a stop removes the directories anyway."""
@@ -340,6 +380,8 @@ class Driver:
             await self.events.stop(self.conf.executor_stop_deadline)
             if env is not None:
                 await env.close()
+            if "distribution" in vars(self):
+                await self.distribution.close()
             await self.recorder.close()
             await self.mode.close(0.0)
 

@@ -27,6 +27,7 @@ from minispark.executor.pools import make_pool
 from minispark.executor.questions import DriverRefs
 from minispark.executor.runners import RunnerPool
 from minispark.executor.session import SessionDirectory, local_directory
+from minispark.executor.supply import SUPPLY, Supply
 from minispark.executor.zygote_process import ZygoteProcess
 from minispark.messages.cluster import (
     ApplicationConf,
@@ -88,7 +89,7 @@ class ExecutorProcess:
         self.zygote: ZygoteProcess | None = zygote
         self.world = world
         self.phases = phases
-        self.own_conf = SparkConf()
+        self.own_conf = SparkConf(credentials.settings, environment={})
         self.tls = tls_contexts(self.own_conf)
         self.scope = TaskScope(f"executor {arguments.executor_id}", self.failed)
         self.session: SessionDirectory | None = None
@@ -200,6 +201,8 @@ class ExecutorProcess:
         )  # fmt: skip
         if conf.executor_pool == "process":
             self.zygote = None  # it is the pool's from now on
+        supply = Supply(self.env, self.arguments.driver, location, conf, self.pool.forget_broadcasts)
+        self.env.setup_endpoint(SUPPLY, supply)
         return Executor(
             self.arguments.executor_id,
             self.pool,
@@ -213,7 +216,7 @@ class ExecutorProcess:
             reregister=self.reregister,
             driver_gone=lambda text: self.end(ExecutorExit.HEARTBEATS, f"the driver does not answer: {text}"),
             migrators=self.migrators(conf),
-            helpers=(self.data.fetcher,),
+            helpers=(self.data.fetcher, supply),
             leave=self.leave,
         )
 

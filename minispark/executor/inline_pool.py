@@ -17,11 +17,12 @@ from minispark.executor.metrics import STOPPED, Clocks
 from minispark.executor.progress import counters_of
 from minispark.executor.runners import RunnerEvents
 from minispark.executor.task_runner import TaskRunner
-from minispark.ids import TaskId
+from minispark.ids import BlockId, BroadcastId, TaskId
 from minispark.messages.coordination import RequestToSync
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription, TaskKilled, TaskOutcome
 from minispark.rdd.ports import MutableTaskMetrics
+from minispark.rdd.runner_side import forget
 from minispark.rpc.world import World
 
 __all__ = ["Duration", "InlinePool"]
@@ -194,6 +195,14 @@ class InlinePool:
         """Answer a question; a late answer finds nobody."""
         if slot in self.runs and ask_id == self.asks:
             self.answers[slot, ask_id] = answer
+
+    def forget_broadcasts(self, broadcast_ids: tuple[BroadcastId, ...]) -> None:
+        """Let go of values: the runners are in this very process."""
+        forget(broadcast_ids)
+
+    def drop_blocks(self, slot: int, block_ids: tuple[BlockId, ...]) -> None:
+        """Let go of objects; see `RunnerPool`."""
+        self.runners[slot].drop_blocks(block_ids)
 
     def counters(self, slot: int) -> dict[str, int] | None:
         """Return how far the slot's attempt is: from its start, all that it will have counted; see `RunnerPool`."""

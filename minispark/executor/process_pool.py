@@ -23,7 +23,7 @@ from minispark.executor.runners import RunnerEvents
 from minispark.executor.session import remove_leavings
 from minispark.executor.zygote_client import ZygoteClient, ending
 from minispark.executor.zygote_process import ZygoteProcess
-from minispark.ids import BroadcastId, TaskId
+from minispark.ids import BlockId, BroadcastId, TaskId
 from minispark.messages.runner import (
     AnswerFailed,
     ForgetBroadcasts,
@@ -37,6 +37,7 @@ from minispark.messages.runner import (
     StartZygote,
     TaskFinished,
 )
+from minispark.messages.runner_blocks import DropLiveBlocks
 from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription
 from minispark.rpc.logic.frames import BUFFER_SIZE
 from minispark.rpc.world import World
@@ -153,6 +154,12 @@ class ProcessPool:
         if ask_id in place.asks and place.link is not None:
             place.asks.remove(ask_id)
             place.link.send(RunnerAnswer(place.slot.incarnation, ask_id, answer))
+
+    def drop_blocks(self, slot: int, block_ids: tuple[BlockId, ...]) -> None:
+        """Have a runner let go of objects; see `RunnerPool`."""
+        place = self.places[slot]
+        if place.link is not None:
+            place.link.send(DropLiveBlocks(place.slot.incarnation, block_ids))
 
     async def stop(self, deadline_s: float) -> None:
         """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""

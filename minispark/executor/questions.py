@@ -97,7 +97,7 @@ def reply_of(answer: Message) -> RunnerReply:
     """
     match answer:
         case BinaryContent() | Binary():
-            return Binary(bytes(answer.data))
+            return Binary(bytes(answer.data), answer.broadcast_id)
         case MapOutputStatuses():
             return MapOutputs(answer.epoch, bytes(answer.data))
         case BarrierSynced() | PermissionToCommit():

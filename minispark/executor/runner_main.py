@@ -20,11 +20,12 @@ from minispark.executor.channel import RunnerChannel
 from minispark.executor.kill_bracket import KILL_SIGNAL, KillBracket
 from minispark.executor.progress import PageMetrics
 from minispark.executor.shared_page import SharedPage
-from minispark.ids import BinaryId, ExecutorId, JobId, StageId, TaskId
+from minispark.ids import BinaryId, BlockId, ExecutorId, JobId, StageId, TaskId
 from minispark.messages.coordination import RequestToSync
 from minispark.messages.runner import (
     AnswerFailed,
     Binary,
+    ForgetBroadcasts,
     KillAnswered,
     KillAttempt,
     NeedClass,
@@ -37,6 +38,7 @@ from minispark.messages.runner import (
     StartZygote,
     TaskFinished,
 )
+from minispark.messages.runner_blocks import DropLiveBlocks
 from minispark.messages.task import (
     BlockManagerId,
     DirectResult,
@@ -48,6 +50,7 @@ from minispark.messages.task import (
 )
 from minispark.rdd import closures
 from minispark.rdd.ports import MutableTaskMetrics
+from minispark.rdd.runner_side import forget
 from minispark.rpc.logic.codec import decode, encode
 
 __all__ = ["ProcessServices", "TaskRunnerLike", "run", "warm_up"]
@@ -60,6 +63,9 @@ class TaskRunnerLike(Protocol):
 
     def run(self, task: TaskDescription) -> TaskOutcome:
         """Run one attempt; whatever it raises ends the process."""
+
+    def drop_blocks(self, block_ids: tuple[BlockId, ...]) -> None:
+        """Let go of the objects of persisted partitions."""
 
 
 def factory_of(spec: str) -> Callable[["ProcessServices"], TaskRunnerLike]:
@@ -203,6 +209,10 @@ class Runner:
                 message = self.next_message()
             if message.__class__ is RunTask and message.incarnation == self.incarnation:
                 self.run_task(message.task)
+            elif message.__class__ is ForgetBroadcasts:
+                forget(message.broadcast_ids)
+            elif message.__class__ is DropLiveBlocks:
+                self.task_runner.drop_blocks(message.block_ids)
 
     def next_message(self) -> Any:
         """Wait for the next message; kills are answered meanwhile, whether or not their signal is noticed."""
@@ -289,6 +299,10 @@ class Runner:
                 message = self.channel.receive()
                 if message.__class__ is RunnerAnswer and message.ask_id == ask_id:
                     return message.answer
+                if message.__class__ is ForgetBroadcasts:
+                    forget(message.broadcast_ids)
+                elif message.__class__ is DropLiveBlocks:
+                    self.task_runner.drop_blocks(message.block_ids)
         except BlockingIOError:
             return None
 

@@ -9,7 +9,7 @@ fencing: what it reports is never about an attempt that is not the slot's curren
 from collections.abc import Callable
 from typing import Protocol
 
-from minispark.ids import TaskId
+from minispark.ids import BlockId, BroadcastId, TaskId
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import RunnerLost, TaskDescription, TaskOutcome
 from minispark.rpc.message import Message
@@ -84,6 +84,12 @@ class RunnerPool(Protocol):
 
     def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
         """Answer a runner's question; dropped if the asker is gone."""
+
+    def forget_broadcasts(self, broadcast_ids: tuple[BroadcastId, ...]) -> None:
+        """Have all runners let go of broadcast values that their tasks have read."""
+
+    def drop_blocks(self, slot: int, block_ids: tuple[BlockId, ...]) -> None:
+        """Have a slot's runner let go of the objects of persisted partitions."""
 
     def counters(self, slot: int) -> dict[str, int] | None:
         """Return how far the slot's attempt is, by counter (`shared_page.COUNTERS`); None if none runs."""

@@ -4,6 +4,7 @@
 and knows nothing of how its questions reach the executor. Source: Spark's `Executor.TaskRunner`.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Protocol
@@ -11,15 +12,26 @@ from typing import Final, Protocol
 from minispark.conf import SparkConf
 from minispark.errors import TaskKilled
 from minispark.executor.barrier_context import BarrierTaskContext
-from minispark.executor.current_task import set_current
+from minispark.executor.current_task import current_task_context, set_current
 from minispark.executor.failures import describe
 from minispark.executor.metrics import SYSTEM, Clocks, TaskClock
 from minispark.executor.results import ResultLimits, serialise
 from minispark.executor.task_context import TaskContextImpl
-from minispark.ids import BinaryId, ShuffleId
+from minispark.executor.task_files import require_files
+from minispark.ids import BinaryId, BlockId, BroadcastId, ShuffleId
 from minispark.messages import task as values
 from minispark.messages.coordination import BARRIER_ADDRESSES
-from minispark.messages.runner import Binary, MapOutputs, NeedBinary, NeedMapOutputs, RunnerReply, RunnerRequest
+from minispark.messages.distribution import FILES_VERSION
+from minispark.messages.runner import (
+    Binary,
+    BroadcastFile,
+    MapOutputs,
+    NeedBinary,
+    NeedBroadcast,
+    NeedMapOutputs,
+    RunnerReply,
+    RunnerRequest,
+)
 from minispark.messages.task import (
     AccumulatorUpdate,
     BlockManagerId,
@@ -33,8 +45,11 @@ from minispark.rdd import closures, rdd, sources
 from minispark.rdd.accumulators import Additions, pack_additions, set_additions
 from minispark.rdd.node import Partition
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess
+from minispark.rdd.runner_side import install_asker
 from minispark.rdd.tasks import ShuffleMapTask, TaskWork
 from minispark.shuffle.access import Shuffles
+from minispark.storage.broadcast_file import map_file, places_in
+from minispark.storage.runner_blocks import RunnerBlocks
 
 __all__ = ["RunnerServices", "TaskRunner", "UserCode"]
 
@@ -115,7 +130,11 @@ class TaskRunner:
         self.limits = ResultLimits.of(services.conf)
         self.max_additions_bytes = services.conf.rpc_message_max_size // 2
         self.works = Works()
+        install_asker(self.ask)
         self.map_outputs: dict[ShuffleId, MapOutputs] = {}
+        self.blocks = RunnerBlocks(
+            services.ask, closures.dumps_value, checks_records=services.conf.storage_check_mutation
+        )
 
     def run(self, task: TaskDescription) -> TaskOutcome:
         """Run an attempt and say how it ended; nothing of it runs afterwards."""
@@ -123,6 +142,7 @@ class TaskRunner:
         clock = TaskClock(self.clocks, metrics)
         kind = BarrierTaskContext if BARRIER_ADDRESSES in task.properties else TaskContextImpl
         context = kind(task, metrics, self.user_code, self.open_shuffle, self.services.ask)
+        context.blocks = self.blocks
         additions: Additions = {}
         set_current(context)
         set_additions(additions)
@@ -148,6 +168,8 @@ class TaskRunner:
 
         Decoding is outside of the bracket: a kill inside an import would leave half a module behind.
         """
+        if FILES_VERSION in task.properties:
+            require_files(task, self.services.ask)
         work = self.works.get(task.binary_id) or self.load(task.binary_id)
         closures.activate(work)
         partition = closures.loads_value(task.partition_data) if task.partition_data else Partition(task.partition)
@@ -169,6 +191,10 @@ class TaskRunner:
             result = serialise(value, task.task_id, self.limits, self.services.location.directory)
         context.metrics.result_size_bytes = size_of(result)
         return result, updates
+
+    def drop_blocks(self, block_ids: Iterable[BlockId]) -> None:
+        """Let go of the objects of persisted partitions."""
+        self.blocks.drop(block_ids)
 
     def pack(self, additions: Additions) -> tuple[AccumulatorUpdate, ...]:
         """Pickle what an attempt that succeeds added to accumulators."""
@@ -192,7 +218,20 @@ class TaskRunner:
         """Ask for the content of a binary."""
         answer = self.services.ask(NeedBinary(binary_id))
         assert isinstance(answer, Binary)
-        return answer.data
+        return answer.data if answer.broadcast_id is None else self.large_binary(answer.broadcast_id)
+
+    def large_binary(self, broadcast_id: BroadcastId) -> memoryview:
+        """Map a binary that is handed out as a broadcast."""
+        answer = self.services.ask(NeedBroadcast(broadcast_id))
+        assert isinstance(answer, BroadcastFile)
+        content = memoryview(map_file(answer.path))
+        return content[places_in(content)[0]]
+
+    def ask(self, request: RunnerRequest) -> RunnerReply:
+        """Ask for a value that is rebuilt, on behalf of the task of this thread."""
+        context = current_task_context()
+        ask = self.services.ask if context is None or context.ask is None else context.ask
+        return ask(request)
 
     def prepare(self, work: TaskWork) -> TaskWork:
         """Change freshly decoded work before it is kept; for pools that watch their tasks from inside."""

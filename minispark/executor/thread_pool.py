@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from queue import SimpleQueue
 from typing import Final, TypeVarTuple
 
@@ -20,11 +21,12 @@ from minispark.executor.cooperative import CooperativeBracket, WatchingTaskRunne
 from minispark.executor.grace import Grace
 from minispark.executor.progress import counters_of
 from minispark.executor.runners import RunnerEvents
-from minispark.ids import TaskId
+from minispark.ids import BlockId, BroadcastId, TaskId
 from minispark.messages import task as values
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, TaskDescription, TaskOutcome
 from minispark.rdd.ports import MutableTaskMetrics
+from minispark.rdd.runner_side import forget
 from minispark.rpc.world import World
 
 __all__ = ["ThreadPool"]
@@ -60,9 +62,14 @@ class ThreadRunner:
         self.started: asyncio.TimerHandle | None = None
         self.grace: asyncio.TimerHandle | None = None
 
+    @cached_property
+    def runner(self) -> WatchingTaskRunner:
+        """What runs the attempts."""
+        return WatchingTaskRunner(self, self.user_code)
+
     def main(self) -> None:
         """Run attempts until the pool says it is enough."""
-        runner = WatchingTaskRunner(self, self.user_code)
+        runner = self.runner
         while (task := self.tasks.get()) is not None:
             self.user_code.begin(task.task_id)
             outcome = runner.run(task)
@@ -189,6 +196,14 @@ class ThreadPool:
     def answer(self, slot: int, ask_id: int, answer: Answer) -> None:
         """Answer a question; one that nobody waits for any more is dropped by the thread."""
         self.runners[slot].answers.put((ask_id, answer))
+
+    def forget_broadcasts(self, broadcast_ids: tuple[BroadcastId, ...]) -> None:
+        """Let go of values: the runners are in this very process."""
+        forget(broadcast_ids)
+
+    def drop_blocks(self, slot: int, block_ids: tuple[BlockId, ...]) -> None:
+        """Let go of objects; see `RunnerPool`."""
+        self.runners[slot].runner.drop_blocks(block_ids)
 
     def counters(self, slot: int) -> dict[str, int] | None:
         """Return how far the slot's attempt is; see `RunnerPool`."""

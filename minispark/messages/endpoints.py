@@ -5,7 +5,9 @@ from typing import Final
 __all__ = [
     "BARRIER_SYNC",
     "BINARY_SERVER",
+    "BROADCAST_MASTER",
     "COARSE_GRAINED_SCHEDULER",
+    "FILE_MASTER",
     "HEARTBEAT_RECEIVER",
     "MAP_OUTPUT_TRACKER",
     "OUTPUT_COMMIT_COORDINATOR",
@@ -16,4 +18,6 @@ HEARTBEAT_RECEIVER: Final = "HeartbeatReceiver"
 MAP_OUTPUT_TRACKER: Final = "MapOutputTracker"
 BINARY_SERVER: Final = "BinaryServer"
 OUTPUT_COMMIT_COORDINATOR: Final = "OutputCommitCoordinator"
+BROADCAST_MASTER: Final = "BroadcastMaster"
+FILE_MASTER: Final = "FileMaster"
 BARRIER_SYNC: Final = "barrierSync"

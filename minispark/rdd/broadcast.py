@@ -19,11 +19,11 @@ from minispark.messages.runner import BroadcastFile, NeedBroadcast
 from minispark.rdd import closures
 from minispark.rdd.call_site import call_site
 from minispark.rdd.face import Face
-from minispark.rdd.runner_side import ask_executor
+from minispark.rdd.runner_side import ask_executor, forgetters
 from minispark.storage.broadcast_file import map_file, places_in, write_file
 from minispark.storage.mapped_bytes import bytes_in, release_unused
 
-__all__ = ["Broadcast", "BroadcastHome", "forget", "make_broadcast", "new_id", "read_file", "write_value"]
+__all__ = ["Broadcast", "BroadcastHome", "make_broadcast", "new_id", "read_file", "write_value"]
 
 T = TypeVar("T")
 
@@ -219,8 +219,4 @@ class Values:
 
 values: Final = Values()
 of_driver: Final[WeakValueDictionary[BroadcastId, Broadcast[Any]]] = WeakValueDictionary()
-
-
-def forget(broadcast_ids: Iterable[BroadcastId]) -> None:
-    """Let values go that tasks of this process have read."""
-    values.forget(broadcast_ids)
+forgetters.append(values.forget)

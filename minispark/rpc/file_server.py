@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FetchFile", "FileFound", "FileServer"]
 
 SERVICE = "files"
-RESERVED = ("/files", "/jars")
+RESERVED = ("/files", "/jars", "/content")
 
 
 @message(32020)
@@ -62,10 +62,19 @@ class FileServer:
         """
         return self.add("/jars", path)
 
-    def add(self, base: str, path: Path) -> str:
-        """Serve a file under a base."""
+    def add_content(self, digest: str, path: Path) -> str:
+        """Serve a file by the digest of its content, whatever it is called; return its URI.
+
+        Raises:
+            ValueError: there is no such file.
+        """
+        self.files.pop(f"/content/{digest}", None)  # the same content lies elsewhere now
+        return self.add("/content", path, digest)
+
+    def add(self, base: str, path: Path, name: str = "") -> str:
+        """Serve a file under a base, by its own name or by another."""
         path = path.absolute()
-        key = f"{base}/{path.name}"
+        key = f"{base}/{name or path.name}"
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
         if self.files.setdefault(key, path) != path:
@@ -76,7 +85,8 @@ class FileServer:
         """Serve a directory under `/base`; return its URI.
 
         Raises:
-            ValueError: the base is `/`, `/files` or `/jars`, is taken by another directory, or there is no such one.
+            ValueError: the base is `/`, `/files`, `/jars` or `/content`, is taken by another directory, or there is
+                no such one.
         """
         base = "/" + base_uri.strip("/")
         path = path.absolute()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from minispark.errors import ConfigurationError, JobCancelled, JobFailed, ResultTooLarge
 from minispark.ids import BinaryId, JobId, StageId
 from minispark.messages import scheduler as messages
+from minispark.messages.distribution import FILES_VERSION
 from minispark.messages.scheduler import JobSubmitted, pack_integers
 from minispark.messages.task import ShuffleDependencyInfo
 from minispark.rdd.call_site import call_site
@@ -44,6 +45,7 @@ class Jobs:
         may_run_directly: whether single tasks may go past task sets and offers.
 
     Attributes:
+        files_version: which set of added files jobs submitted now need; 0: none was added.
         table: the jobs that somebody waits for; the DAGScheduler's `JobListener`.
     """
 
@@ -58,6 +60,7 @@ class Jobs:
     ) -> None:
         self.dag_scheduler = dag_scheduler
         self.table = table
+        self.files_version = 0
         self.work = work
         self.world = world
         self.max_failures = max_failures
@@ -126,7 +129,7 @@ class Jobs:
             binary_id,
             name,
             site,
-            current_properties(),
+            self.properties(),
             map_side,
             allow_local and self.may_run_directly(),
         )
@@ -134,6 +137,13 @@ class Jobs:
         if failure is not None:
             raise self.error_of(failure)
         return waiter
+
+    def properties(self) -> dict[str, str]:
+        """Return the properties that tasks of a job submitted now get."""
+        properties = current_properties()
+        if self.files_version:
+            properties[FILES_VERSION] = str(self.files_version)
+        return properties
 
     async def ended(self, job: JobSubmitted, waiter: JobWaiter) -> JobFailure | None:
         """Submit a job, unless it has ended already, and wait for its end; return why it failed, if it did."""

@@ -27,9 +27,7 @@ from minispark.storage.broadcast_file import checksums_of
 from minispark.storage.broadcast_store import BroadcastStore
 from minispark.storage.logic.broadcast_table import BroadcastTable
 
-__all__ = ["BROADCAST_MASTER", "BroadcastMaster"]
-
-BROADCAST_MASTER = "BroadcastMaster"
+__all__ = ["BroadcastMaster"]
 
 
 class BroadcastMaster(RpcEndpoint):

@@ -6,12 +6,15 @@ fails, or sends something else than was checksummed, is not asked again. Called 
 the bytes. Source: Spark's TorrentBroadcast.
 """
 
-import random
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from minispark.errors import MiniSparkError
 from minispark.messages.distribution import BroadcastHolder
 from minispark.messages.task import BlockManagerId
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["MAX_SOURCES", "MAX_TAKEN", "Torrent"]
 
@@ -34,7 +37,7 @@ class Torrent:
         failed: the holders that are not asked any more, and why.
     """
 
-    def __init__(self, what: str, checksums: bytes, me: BlockManagerId, rng: random.Random) -> None:
+    def __init__(self, what: str, checksums: bytes, me: BlockManagerId, rng: "random.Random") -> None:
         self.what = what
         self.checksums = checksums
         self.me = me

@@ -1,0 +1,113 @@
+"""Packing and unpacking of archives: what users add is unpacked where tasks run, and must not write elsewhere.
+
+Called off the loop. A member whose path, or whose link, leads out of the folder is refused, and so is what is neither
+file, folder nor link. Directories and packages are packed here, the same bytes for the same content.
+"""
+
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from minispark.errors import ConfigurationError
+
+__all__ = ["FORMATS", "format_of", "pack", "unpack"]
+
+FORMATS: Final = {
+    ".zip": "zip", ".whl": "zip", ".egg": "zip", ".jar": "zip",
+    ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar", ".tar.bz2": "tar", ".tar.xz": "tar",
+}  # fmt: skip
+HAS_FILTER: Final = hasattr(tarfile, "data_filter")  # the first releases of Python 3.11 have none
+DATE: Final = (1980, 1, 1, 0, 0, 0)  # the first that zip knows: no archive differs by when it was made
+
+
+def format_of(name: str) -> str | None:
+    """Return how a file is packed, by its name: "zip", "tar" or None."""
+    return next((kind for suffix, kind in FORMATS.items() if name.lower().endswith(suffix)), None)
+
+
+def pack(folder: Path, target: Path, *, under: str = "") -> None:
+    """Put the files of a folder into a zip file.
+
+    Args:
+        folder: what to pack; compiled modules (`__pycache__`) are left out.
+        target: the new file.
+        under: a folder within the archive.
+    """
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.rglob("*")):
+            place = path.relative_to(folder)
+            if path.is_file() and "__pycache__" not in place.parts:
+                info = zipfile.ZipInfo((PurePosixPath(under) / place.as_posix()).as_posix(), DATE)
+                info.external_attr = (stat.S_IFREG | (path.stat().st_mode & 0o777)) << 16
+                archive.writestr(info, path.read_bytes())
+
+
+def unpack(archive: Path, kind: str, folder: Path) -> None:
+    """Unpack an archive into a new folder, which appears only when all of it is there.
+
+    Args:
+        archive: the file.
+        kind: "zip" or "tar".
+        folder: the new folder.
+
+    Raises:
+        ConfigurationError: it is damaged, or a member would be written outside of the folder; nothing is left.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        if kind == "zip":
+            unpack_zip(archive, partial)
+        else:
+            unpack_tar(archive, partial)
+        os.replace(partial, folder)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+        raise ConfigurationError(f"the archive {archive} cannot be unpacked: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def unpack_zip(archive: Path, folder: Path) -> None:
+    """Unpack a zip file, with the permissions of its files. What it has as links is written as text."""
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            check_inside(archive, member.filename, member.filename)
+            written = opened.extract(member, folder)
+            mode = (member.external_attr >> 16) & 0o777
+            if mode and not member.is_dir():
+                os.chmod(written, mode | stat.S_IRUSR)
+
+
+def unpack_tar(archive: Path, folder: Path) -> None:
+    """Unpack a tar file, compressed or not."""
+    with tarfile.open(archive) as opened:
+        members = opened.getmembers()
+        for member in members:
+            check_inside(archive, member.name, member.name)
+            if member.issym() and HAS_FILTER:
+                check_inside(archive, member.name, os.path.join(os.path.dirname(member.name), member.linkname))
+            elif member.islnk():
+                check_inside(archive, member.name, member.linkname)
+            elif not (member.isfile() or member.isdir()):
+                raise ConfigurationError(f"the archive {archive} holds {member.name}, no plain file: refused")
+        # The names and links were checked one by one; the filter refuses what several links together might reach.
+        if HAS_FILTER:
+            opened.extractall(folder, members, filter="data")
+        else:
+            opened.extractall(folder, members)  # checked above, and without links
+
+
+def check_inside(archive: Path, member: str, place: str) -> None:
+    """Refuse a member that leads out of the folder.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    normal = os.path.normpath(place.replace("\\", "/"))
+    if os.path.isabs(normal) or normal == ".." or normal.startswith("../"):
+        raise ConfigurationError(f"the archive {archive} holds {member}, which leads out of its folder: refused")
