@@ -1,7 +1,18 @@
 import pytest
 
 from minispark.errors import ConfigurationError
-from minispark.scheduler.logic.master_url import LocalMaster, parse_master
+from minispark.rpc.logic.address import RpcAddress
+from minispark.scheduler.logic.master_url import (
+    ClusterMaster,
+    LocalClusterMaster,
+    LocalMaster,
+    MasterUrl,
+    check_task_cpus,
+    max_failures,
+    parse_master,
+)
+
+CLUSTER = ClusterMaster((RpcAddress("m", 7077),))
 
 
 @pytest.mark.parametrize(
@@ -43,3 +54,66 @@ def test_a_bad_number_of_failures_is_named(url: str) -> None:
 def test_more_runners_than_a_machine_can_have_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="at most 1024"):
         parse_master("local[99999999]", available_cores=8)
+
+
+@pytest.mark.scenario("CTX-011", "local-cluster")
+def test_a_local_cluster_says_workers_cores_and_memory() -> None:
+    made = LocalClusterMaster(3, 2, 1024 << 20)
+    assert parse_master("local-cluster[3,2,1024]", available_cores=8) == made
+    assert parse_master(" local-cluster[ 3 , 2 , 1024 ] ", available_cores=8) == made
+
+
+@pytest.mark.scenario("CTX-011", "local-cluster")
+@pytest.mark.parametrize("url", ["local-cluster[3,2,0]", "local-cluster[*,2,1024]", "local-cluster[0,2,1024]"])
+def test_a_bad_number_of_a_local_cluster_is_named(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"is not a number of at least 1: use .*local-cluster\[N,C,M\]"):
+        parse_master(url, available_cores=8)
+
+
+@pytest.mark.scenario("DIS-001", "cluster url format")
+@pytest.mark.parametrize("url", ["local-cluster[2]", "local-cluster[2,1]", "local-cluster", "local-cluster[1,2,3,4]"])
+def test_a_local_cluster_needs_three_numbers(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"is not a master URL: use .*local-cluster\[N,C,M\]"):
+        parse_master(url, available_cores=8)
+
+
+@pytest.mark.parametrize("scheme", ["minispark", "spark"])
+def test_a_cluster_may_have_several_masters(scheme: str) -> None:
+    found = parse_master(f"{scheme}://one:7077,[::1]:7078", available_cores=8)
+    assert found == ClusterMaster((RpcAddress("one", 7077), RpcAddress("::1", 7078)))
+
+
+@pytest.mark.parametrize("url", ["minispark://", "minispark://host", "spark://a:1,b", "minispark://host:x"])
+def test_the_address_of_a_master_needs_host_and_port(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not host:port: use"):
+        parse_master(url, available_cores=8)
+
+
+@pytest.mark.parametrize(
+    ("target", "setting", "failures"),
+    [
+        (LocalMaster(2), None, 1),
+        (LocalMaster(2), 7, 7),
+        (LocalMaster(2, 3), 7, 3),
+        (CLUSTER, None, 4),
+        (CLUSTER, 7, 7),
+        (LocalClusterMaster(1, 1, 1), None, 4),
+    ],
+)
+def test_the_master_says_how_often_a_task_may_fail(target: MasterUrl, setting: int | None, failures: int) -> None:
+    assert max_failures(target, setting) == failures
+
+
+@pytest.mark.parametrize(
+    ("target", "executor_cores"), [(LocalMaster(1), 8), (LocalClusterMaster(2, 1, 1), 0), (CLUSTER, 1)]
+)
+def test_a_task_that_fits_into_no_executor_is_refused(target: MasterUrl, executor_cores: int) -> None:
+    check_task_cpus("url", target, 1, executor_cores)
+    with pytest.raises(ConfigurationError, match=r"minispark.task.cpus = 2 is more than the 1 cores of url"):
+        check_task_cpus("url", target, 2, executor_cores)
+
+
+def test_a_cluster_whose_executors_have_any_number_of_cores_takes_every_task() -> None:
+    check_task_cpus("url", CLUSTER, 64, 0)
+    with pytest.raises(ConfigurationError):
+        check_task_cpus("url", CLUSTER, 64, 63)
