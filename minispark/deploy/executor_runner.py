@@ -111,7 +111,12 @@ class ExecutorRunner:
     def command(self, folder: Path) -> ProcessCommand:
         """Return what is started."""
         launch, description = self.launch, self.launch.description
-        lifeline = {"secret": self.secret.hex(), "realm": description.realm, "service": self.service}
+        lifeline = {
+            "secret": self.secret.hex(),
+            "realm": description.realm,
+            "service": self.service,
+            "settings": {key: text for key, text in self.place.conf.get_all() if key.startswith("minispark.ssl.")},
+        }
         return ProcessCommand(
             argv=python_command(
                 description.python, "-P", "-m", "minispark.executor",

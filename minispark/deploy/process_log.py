@@ -19,6 +19,8 @@ __all__ = ["LOOK_S", "LogRoller", "RolledLog"]
 
 LOOK_S = 5.0
 PIECE_SIZE = 1 << 20
+AT_MOST = 2
+"""A predecessor is at most that many times as large as the bound: a file grows between two looks."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class RolledLog:
         return True
 
     def empty(self) -> None:
-        """Empty the file, after its last `max_size_bytes` went to the youngest predecessor, if any are kept."""
+        """Empty the file, after its text went to the youngest predecessor, if any are kept."""
         source = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             if self.retained:
@@ -70,10 +72,10 @@ class RolledLog:
             os.close(source)
 
     def copy(self, source: int) -> None:
-        """Copy the end of the file until nothing more has come."""
+        """Copy the file, or the end of a very large one, until nothing more has come."""
         target = os.open(self.predecessor(1), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            place = max(0, os.fstat(source).st_size - self.max_size_bytes)
+            place = max(0, os.fstat(source).st_size - AT_MOST * self.max_size_bytes)
             while piece := os.pread(source, PIECE_SIZE, place):
                 os.write(target, piece)
                 place += len(piece)
