@@ -28,15 +28,17 @@ class Credentials(Record):
         secret: the application's.
         realm: its name.
         service: where the host's shuffle service listens, if it has one.
+        settings: what is this host's, not the application's: `minispark.ssl.*`.
     """
 
     secret: bytes
     realm: str
     service: RpcAddress | None
+    settings: dict[str, str]
 
     @classmethod
     def parse(cls, line: bytes) -> "Credentials":
-        """Read the worker's line: `{"secret": hex, "realm": text, "service": "host:port" or ""}`.
+        """Read the worker's line: `{"secret": hex, "realm": text, "service": "host:port" or "", "settings": {}}`.
 
         Raises:
             MiniSparkError: it is something else; the text does not show it, because of the secret.
@@ -45,7 +47,8 @@ class Credentials(Record):
             said = json.loads(line)
             service = said["service"]
             secret, realm = bytes.fromhex(said["secret"]), str(said["realm"])
-            return cls(secret, realm, RpcAddress.parse(service) if service else None)
+            settings = {str(key): str(text) for key, text in dict(said.get("settings", {})).items()}
+            return cls(secret, realm, RpcAddress.parse(service) if service else None, settings)
         except (ValueError, KeyError, TypeError):
             raise MiniSparkError("the worker's line on the lifeline is malformed") from None
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from minispark.conf import SparkConf
+from minispark.executor.heartbeater import MAX_FAILURES
 from minispark.messages.cluster import (
     DecommissionExecutor,
     ExecutorDecommission,
@@ -25,6 +27,7 @@ from minispark.messages.cluster import (
     StopExecutor,
 )
 from minispark.messages.exit_codes import ExecutorExit
+from minispark.messages.heartbeat import Heartbeat
 from minispark.messages.task import DirectResult, RunnerLost, Success, TaskKilled
 from minispark.rdd import closures
 from minispark.rdd.ports import TaskContext
@@ -53,6 +56,21 @@ def crash(context: TaskContext, records: Iterator[Any]) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+OF_ANOTHER_PYTHON = """
+import sys
+from minispark.executor.__main__ import main
+from minispark.rpc import network
+from minispark.rpc.logic.handshake import Identity
+
+honest = network.identity
+
+def identity(name):
+    true = honest(name)
+    return Identity(true.minispark, "3.99", true.hash_info, true.codecs, true.name)
+
+network.identity = identity
+sys.exit(main())
+"""
 WHERE, WAIT, CRASH = binary(say_where), binary(wait), binary(crash)
 
 
@@ -242,6 +260,48 @@ def test_a_driver_that_forgot_its_executor_and_refuses_it_is_left(tmp_path: Path
         assert "executor 0 was given up" in executor.log
 
     in_cluster(tmp_path, test, WHERE, executor_heartbeatInterval="50ms")
+
+
+def test_a_driver_that_takes_its_executor_back_gives_it_tasks_again(tmp_path: Path) -> None:
+    async def test(driver: DriverSide) -> None:
+        await driver.ready()
+        driver.forgets = True
+        await driver.until(lambda: len(driver.of(LaunchedExecutor)) == 2)
+        driver.forgets = False
+        driver.launch(task(1))
+
+        assert isinstance(await driver.outcome(1), Success)
+        assert [each.executor_id for each in driver.of(RegisterExecutor)][:2] == [EXECUTOR, EXECUTOR]
+
+    in_cluster(tmp_path, test, WHERE, executor_heartbeatInterval="50ms")
+
+
+def test_an_executor_whose_heartbeats_fail_for_long_ends_with_a_code_of_its_own(tmp_path: Path) -> None:
+    async def test(driver: DriverSide) -> None:
+        executor = await driver.ready()
+        driver.hears_heartbeats = False
+
+        assert await executor.exit_code() == ExecutorExit.HEARTBEATS
+        assert len(driver.of(Heartbeat)) >= MAX_FAILURES
+
+    in_cluster(tmp_path, test, WHERE, executor_heartbeatInterval="10ms")
+
+
+def test_an_executor_of_another_python_is_refused_and_both_sides_name_both_versions(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "of_another_python.py").write_text(OF_ANOTHER_PYTHON)
+
+    async def test(driver: DriverSide) -> None:
+        executor = driver.start(command=("-P", str(tmp_path / "of_another_python.py")))
+
+        assert await executor.exit_code() == ExecutorExit.FAILED
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        for log in (executor.log, caplog.text):
+            assert "3.99" in log
+            assert here in log
+
+    in_cluster(tmp_path, test, WHERE)
 
 
 def test_an_executor_that_is_told_to_go_finishes_what_runs_and_ends_in_order(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ class Scheduler(RpcEndpoint):
             case RegisterExecutor():
                 driver.executor = message.executor
                 context.reply(RegisteredExecutor())
+            case Heartbeat() if not driver.hears_heartbeats:
+                context.send_failure(RpcError("too busy"))
             case Heartbeat():
                 context.reply(HeartbeatResponse(driver.forgets))
         driver.heard.append(message)
@@ -115,6 +117,7 @@ class DriverSide:
         )
         self.refusal = ""
         self.forgets = False
+        self.hears_heartbeats = True
         self.heard: list[Any] = []
         self.changed = asyncio.Event()
         self.executor: RpcEndpointRef | None = None

@@ -22,12 +22,13 @@ def lifeline() -> tuple[Lifeline, socket.socket]:
 
 
 def test_a_line_names_secret_realm_and_service() -> None:
-    assert Credentials.parse(line()) == Credentials(b"\0\xff", "app-1", RpcAddress("127.0.0.1", 7337))
+    assert Credentials.parse(line()) == Credentials(b"\0\xff", "app-1", RpcAddress("127.0.0.1", 7337), {})
     assert Credentials.parse(line(service="")).service is None
+    assert Credentials.parse(line(settings={"minispark.ssl.keyFile": "k"})).settings == {"minispark.ssl.keyFile": "k"}
 
 
 @pytest.mark.parametrize(
-    "wrong", [b"secret\n", b"{}\n", b"[]\n", line(secret="xyz"), line(secret=7), line(service="x")]
+    "wrong", [b"secret\n", b"{}\n", b"[]\n", line(secret="xyz"), line(secret=7), line(service="x"), line(settings=1)]
 )
 def test_a_malformed_line_is_refused_without_being_shown(wrong: bytes) -> None:
     with pytest.raises(MiniSparkError, match=r"^the worker's line on the lifeline is malformed$"):
