@@ -6,6 +6,7 @@ are loaded (docs/decisions/0003).
 
 import os
 import socket
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from minispark.conf import SparkConf

@@ -10,7 +10,7 @@ import os
 
 from minispark.messages.task import DirectResult, IndirectResult
 
-__all__ = ["read_result"]
+__all__ = ["batches_of", "read_result"]
 
 
 def read_result(result: IndirectResult) -> DirectResult | None:
@@ -27,6 +27,13 @@ def read_result(result: IndirectResult) -> DirectResult | None:
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(result.path)
+        return None
+    return batches_of(result, content)
+
+
+def batches_of(result: IndirectResult, content: memoryview) -> DirectResult | None:
+    """Return a result's batches as views of its content; None if that has not the length that was told."""
+    if not len(content) == sum(result.batch_sizes) == result.size_bytes:
         return None
     batches = []
     start = 0
