@@ -162,7 +162,7 @@ class Tenants:
 
     async def end_all(self) -> None:
         """End everything that runs, by force what does not end when asked; returns when all is gone."""
-        runners = [*self.executors.values(), *self.drivers.values()]
+        runners: list[ExecutorRunner | DriverRunner] = [*self.executors.values(), *self.drivers.values()]
         for runner in runners:
             runner.kill()
         if not self.running:
