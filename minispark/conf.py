@@ -17,6 +17,7 @@ from minispark.cluster_settings import ClusterSettings
 from minispark.errors import ConfigurationError
 from minispark.scheduling_settings import SchedulingSettings
 from minispark.setting import BYTES, FLAG, INTEGER, PREFIX, SECONDS, TEXT, Setting, not_negative, one_of, positive
+from minispark.storage_settings import StorageSettings
 
 __all__ = ["EXECUTOR_ENVIRONMENT", "SparkConf", "settings"]
 
@@ -24,7 +25,7 @@ EXECUTOR_ENVIRONMENT: Final = PREFIX + "executorEnv."
 """Begins the keys of a family beside the table: what follows is the name of an environment variable of executors."""
 
 
-class SparkConf(SchedulingSettings, ClusterSettings):
+class SparkConf(SchedulingSettings, ClusterSettings, StorageSettings):
     """The settings of one application; `set` calls chain.
 
     Example:

@@ -56,9 +56,7 @@ async def start_local_executor(local: LocalMode, driver: "Driver") -> None:
     env, conf = driver.env, driver.conf
     assert env is not None
     added = ExecutorAdded(LOCAL_EXECUTOR_ID, local.location.host)
-    persisted = PersistedBlocks(
-        env, env.endpoint_ref("BlockManagerMaster"), local.location, conf, local.pool
-    )
+    persisted = PersistedBlocks(env, env.endpoint_ref("BlockManagerMaster"), local.location, conf, local.pool)
     executor = Executor(
         LOCAL_EXECUTOR_ID,
         local.pool,

@@ -119,6 +119,7 @@ class Executor(RpcEndpoint):
         migrators: hand over the blocks of an executor that was told to go.
         helpers: answer runners' questions here that the driver need not be asked.
         leave: ends the executor's process when it has gone in order or was stopped, with the reason.
+        runner_gone: told when a slot's runner, with what it held, was lost.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Executor(RpcEndpoint):
         migrators: Sequence[BlockMigrator] = (),
         helpers: Sequence[RunnerHelper] = (),
         leave: Callable[[str], object] = stay,
+        runner_gone: Callable[[int], object] = lambda slot: None,
     ) -> None:
         self.executor_id = executor_id
         self.pool = pool
@@ -150,6 +152,7 @@ class Executor(RpcEndpoint):
         self.world = world
         self.scope = scope
         self.affinity = affinity
+        self.runner_gone = runner_gone
         self.serve = serve
         self.permits = permits
         self.helpers = tuple(helpers)
@@ -323,6 +326,7 @@ class Executor(RpcEndpoint):
     def runner_lost(self, slot: int, task_id: TaskId | None, loss: RunnerLost) -> None:
         """Report the attempt that its runner took with it."""
         kill_reason = self.slots.lost(slot, task_id)
+        self.runner_gone(slot)
         if task_id is not None:
             self.end(task_id, loss if kill_reason is None else TaskKilled(kill_reason))
 

@@ -26,6 +26,7 @@ from typing import NoReturn
 
 from minispark.errors import ConfigurationError
 from minispark.executor import runner_main
+from minispark.executor.session import remove_folder
 from minispark.executor.zygote import CONTROL_PACKET_SIZE
 from minispark.messages.runner import (
     ForkRunner,
@@ -305,7 +306,7 @@ def remove(directory: str, kept: tuple[str, ...]) -> None:
     if not directory or not (Path(directory) / "lock").is_file():
         return
     if not kept:
-        shutil.rmtree(directory, ignore_errors=True)
+        remove_folder(Path(directory))
         return
     for entry in Path(directory).iterdir():
         if entry.is_dir() and entry.name not in kept:

@@ -18,7 +18,7 @@ from minispark.errors import MiniSparkError
 from minispark.ids import TaskId, task_result_block_id
 from minispark.shuffle.files import remove_attempt_files
 
-__all__ = ["SessionDirectory", "local_directory", "remove_leavings", "sweep"]
+__all__ = ["SessionDirectory", "local_directory", "remove_folder", "remove_leavings", "sweep"]
 
 PREFIX = "minispark-"
 ATTEMPTS = 100
@@ -70,7 +70,7 @@ class SessionDirectory:
 
     def remove(self) -> None:
         """Remove the directory with all it holds and release the lock."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_folder(self.path)
         self.release()
 
     def release(self) -> None:
@@ -87,6 +87,15 @@ def fill(path: Path, secret_bytes: Callable[[int], bytes]) -> None:
     token = os.open(path / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(token, "w", encoding="ascii") as file:
         file.write(secret_bytes(16).hex())
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a session directory, and that on tmpfs which its link `memory` leads to."""
+    with contextlib.suppress(OSError):
+        memory = Path(os.readlink(path / "memory"))
+        if memory.name.startswith(PREFIX) and (memory / "lock").is_file():
+            shutil.rmtree(memory, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def take_lock(path: Path) -> int | None:
@@ -128,7 +137,7 @@ def sweep(parent: Path) -> list[Path]:
                 continue
             fd = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             if locked(fd):
-                shutil.rmtree(path, ignore_errors=True)
+                remove_folder(path)
                 os.close(fd)
                 removed.append(path)
     return removed

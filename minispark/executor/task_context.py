@@ -13,7 +13,7 @@ from minispark.errors import CommitDenied, FetchFailedError, TaskKilled, TaskLis
 from minispark.messages.coordination import AskPermissionToCommit, PermissionToCommit
 from minispark.messages.runner import RunnerReply, RunnerRequest
 from minispark.messages.task import TaskDescription
-from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess, TaskContext
+from minispark.rdd.ports import BlockAccess, MutableTaskMetrics, ShuffleAccess, TaskContext
 
 __all__ = ["KillState", "TaskContextImpl"]
 
@@ -45,11 +45,13 @@ class TaskContextImpl:
 
     Attributes:
         fetch_failure: a map output that could not be read, whatever user code made of the exception.
+        blocks: the persisted partitions that the runner can get at; None: nothing is kept.
         commit_denied: whether another attempt puts the output in place.
     """
 
     __slots__ = (
         "ask",
+        "blocks",
         "commit_denied",
         "completion_listeners",
         "error",
@@ -79,6 +81,7 @@ class TaskContextImpl:
         self.open_shuffle = open_shuffle
         self.ask = ask
         self.opened_shuffle: ShuffleAccess | None = None
+        self.blocks: BlockAccess | None = None
         self.fetch_failure: FetchFailedError | None = None
         self.commit_denied = False
         self.completion_listeners: list[CompletionListener] = []

@@ -1,15 +1,22 @@
-"""Block managers ↔ master: who has which block. Tags 140–169. Source: Spark's BlockManagerMessages."""
+"""Block managers ↔ master: who has which block. Tags 140–169.
 
-from minispark.ids import BlockId, ExecutorId
+146 is `StorageLevel`. Source: Spark's BlockManagerMessages.
+"""
+
+from minispark.ids import BlockId, ExecutorId, RddId
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.message import Ask, Message, message
+from minispark.rpc.ref import RpcEndpointRef
 
 __all__ = [
     "BlockLocations",
     "BlockRemoved",
     "GetLocations",
+    "RegisterBlockManager",
     "RemoveBlock",
     "RemoveExecutorBlocks",
+    "RemoveRddBlocks",
+    "ToBlockManager",
     "ToBlockManagerMaster",
     "UpdateBlockInfo",
 ]
@@ -17,12 +24,19 @@ __all__ = [
 
 @message(140)
 class UpdateBlockInfo(Message):
-    """Executor → master: I hold this block now (`size_bytes` on `path`), or no more (`path` empty)."""
+    """Executor → master: I hold this block now (`size_bytes` on `path`), or no more (`path` empty).
+
+    `in_memory` tells whether the file counts as memory; `live_bytes` is what objects of its records take beside it;
+    `replication` is on how many executors it shall be.
+    """
 
     location: BlockManagerId
     block_id: BlockId
     path: str
     size_bytes: int
+    in_memory: bool = False
+    live_bytes: int = 0
+    replication: int = 1
 
 
 @message(141)
@@ -60,4 +74,22 @@ class RemoveExecutorBlocks(Message):
     executor_id: ExecutorId
 
 
-ToBlockManagerMaster = UpdateBlockInfo | GetLocations | RemoveBlock | RemoveExecutorBlocks
+@message(147)
+class RegisterBlockManager(Message):
+    """Executor → master: I keep blocks, in so much memory; tell me at `manager` what shall go."""
+
+    location: BlockManagerId
+    max_memory_bytes: int
+    manager: RpcEndpointRef
+
+
+@message(148)
+class RemoveRddBlocks(Message):
+    """Master → executor: that RDD is persisted no more, as of the times up to `generation` that it was."""
+
+    rdd_id: RddId
+    generation: int
+
+
+ToBlockManager = RemoveRddBlocks
+ToBlockManagerMaster = UpdateBlockInfo | GetLocations | RemoveBlock | RemoveExecutorBlocks | RegisterBlockManager

@@ -21,10 +21,7 @@ class StorageLevel(Message):
         use_memory: whether they may be in memory.
         use_off_heap: taken as memory that is not the interpreter's, which it always is here; never deserialized.
         deserialized: whether live objects are kept as well.
-        replication: on how many executors.
-
-    Raises:
-        ValueError: the replication is not from 1 to 39, or the level is off heap and deserialized.
+        replication: on how many executors, 1 to 39.
     """
 
     use_disk: bool
@@ -47,16 +44,13 @@ class StorageLevel(Message):
     MEMORY_AND_DISK_SER_2: ClassVar["StorageLevel"]
     OFF_HEAP: ClassVar["StorageLevel"]
 
-    def __post_init__(self) -> None:
+    def problem(self) -> str:
+        """Say why nothing can be persisted with this level; empty: it can."""
         if not 0 < self.replication < MAX_REPLICATION:
-            raise ValueError(f"a block is kept on 1 to {MAX_REPLICATION - 1} executors, not {self.replication}")
+            return f"a partition is kept on 1 to {MAX_REPLICATION - 1} executors, not on {self.replication}"
         if self.use_off_heap and self.deserialized:
-            raise ValueError("what is off heap cannot be deserialized")
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether anything is kept at all."""
-        return self.use_disk or self.use_memory
+            return "what is off heap cannot be deserialized"
+        return "" if self.use_disk or self.use_memory else "it keeps nothing: use unpersist()"
 
     def __str__(self) -> str:
         places = [name for name, used in (("disk", self.use_disk), ("memory", self.use_memory)) if used]

@@ -104,7 +104,7 @@ def steps_above(node: OneToOneNode[Any, Any]) -> Pipeline:
     """Return where a chain of one-to-one nodes begins, and those between that and the node, first to last."""
     source: Node[Any] = node.parent
     steps = []
-    while isinstance(source, OneToOneNode):
+    while isinstance(source, OneToOneNode) and not source.is_cached:
         steps.append(source)
         source = source.parent
     return source, steps[::-1]

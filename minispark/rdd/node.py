@@ -5,9 +5,11 @@ what walks them never recurses: `parents_first` is the one walk, and a pickled n
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from minispark.ids import RddId
+from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import LineageNode, NarrowDependency
 from minispark.rdd.dependency import Dependency, Narrow, ShuffleDependency
 from minispark.rdd.partitioner import Partitioner
@@ -54,6 +56,8 @@ class Node(Generic[T_co]):
         is_indeterminate: whether another computation gives other records, whatever the parents give.
         is_barrier: whether the tasks of its stage start together or not at all.
         is_cached: whether executors may keep its partitions; who changes it clears `description`.
+        storage_level: how, if so.
+        storage_generation: how often it was persisted in the application so far, or another RDD before it.
         prefers_as_parents: its preferred locations are made of its parents'; it is not asked if they have none.
         description: what the scheduler sees, kept by `lineage`.
         preparation: a job of its own that must run before any that computes the node; None if there is none.
@@ -64,6 +68,8 @@ class Node(Generic[T_co]):
     is_indeterminate = False
     is_barrier = False
     is_cached = False
+    storage_level = StorageLevel.NONE
+    storage_generation = 0
     prefers_as_parents = False
 
     def __init__(
@@ -126,6 +132,9 @@ class Node(Generic[T_co]):
 
     def iterator(self, partition: Partition, context: TaskContext) -> Iterator[T_co]:
         """Yield the records of a partition, from where they are cheapest; children call this, not `compute`."""
+        if self.is_cached and context.blocks is not None:
+            compute = partial(self.compute, partition, context)
+            return context.blocks.get_or_compute(self, partition.index, compute, context)
         return self.compute(partition, context)
 
     def __getstate__(self) -> dict[str, Any]:

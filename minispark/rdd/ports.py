@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
 
 from minispark.conf import SparkConf
 from minispark.ids import RddId, ShuffleId
+from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import MapStatus, TaskMetrics
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
     from minispark.rdd.accumulators import Accumulator, AccumulatorParam
     from minispark.rdd.dependency import ShuffleDependency
+    from minispark.rdd.node import Node
 
-__all__ = ["JobRunner", "MutableTaskMetrics", "ShuffleAccess", "TaskContext"]
+__all__ = ["BlockAccess", "JobRunner", "MutableTaskMetrics", "ShuffleAccess", "TaskContext"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -111,6 +113,24 @@ class TaskContext(Protocol):
     def shuffle(self) -> "ShuffleAccess":
         """The shuffle, as this attempt sees it."""
 
+    blocks: "BlockAccess | None"
+
+
+class BlockAccess(Protocol):
+    """Persisted partitions, given to tasks; implemented by `storage.runner_blocks`."""
+
+    def get_or_compute(
+        self, rdd: "Node[Any]", partition: int, compute: Callable[[], Iterator[Any]], task: TaskContext
+    ) -> Iterator[Any]:
+        """Return the records of a persisted partition; one that is not kept is computed, and kept if there is room.
+
+        Args:
+            rdd: the persisted RDD's node.
+            partition: its partition.
+            compute: computes it.
+            task: the attempt.
+        """
+
 
 class ShuffleAccess(Protocol):
     """The two ends of a shuffle, given to tasks; implemented by `shuffle.access`."""
@@ -167,6 +187,12 @@ class JobRunner(Protocol):
 
         With `allow_local` a single one may go straight to an idle runner.
         """
+
+    def persist(self, node: "Node[Any]", level: StorageLevel) -> None:
+        """Have the partitions of an RDD kept, when a job computes them."""
+
+    def unpersist(self, node: "Node[Any]") -> None:
+        """Have the partitions of an RDD dropped."""
 
     def accumulator(self, initial: T, param: "AccumulatorParam[T] | None" = None) -> "Accumulator[T]":
         """Make a value that tasks add to."""

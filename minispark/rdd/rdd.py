@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from minispark.rdd.actions import Actions
 from minispark.rdd.barrier import BarrierMethods
+from minispark.rdd.caching import CacheMethods
 from minispark.rdd.joins import JoinMethods
 from minispark.rdd.pair import PairMethods
 from minispark.rdd.saving import SaveMethods
@@ -25,6 +26,7 @@ class RDD(
     StreamMethods[T_co],
     BarrierMethods[T_co],
     SaveMethods[T_co],
+    CacheMethods[T_co],
 ):
     """A distributed collection of records, computed in partitions when an action asks for them.
 

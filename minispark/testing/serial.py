@@ -13,6 +13,7 @@ from minispark.conf import SparkConf
 from minispark.errors import PicklingError
 from minispark.executor.task_context import TaskContextImpl
 from minispark.ids import AccumulatorId, BinaryId, ExecutorId, JobId, RddId, ShuffleId, StageId, TaskId
+from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId, MapStatus, TaskDescription
 from minispark.rdd import closures
 from minispark.rdd.accumulators import Accumulator, AccumulatorParam, Additions, param_for, set_additions
@@ -114,6 +115,14 @@ class SerialJobRunner:
     def new_shuffle_id(self) -> ShuffleId:
         """Return the next shuffle id."""
         return ShuffleId(next(self.shuffle_ids))
+
+    def persist(self, node: Node[Any], level: StorageLevel) -> None:
+        """Note the level; nothing is kept here."""
+        node.is_cached, node.storage_level = True, level
+
+    def unpersist(self, node: Node[Any]) -> None:
+        """Forget the level."""
+        node.is_cached, node.storage_level = False, StorageLevel.NONE
 
     def accumulator(self, initial: T, param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
         """Make an accumulator."""

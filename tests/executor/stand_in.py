@@ -20,7 +20,7 @@ import msgpack
 
 from minispark.errors import MiniSparkError, TaskKilled
 from minispark.executor.runner_main import ProcessServices
-from minispark.ids import BinaryId, StageId, TaskId
+from minispark.ids import BinaryId, BlockId, StageId, TaskId
 from minispark.messages import task as values
 from minispark.messages.coordination import RequestToSync
 from minispark.messages.runner import Binary, NeedBinary
@@ -50,6 +50,9 @@ class StandIn:
             return values.TaskKilled(bracket.reason)
         head = msgpack.packb(task.task_id)
         return Success(DirectResult(False, (head + msgpack.packb(value),)), TaskMetrics())
+
+    def drop_blocks(self, block_ids: tuple[BlockId, ...]) -> None:
+        """Hold nothing that could be dropped."""
 
 
 class StandInFailing:

@@ -1,6 +1,6 @@
 """Which executors hold which block: the master's table. Written by the BlockManagerMaster alone."""
 
-from minispark.ids import BlockId, ExecutorId
+from minispark.ids import BlockId, ExecutorId, RddId, partition_of_block
 from minispark.messages.task import BlockManagerId
 from minispark.record import Record, record
 
@@ -9,11 +9,14 @@ __all__ = ["BlockHolder", "BlockTable"]
 
 @record
 class BlockHolder(Record):
-    """One copy of a block: the file and its size in bytes."""
+    """One copy of a block: the file and its size in bytes; objects beside it; on how many executors it shall be."""
 
     location: BlockManagerId
     path: str
     size_bytes: int
+    in_memory: bool = False
+    live_bytes: int = 0
+    replication: int = 1
 
 
 class BlockTable:
@@ -22,10 +25,13 @@ class BlockTable:
     def __init__(self) -> None:
         self.holders: dict[BlockId, dict[ExecutorId, BlockHolder]] = {}
         self.blocks: dict[ExecutorId, set[BlockId]] = {}
+        self.rdds: dict[RddId, dict[int, BlockId]] = {}
 
     def put(self, block_id: BlockId, holder: BlockHolder) -> None:
         """Note that an executor holds a block; instead of what was known of it and this block."""
         executor_id = holder.location.executor_id
+        if block_id not in self.holders and (place := partition_of_block(block_id)) is not None:
+            self.rdds.setdefault(place[0], {})[place[1]] = block_id
         self.holders.setdefault(block_id, {})[executor_id] = holder
         self.blocks.setdefault(executor_id, set()).add(block_id)
 
@@ -35,6 +41,7 @@ class BlockTable:
         if holders is not None and holders.pop(executor_id, None) is not None:
             if not holders:
                 del self.holders[block_id]
+                self.forget_partition(block_id)
             self.blocks[executor_id].discard(block_id)
             if not self.blocks[executor_id]:
                 del self.blocks[executor_id]
@@ -42,6 +49,30 @@ class BlockTable:
     def locations(self, block_id: BlockId) -> tuple[BlockManagerId, ...]:
         """Return where a block is; the oldest copy first."""
         return tuple(holder.location for holder in self.holders.get(block_id, {}).values())
+
+    def forget_partition(self, block_id: BlockId) -> None:
+        """Note that nobody holds a block, if it is a partition of an RDD."""
+        place = partition_of_block(block_id)
+        if place is not None:
+            partitions = self.rdds[place[0]]
+            del partitions[place[1]]
+            if not partitions:
+                del self.rdds[place[0]]
+
+    def blocks_of(self, rdd_id: RddId) -> dict[int, BlockId]:
+        """Return the blocks of a persisted RDD that somebody holds, by partition."""
+        return self.rdds.get(rdd_id, {})
+
+    def holders_of(self, block_id: BlockId) -> tuple[BlockHolder, ...]:
+        """Return who holds a block; the oldest copy first."""
+        return tuple(self.holders.get(block_id, {}).values())
+
+    def rows(self, rdd_id: RddId) -> list[tuple[BlockManagerId, ...]] | None:
+        """Return where each partition of an RDD is, up to the last that is anywhere; None if none is."""
+        blocks = self.rdds.get(rdd_id)
+        if blocks is None:
+            return None
+        return [self.locations(blocks[place]) if place in blocks else () for place in range(max(blocks) + 1)]
 
     def remove_block(self, block_id: BlockId) -> list[BlockHolder]:
         """Forget a block and return who held it."""
@@ -61,6 +92,8 @@ class BlockTable:
         back = {(block, executor) for executor, blocks in self.blocks.items() for block in blocks}
         assert forth == back, (forth, back)
         assert all(self.holders.values())
+        rdd_blocks = {block for partitions in self.rdds.values() for block in partitions.values()}
+        assert rdd_blocks == {block for block in self.holders if partition_of_block(block) is not None}
         assert all(self.blocks.values())
 
     def assert_empty(self) -> None:

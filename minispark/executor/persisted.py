@@ -1,0 +1,121 @@
+"""PersistedBlocks: the executor's side of persisted partitions; a `RunnerHelper`.
+
+Nothing of block managers is loaded before the first runner asks: most programs persist nothing
+(docs/decisions/0003). Made by whoever makes an executor. Must not know what becomes of a block.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minispark.conf import SparkConf
+from minispark.executor.runners import RunnerPool
+from minispark.executor.session import SessionDirectory
+from minispark.ids import TaskId
+from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
+from minispark.messages.runner_blocks import AbandonBlock, NeedBlock, WriteBlock
+from minispark.messages.task import BlockManagerId, TaskDescription
+from minispark.rpc.env import RpcEnv
+from minispark.rpc.message import Message
+from minispark.rpc.ref import RpcEndpointRef
+
+if TYPE_CHECKING:
+    from minispark.executor.executor import Executor
+    from minispark.storage.block_manager import BlockFetcher, BlockManager
+
+__all__ = ["PersistedBlocks"]
+
+
+class PersistedBlocks:
+    """Makes a block manager when one is needed, and brings it what runners ask.
+
+    Args:
+        env: where it becomes an endpoint.
+        master: the driver's BlockManagerMaster.
+        location: where the executor's files are.
+        conf: the application's settings.
+        pool: runs the attempts.
+        memory_bytes: what the executor has; None: the share of the machine that local mode takes.
+        fetcher: gets blocks from other executors.
+    """
+
+    def __init__(
+        self,
+        env: RpcEnv,
+        master: RpcEndpointRef,
+        location: BlockManagerId,
+        conf: SparkConf,
+        pool: RunnerPool,
+        *,
+        memory_bytes: int | None = None,
+        fetcher: "BlockFetcher | None" = None,
+    ) -> None:
+        self.env = env
+        self.master = master
+        self.location = location
+        self.conf = conf
+        self.pool = pool
+        self.memory_bytes = memory_bytes
+        self.fetcher = fetcher
+        self.memory: SessionDirectory | None = None
+        self.manager: BlockManager | None = None
+        self.executor: Executor | None = None
+
+    def attach(self, executor: "Executor") -> None:
+        """Say whose helper this is: it knows which attempt is in which slot."""
+        self.executor = executor
+
+    def answers_to(self) -> tuple[type[Message], ...]:
+        """Return what it answers."""
+        return NeedBlock, WriteBlock, AbandonBlock
+
+    def asked(
+        self, task_id: TaskId, request: RunnerRequest, answer: Callable[[RunnerReply | AnswerFailed], None]
+    ) -> None:
+        """Answer a runner."""
+        assert isinstance(request, NeedBlock | WriteBlock | AbandonBlock)
+        assert self.executor is not None
+        manager = self.manager or self.start()
+        slot = self.executor.slots.running[task_id]
+        manager.asked(slot, self.executor.preparation.task(task_id), request, answer)
+
+    def attempt_ended(self, task_id: TaskId) -> None:
+        """Release what an attempt held."""
+        if self.manager is not None:
+            self.manager.attempt_ended(task_id)
+
+    def runner_lost(self, slot: int) -> None:
+        """Forget the objects that a runner took with it."""
+        if self.manager is not None:
+            self.manager.runner_lost(slot)
+
+    def slot_for(self, task: TaskDescription) -> int | None:
+        """Return the slot whose runner holds what an attempt probably reads; None if nobody knows."""
+        return None if self.manager is None else self.manager.slot_for(task)
+
+    def start(self) -> "BlockManager":
+        """Make the block manager; in an executor process at its start, so that its peers know of it."""
+        storage: Any = import_module("minispark.storage.block_manager")
+        bound: Any = import_module("minispark.storage.memory_bound")
+        memory_bytes = bound.available_memory() if self.memory_bytes is None else self.memory_bytes
+        manager: BlockManager = storage.BlockManager(
+            self.location,
+            self.master,
+            max_memory_bytes=bound.storage_bound(
+                memory_bytes, self.conf.memory_fraction, self.conf.memory_storage_size
+            ),
+            drop_live=self.pool.drop_blocks,
+            world=self.env.world,
+            scope=self.env.scope,
+            memory_directory=storage.memory_folder(self.location, self.make_folder),
+            fetcher=self.fetcher,
+        )
+        self.env.setup_endpoint(storage.BLOCK_MANAGER, manager)
+        self.manager = manager
+        return manager
+
+    def make_folder(self, parent: Path) -> Path:
+        """Make a session directory on tmpfs."""
+        self.memory = SessionDirectory.create(parent, self.env.world.secret_bytes)
+        return self.memory.path

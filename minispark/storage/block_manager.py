@@ -1,0 +1,211 @@
+"""BlockManager: the endpoint of an executor that keeps persisted partitions. Source: Spark's BlockManager.
+
+Runners ask it through their executor (`asked`), the master tells it what is persisted no more. What happens is
+decided in `logic.node_blocks`; this module names and removes files, sends and answers. It never reads or writes a
+block: runners do, so that its loop never waits for a disk.
+"""
+
+import os
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Final, Protocol
+
+from minispark.errors import MiniSparkError
+from minispark.ids import BlockId, TaskId
+from minispark.messages.blocks import RegisterBlockManager, ToBlockManager, UpdateBlockInfo
+from minispark.messages.runner_blocks import BlockPlan, BlockRequest
+from minispark.messages.task import BlockManagerId, TaskDescription
+from minispark.rpc.endpoint import CallContext, RpcEndpoint
+from minispark.rpc.ref import RpcEndpointRef
+from minispark.rpc.scope import TaskScope
+from minispark.rpc.world import World
+from minispark.storage.block_files import remove
+from minispark.storage.logic.node_blocks import (
+    Answer,
+    Asker,
+    DropLive,
+    Effect,
+    Fetch,
+    NodeBlocks,
+    Paths,
+    RemoveFile,
+    Report,
+)
+
+__all__ = ["BLOCK_MANAGER", "BlockFetcher", "BlockManager", "memory_folder"]
+
+BLOCK_MANAGER: Final = "BlockManager"
+TMPFS: Final = Path("/dev/shm")
+RESERVE_BYTES: Final = 16 << 20  # of a tmpfs, which others use too
+
+
+class BlockFetcher(Protocol):
+    """Gets blocks from other executors."""
+
+    def has_peers(self) -> bool:
+        """Tell whether there may be any."""
+
+    async def fetch(self, block_id: BlockId, path: str) -> int:
+        """Bring a block into a file and return its size; -1: nobody has it."""
+
+
+class BlockManager(RpcEndpoint):
+    """Keeps the persisted partitions of one executor.
+
+    Args:
+        location: where this executor's files are.
+        master: hears which blocks are here.
+        max_memory_bytes: the bound of what counts as memory.
+        drop_live: has the runner of a slot let go of objects.
+        world: removes files off the loop.
+        scope: owns what runs for it.
+        memory_directory: a folder on tmpfs; None: everything is on disk, whatever it counts as.
+        fetcher: gets blocks from other executors; None: there are none.
+    """
+
+    def __init__(
+        self,
+        location: BlockManagerId,
+        master: RpcEndpointRef,
+        *,
+        max_memory_bytes: int,
+        drop_live: Callable[[int, tuple[BlockId, ...]], None],
+        world: World,
+        scope: TaskScope,
+        memory_directory: str | None = None,
+        fetcher: BlockFetcher | None = None,
+    ) -> None:
+        self.location = location
+        self.master = master
+        self.max_memory_bytes = max_memory_bytes
+        self.drop_live = drop_live
+        self.world = world
+        self.scope = scope
+        self.fetcher = fetcher
+        self.disk_directory = os.path.join(location.directory, "blocks")
+        self.memory_directory = memory_directory
+        self.numbers = count()
+        has_peers = (lambda: False) if fetcher is None else fetcher.has_peers
+        self.blocks = NodeBlocks(max_memory_bytes, Paths(self.memory_path, self.disk_path), has_peers)
+        self.answers: dict[int, Callable[[BlockPlan], None]] = {}
+        self.slot_of_partition: dict[int, int] = {}
+
+    def on_start(self) -> None:
+        """Tell the master who is here."""
+        self.master.send(RegisterBlockManager(self.location, self.max_memory_bytes, self.self_ref))
+
+    def receive(self, message: ToBlockManager, context: CallContext) -> None:
+        """Drop what is persisted no more."""
+        self.blocks.remove_rdd(message.rdd_id, message.generation)
+        self.perform()
+
+    # -- what the executor calls -------------------------------------------------------------------------------------
+
+    def asked(
+        self, slot: int, task: TaskDescription, request: BlockRequest, answer: Callable[[BlockPlan], None]
+    ) -> None:
+        """Answer a runner, now or when another attempt has finished with the block."""
+        number = next(self.numbers)
+        self.answers[number] = answer
+        self.slot_of_partition[task.partition] = slot
+        self.blocks.asked(Asker(slot, task.task_id, number), request)
+        self.perform()
+
+    def attempt_ended(self, task_id: TaskId) -> None:
+        """Release what an attempt held."""
+        if task_id in self.blocks.held:
+            self.blocks.task_ended(task_id)
+            self.perform()
+
+    def runner_lost(self, slot: int) -> None:
+        """Forget the objects of a runner that is gone."""
+        self.blocks.runner_lost(slot)
+        for partition in [each for each, known in self.slot_of_partition.items() if known == slot]:
+            del self.slot_of_partition[partition]
+
+    def slot_for(self, task: TaskDescription) -> int | None:
+        """Return the slot where the same partition of persisted RDDs was used last; None if nobody knows.
+
+        A task does not say what it will read. Partitions of one number go together in nearly all programs, and where
+        they do not, the shared copy is read.
+        """
+        return self.slot_of_partition.get(task.partition)
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def perform(self) -> None:
+        """Do what the machine wants done."""
+        while effects := self.blocks.take_effects():
+            for effect in effects:
+                self.do(effect)
+
+    def do(self, effect: Effect) -> None:
+        """Do one thing."""
+        match effect:
+            case Answer(asker, plan):
+                self.answers.pop(asker.ask_id)(plan)
+            case RemoveFile(path):
+                self.scope.spawn(self.world.run_blocking(remove, path), name=f"remove {path}", owner=self)
+            case DropLive(slot, block_ids):
+                self.drop_live(slot, block_ids)
+            case Report(block_id, path, size_bytes, level, in_memory, live_bytes):
+                self.master.send(
+                    UpdateBlockInfo(
+                        self.location, block_id, path, size_bytes, in_memory, live_bytes, level.replication
+                    )
+                )
+            case Fetch(block_id, path):
+                self.scope.spawn(self.fetch(block_id, path), name=f"fetch {block_id}", owner=self)
+
+    async def fetch(self, block_id: BlockId, path: str) -> None:
+        """Look for a block on other executors."""
+        assert self.fetcher is not None
+        try:
+            size_bytes = await self.fetcher.fetch(block_id, path)
+        except MiniSparkError:
+            size_bytes = -1
+        self.blocks.fetched(block_id, path, size_bytes)
+        self.perform()
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def memory_path(self, block_id: BlockId, size_bytes: int) -> str:
+        """Name a file on tmpfs, or on disk if there is no tmpfs with that much room."""
+        directory = self.memory_directory
+        if directory is None or room_in(directory) < size_bytes + RESERVE_BYTES:
+            return self.disk_path(block_id)
+        return os.path.join(directory, f"{block_id}.{next(self.numbers)}")
+
+    def disk_path(self, block_id: BlockId) -> str:
+        """Name a file on disk. Names are never used again: what removes a file may come late."""
+        return os.path.join(self.disk_directory, f"{block_id}.{next(self.numbers)}")
+
+
+def room_in(directory: str) -> int:
+    """Return how many bytes a file system has room for."""
+    try:
+        facts = os.statvfs(directory)
+    except OSError:
+        return 0
+    return facts.f_bavail * facts.f_frsize
+
+
+def memory_folder(location: BlockManagerId, make: Callable[[Path], Path], tmpfs: Path = TMPFS) -> str | None:
+    """Make a folder on tmpfs for an executor's blocks; None if there is none.
+
+    The session directory gets a link `memory` to it: whoever removes that directory follows the link.
+
+    Args:
+        location: the executor.
+        make: makes a session directory in a folder (`session.SessionDirectory`); raises MiniSparkError if it cannot.
+        tmpfs: where.
+    """
+    if not os.access(tmpfs, os.W_OK | os.X_OK):
+        return None
+    try:
+        folder = make(tmpfs)
+        os.symlink(folder, os.path.join(location.directory, "memory"))
+    except (MiniSparkError, OSError):
+        return None
+    return os.fspath(folder / "blocks")

@@ -1,0 +1,72 @@
+"""How much memory an executor may keep persisted partitions in. Source: Spark's UnifiedMemoryManager.
+
+In a cluster it is a part of the executor's memory; in local mode of what the machine has to spare, within the limits
+of the control groups around this process. Asked once, when the first partition is persisted.
+"""
+
+from pathlib import Path
+from typing import Final
+
+__all__ = ["available_memory", "storage_bound"]
+
+PROC: Final = Path("/proc")
+CGROUPS: Final = Path("/sys/fs/cgroup")
+LEAST_BYTES: Final = 32 << 20
+
+
+def storage_bound(memory_bytes: int, fraction: float, testing_bytes: int = 0) -> int:
+    """Return the bound in bytes.
+
+    Args:
+        memory_bytes: what the executor has.
+        fraction: `minispark.memory.fraction`, the part of it for storage and execution.
+        testing_bytes: `minispark.memory.storageSize`; not 0: the bound itself.
+    """
+    return testing_bytes or max(LEAST_BYTES, int(memory_bytes * fraction))
+
+
+def available_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
+    """Return how many bytes this process and its children may still take."""
+    return min([machine_memory(proc), *group_rooms(proc, cgroups)])
+
+
+def machine_memory(proc: Path) -> int:
+    """Return what the kernel thinks can be had without swapping."""
+    for line in read(proc / "meminfo").splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable":
+            return int(rest.split()[0]) << 10
+    return 1 << 30
+
+
+def group_rooms(proc: Path, cgroups: Path) -> list[int]:
+    """Return what is left of the limits of all control groups that this process is in."""
+    rooms = []
+    for line in read(proc / "self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            rooms += rooms_along(cgroups, path, "memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            rooms += rooms_along(cgroups / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes")
+    return rooms
+
+
+def rooms_along(root: Path, path: str, limit_name: str, usage_name: str) -> list[int]:
+    """Return what is left in a group and in all groups around it."""
+    rooms = []
+    group = root / path.strip("/")
+    for folder in (group, *group.parents):
+        limit, usage = read(folder / limit_name).strip(), read(folder / usage_name).strip()
+        if limit.isdecimal() and usage.isdecimal():
+            rooms.append(max(0, int(limit) - int(usage)))
+        if folder == root:
+            break
+    return rooms
+
+
+def read(path: Path) -> str:
+    """Return a file's text; nothing if it cannot be read."""
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""

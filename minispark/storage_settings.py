@@ -1,0 +1,27 @@
+"""The settings of storage: memory for persisted partitions, and what is checked of them.
+
+A part of `conf.SparkConf`'s table, in a module of its own because of its size.
+"""
+
+from minispark.setting import BYTES, FLAG, FRACTION, Setting, fraction, not_negative
+
+__all__ = ["StorageSettings"]
+
+
+class StorageSettings:
+    """What SparkConf has of settings for storage; see there."""
+
+    memory_fraction = Setting(
+        "memory.fraction", 0.6, FRACTION,
+        "The part of an executor's memory that persisted partitions may take, and work that spills; in local mode, "
+        "of the memory that the machine and its control groups have to spare.", fraction,
+    )  # fmt: skip
+    memory_storage_size = Setting(
+        "memory.storageSize", 0, BYTES,
+        "The bound of the memory for persisted partitions itself; 0: by minispark.memory.fraction.", not_negative,
+    )  # fmt: skip
+    storage_check_mutation = Setting(
+        "storage.checkMutation", False, FLAG,
+        "Whether records that are kept as objects are compared, at the end of each task that read them, with what "
+        "they were; a task that changed some fails.",
+    )  # fmt: skip
