@@ -91,15 +91,22 @@ class ClusterClient:
 
 
 @asynccontextmanager
-async def cluster_client(conf: SparkConf, masters: Sequence[RpcAddress]) -> AsyncIterator[ClusterClient]:
+async def cluster_client(
+    conf: SparkConf, masters: Sequence[RpcAddress], secret: bytes | None = None
+) -> AsyncIterator[ClusterClient]:
     """Make the client of a cluster for the time of a block.
+
+    Args:
+        conf: settings `minispark.rpc.*` and `minispark.ssl.*`.
+        masters: of which one rules.
+        secret: of the cluster; by default found as by any process that asks a cluster.
 
     Raises:
         ConfigurationError: the secret or a certificate is missing or wrong.
     """
     env = RpcEnv(
         "client", SystemWorld(), conf,
-        secret=cluster_secret(conf), realm=CLUSTER_REALM, client_tls=tls_contexts(conf).client,
+        secret=secret or cluster_secret(conf), realm=CLUSTER_REALM, client_tls=tls_contexts(conf).client,
     )  # fmt: skip
     try:
         yield ClusterClient(env, masters)

@@ -81,7 +81,7 @@ async def serve(start: Callable[[World], Awaitable[Daemon]], world: World, notif
     signals.install()
     daemon = await start(world)
     signals.decommission = daemon.decommission
-    logger.info("%s", daemon.title)
+    logger.info("minispark %s is ready", daemon.title)
     notifier.ready(daemon.title)
     keep_alive(world, notifier)
     async with asyncio.TaskGroup() as group:

@@ -15,9 +15,12 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: Final = {
     "master": "Start a master: it gives the cores of its workers to applications.",
+    "worker": "Start a worker: it runs executors and drivers on this machine.",
     "submit": "Run a program, here or on the cluster.",
     "shell": "Open a prompt with a SparkContext `sc` and `await`.",
     "status": "Show workers, applications and drivers of a cluster.",
+    "cluster": "Start or stop masters and workers on many machines over ssh.",
+    "run": "Run a program with a cluster of its own, under srun, mpirun or pdsh.",
     "replay": "Replay a scheduler's JOURNAL and compare its decisions.",
     "version": "Say the versions that must agree between machines.",
 }

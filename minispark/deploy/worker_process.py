@@ -160,7 +160,7 @@ async def start_worker(
         launcher = SystemLauncher(world, roller)
     running = WorkerProcess(env, service, launcher)
     place = Place(world, conf, launcher, directory, address.host, os.environ if environment is None else environment)
-    tenants = Tenants(env, place, secret, driver_settings(options.masters, secret, address.host), service)
+    tenants = Tenants(env, place, secret, driver_settings(conf, options.masters, secret, address.host), service)
     offer = Offer(
         worker_id(world.wall(), address),
         address.host,
@@ -183,9 +183,10 @@ async def start_service(
     )  # fmt: skip
 
 
-def driver_settings(masters: Sequence[RpcAddress], secret: bytes, host: str) -> dict[str, str]:
+def driver_settings(conf: SparkConf, masters: Sequence[RpcAddress], secret: bytes, host: str) -> dict[str, str]:
     """Return what a driver that the cluster runs finds in its environment, unless it brings another value."""
     return {
+        **{name: text for name, text in conf.environment().items() if name.startswith("MINISPARK_SSL_")},
         "MINISPARK_MASTER": "minispark://" + ",".join(address.host_port for address in masters),
         "MINISPARK_DRIVER_HOST": host,
         SECRET_VARIABLE: os.fsdecode(secret),

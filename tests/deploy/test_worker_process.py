@@ -57,8 +57,17 @@ def test_ids_name_time_host_and_port() -> None:
 def test_drivers_are_told_of_all_masters() -> None:
     masters = (RpcAddress("a", 1), RpcAddress("::1", 2))
 
-    assert driver_settings(masters, b"secret", "host") == {
+    assert driver_settings(SparkConf(environment={}), masters, b"secret", "host") == {
         "MINISPARK_MASTER": "minispark://a:1,[::1]:2",
         "MINISPARK_DRIVER_HOST": "host",
         "MINISPARK_SECRET": "secret",
     }
+
+
+def test_a_driver_finds_the_certificates_of_the_workers_host() -> None:
+    conf = SparkConf({"minispark.ssl.keyFile": "/etc/key.pem", "minispark.task.cpus": 2}, environment={})
+
+    found = driver_settings(conf, [RpcAddress("a", 1)], b"secret", "host")
+
+    assert found["MINISPARK_SSL_KEYFILE"] == "/etc/key.pem"
+    assert "MINISPARK_TASK_CPUS" not in found
