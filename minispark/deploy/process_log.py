@@ -73,14 +73,12 @@ class RolledLog:
 
     def copy(self, source: int) -> None:
         """Copy the file, or the end of a very large one, until nothing more has come."""
-        target = os.open(self.predecessor(1), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with open(os.open(self.predecessor(1), flags, 0o600), "wb") as target:
             place = max(0, os.fstat(source).st_size - AT_MOST * self.max_size_bytes)
             while piece := os.pread(source, PIECE_SIZE, place):
-                os.write(target, piece)
+                target.write(piece)
                 place += len(piece)
-        finally:
-            os.close(target)
 
 
 class LogRoller:

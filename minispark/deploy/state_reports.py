@@ -10,8 +10,8 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from minispark.errors import RpcError
 from minispark.messages.deploy import DriverStateChanged, ExecutorStateChanged
+from minispark.messages.deploy_values import Acknowledged
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
@@ -45,12 +45,19 @@ class StateReports:
         self.give_up = give_up
         self.leader: RpcEndpointRef | None = None
         self.has_leader = asyncio.Event()
+        self.open: dict[asyncio.Future[Acknowledged], None] = {}
         self.waiting: dict[str, deque[Report]] = {}
         self.nothing_waits = asyncio.Event()
         self.nothing_waits.set()
 
     def follow(self, leader: RpcEndpointRef | None) -> None:
-        """Report to this master from now on; None: wait for one, which costs no attempts."""
+        """Report to this master from now on; None: wait for one, which costs no attempts.
+
+        What was asked of another one, which may stand still, is asked again.
+        """
+        if leader != self.leader:
+            for ask in self.open:
+                ask.cancel()
         self.leader = leader
         if leader is None:
             self.has_leader.clear()
@@ -88,17 +95,23 @@ class StateReports:
 
     async def send(self, report: Report) -> bool:
         """Send one report until it is confirmed; return False if that failed too often."""
-        for attempt in range(1, self.max_attempts + 1):
+        failures = 0
+        while failures < self.max_attempts:
+            if failures:
+                await self.world.sleep(RETRY_S)
             await self.has_leader.wait()
             assert self.leader is not None
-            try:
-                await self.leader.ask(report)
-            except RpcError as error:
-                logger.warning("attempt %d to report to the master failed: %s", attempt, error)
-            else:
+            ask = self.leader.ask(report)
+            self.open[ask] = None
+            await asyncio.wait((ask,))
+            del self.open[ask]
+            if ask.cancelled():
+                continue  # another master leads
+            error = ask.exception()
+            if error is None:
                 return True
-            if attempt < self.max_attempts:
-                await self.world.sleep(RETRY_S)
+            failures += 1
+            logger.warning("attempt %d to report to the master failed: %s", failures, error)
         return False
 
 

@@ -53,6 +53,10 @@ class Tenants:
         secret: of the cluster.
         settings: what drivers find in their environment.
         service: the shuffle service, if there is one.
+
+    Attributes:
+        ending: whether the worker itself ends: what becomes of its processes is not to be reported then, so that the
+            master finds them lost with the worker, and starts supervised drivers elsewhere.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Tenants:
         self.executors: dict[ExecutorKey, ExecutorRunner] = {}
         self.drivers: dict[DriverId, DriverRunner] = {}
         self.running: dict[asyncio.Task[None], None] = {}
+        self.ending = False
 
     def launch_executor(self, message: LaunchExecutor, worker: RpcEndpointRef) -> None:
         """Start an executor; the worker is told how it goes."""
@@ -162,6 +167,7 @@ class Tenants:
 
     async def end_all(self) -> None:
         """End everything that runs, by force what does not end when asked; returns when all is gone."""
+        self.ending = self.state.decommissioned = True
         runners: list[ExecutorRunner | DriverRunner] = [*self.executors.values(), *self.drivers.values()]
         for runner in runners:
             runner.kill()

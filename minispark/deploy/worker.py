@@ -199,11 +199,11 @@ class Worker(RpcEndpoint):
                 if not self.registration.registered:
                     self.end(f"a master refused the worker: {message.text}")
             case ExecutorStateChanged():
-                self.reports.add(message)
+                self.report(message)
                 self.tenants.executor_changed(message)
                 self.leave_if_done()
             case DriverStateChanged():
-                self.reports.add(message)
+                self.report(message)
                 self.tenants.driver_changed(message)
                 self.leave_if_done()
             case _:
@@ -211,6 +211,11 @@ class Worker(RpcEndpoint):
                     self.obey(message)
                 else:
                     logger.warning("%s of a master of term %d ignored", type(message).__name__, message.term)
+
+    def report(self, message: ExecutorStateChanged | DriverStateChanged) -> None:
+        """Have the master hear of a process, unless the worker itself ends."""
+        if not self.tenants.ending:
+            self.reports.add(message)
 
     def obey(self, message: Command) -> None:
         """Do what the leader says."""
@@ -275,7 +280,7 @@ class Worker(RpcEndpoint):
     def leave_if_done(self) -> None:
         """End if the worker is to go and nothing runs any more, once the master has heard of all ends."""
         state = self.tenants.state
-        if state.decommissioned and state.is_idle:
+        if state.decommissioned and state.is_idle and not self.tenants.ending:
             self.env.scope.spawn(self.leave(), name="leave the cluster")
 
     async def leave(self) -> None:

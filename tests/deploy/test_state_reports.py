@@ -70,6 +70,21 @@ def test_a_report_that_failed_is_sent_again_to_whoever_leads_then() -> None:
     with_reports(scenario)
 
 
+def test_what_was_asked_of_a_master_that_stands_still_is_asked_of_the_next_one() -> None:
+    async def scenario(house: House) -> None:
+        other = RecordingRef("another master", answer=lambda _: Acknowledged())
+        house.reports.follow(house.master)
+        house.reports.add(EXITED)
+        await settle()
+        house.reports.follow(house.master)
+        assert house.master.open_asks == [EXITED]
+        house.reports.follow(other)
+        await house.reports.settled()
+        assert [message for message, _ in other.asked] == [EXITED]
+
+    with_reports(scenario)
+
+
 def test_waiting_for_a_master_costs_no_attempts() -> None:
     async def scenario(house: House) -> None:
         house.reports.add(EXITED)

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from minispark.ids import ApplicationId
-from minispark.messages.deploy import ApplicationFinished, ExecutorStateChanged, KillDriver, KillExecutor
+from minispark.messages.deploy import (
+    ApplicationFinished,
+    DriverStateChanged,
+    ExecutorStateChanged,
+    KillDriver,
+    KillExecutor,
+)
 from minispark.messages.deploy_values import ExecutorState
 from minispark.testing.virtual_loop import WALL_START_S
 from tests.deploy.worker_harness import APP, DRIVER_ID, House, launch, launch_driver, with_worker
@@ -87,5 +93,7 @@ def test_a_worker_that_stops_leaves_nothing_running(tmp_path: Path, stubborn: bo
         assert all(process.end.done() for process in house.launcher.started)
         assert len(house.launcher.started) == 3
         assert house.env.world.monotonic() - began <= (15.0 if stubborn else 1.0)
+        assert house.leader.of(DriverStateChanged) == []
+        assert {each.state for each in house.leader.of(ExecutorStateChanged)} == {ExecutorState.RUNNING}
 
     with_worker(scenario, tmp_path)
