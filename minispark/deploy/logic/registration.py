@@ -5,12 +5,15 @@ so that the workers of a cluster do not all come at once after their master was 
 masters: the one that leads answers, and a second registration is no harm to it. Source: Spark's Worker.
 """
 
-import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from minispark.deploy.logic.terms import Terms
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.ref import RpcEndpointRef
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["FIRST_ATTEMPTS", "MAX_ATTEMPTS", "Attempt", "Registration"]
 
@@ -42,7 +45,7 @@ class Registration:
         attempts: how often the masters were asked again since the worker was on its own; None while it is registered.
     """
 
-    def __init__(self, masters: tuple[RpcAddress, ...], rng: random.Random) -> None:
+    def __init__(self, masters: tuple[RpcAddress, ...], rng: "random.Random") -> None:
         self.masters = masters
         self.terms = Terms()
         self.master: RpcEndpointRef | None = None
