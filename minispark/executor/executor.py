@@ -15,6 +15,7 @@ from minispark.errors import MiniSparkError
 from minispark.executor.decommissioner import BlockMigrator, Decommissioner
 from minispark.executor.failures import describe
 from minispark.executor.heartbeater import Heartbeater
+from minispark.executor.kept_results import KeptResults
 from minispark.executor.logic.preparation import IDLE_TTL_S, Preparation, Request
 from minispark.executor.logic.slots import KillAction, Slots
 from minispark.executor.questions import DriverRefs, Question, question_of, reply_of
@@ -42,6 +43,7 @@ from minispark.messages.runner import (
 )
 from minispark.messages.task import (
     BlockManagerId,
+    IndirectResult,
     RunnerLost,
     Success,
     TaskCommitDenied,
@@ -172,6 +174,7 @@ class Executor(RpcEndpoint):
             migrators, world, scope, idle=lambda: not self.preparation.attempts, leave=leave
         )
         self.leave = leave
+        self.kept_results = KeptResults(world, scope)
         self.expiry: asyncio.TimerHandle | None = None
         self.stopping = False
         self.stop_asked: list[CallContext] = []
@@ -291,6 +294,8 @@ class Executor(RpcEndpoint):
         if not self.preparation.attempts and self.expiry is None:
             self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
         self.report(task_id, outcome)
+        if isinstance(outcome, Success) and isinstance(outcome.result, IndirectResult):
+            self.kept_results.keep(outcome.result)
         if self.decommissioner.begun:
             self.decommissioner.attempt_ended()
 
@@ -386,6 +391,7 @@ class Executor(RpcEndpoint):
                 self.end(task_id, TaskKilled(STOPPED))
             if self.expiry is not None:
                 self.expiry.cancel()
+            self.kept_results.close()
             for context in self.stop_asked:
                 if context.is_ask:
                     context.reply(ExecutorStopped())

@@ -98,7 +98,6 @@ def test_an_executor_registers_where_it_listens_and_keeps_its_blocks_and_then_ta
     in_cluster(tmp_path, test, WHERE)
 
 
-@pytest.mark.scenario("DIS-006")
 def test_tasks_are_where_the_driver_is_and_see_the_variables_of_their_executor(tmp_path: Path) -> None:
     (tmp_path / "driver").mkdir()
     (tmp_path / "driver" / "of_the_program.py").touch()

@@ -80,6 +80,20 @@ def test_a_second_order_changes_nothing() -> None:
     run_virtual(scenario())
 
 
+@pytest.mark.scenario("DEC-001", "no decommission → normal")
+def test_an_executor_that_is_not_told_to_go_runs_its_tasks_and_stays() -> None:
+    async def test(house: House) -> None:
+        left: list[str] = []
+        house.executor.decommissioner.leave = left.append
+        house.launch(task(1))
+        await asyncio.sleep(200)
+
+        assert house.updates()[-1] == (1, TaskState.FINISHED)
+        assert (left, house.executor.decommissioner.begun) == ([], False)
+
+    in_house(test, duration=100.0)
+
+
 @pytest.mark.scenario("DEC-001", "running task on decommissioned worker finishes")
 def test_a_task_that_runs_when_its_executor_is_decommissioned_finishes() -> None:
     async def test(house: House) -> None:

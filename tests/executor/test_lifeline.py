@@ -61,7 +61,7 @@ def test_a_descriptor_that_is_none_is_named() -> None:
         Lifeline(999_999).credentials()
 
 
-@pytest.mark.scenario("WRK-004", "executor dies when its worker disconnects")
+@pytest.mark.scenario("WRK-004")
 def test_the_end_of_the_worker_is_noticed_once_and_what_it_says_is_not() -> None:
     async def scenario() -> None:
         end, worker = lifeline()
