@@ -244,14 +244,14 @@ class ExecutorTable:
         return self.request_total(self.current_target + count, now)
 
     def want_fewer(self, count: int, now: float) -> int:
-        """Want so many fewer, after as many were killed; returns how many in all."""
+        """Want so many fewer, which were told to go; returns how many in all."""
         before = self.current_target if self.target is not None else self.current_target + count
         return self.request_total(max(before - count, 0), now)
 
     @property
     def current_target(self) -> int:
-        """How many are wanted; as long as nobody said, as many as there are and stay."""
-        staying = sum(not each.killed for each in self.executors.values())
+        """How many are wanted; as long as nobody said, as many as there are and stay, or are replaced."""
+        staying = sum(not each.killed and each.decommission is None for each in self.executors.values())
         return staying if self.target is None else self.target
 
     # -- invariants --------------------------------------------------------------------------------------------------
