@@ -31,7 +31,7 @@ def test_a_jobs_binary_holds_its_function_and_goes_with_the_job() -> None:
     binary_id = work.add_job(node, first)
     data = work.binaries.get(binary_id)
     assert data is not None
-    assert isinstance(closures.loads(data), ResultTask)
+    assert isinstance(closures.loads(data.data), ResultTask)
     work.remove(binary_id)
     assert work.binaries.get(binary_id) is None
     assert work.partition_data(binary_id, 0) == b""
@@ -46,7 +46,7 @@ def test_a_shuffles_binary_is_made_once_and_forgotten_with_its_dependency() -> N
     assert work.of_dependency(dependency) == binary_id
     data = work.binaries.get(binary_id)
     assert data is not None
-    assert isinstance(closures.loads(data), ShuffleMapTask)
+    assert isinstance(closures.loads(data.data), ShuffleMapTask)
     shuffle_id = dependency.shuffle_id
     del dependency, rdd
     gc.collect()

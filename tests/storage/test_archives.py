@@ -1,0 +1,99 @@
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from minispark.errors import ConfigurationError
+from minispark.storage.archives import format_of, pack, unpack
+
+
+def zip_with(path: Path, **members: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return path
+
+
+def tar_with(path: Path, *members: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(b"x" * member.size))
+    return path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, link, 1 if kind == tarfile.REGTYPE else 0
+    return info
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.zip", "zip"), ("A.TAR.GZ", "tar"), ("b.tgz", "tar"), ("c.py", None)])
+def test_the_name_says_how_a_file_is_packed(name: str, kind: str | None) -> None:
+    assert format_of(name) == kind
+
+
+def test_a_folder_is_the_same_after_packing_and_unpacking(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "sub" / "__pycache__").mkdir(parents=True)
+    (source / "sub" / "data.txt").write_text("data")
+    (source / "sub" / "__pycache__" / "left.pyc").write_text("out")
+    (source / "run.sh").write_text("#!/bin/sh")
+    (source / "run.sh").chmod(0o755)
+
+    pack(source, tmp_path / "one.zip", under="package")
+    pack(source, tmp_path / "two.zip", under="package")
+    unpack(tmp_path / "one.zip", "zip", tmp_path / "out")
+
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    assert (tmp_path / "out/package/sub/data.txt").read_text() == "data"
+    assert (tmp_path / "out/package/run.sh").stat().st_mode & 0o777 == 0o755
+    assert not (tmp_path / "out/package/sub/__pycache__").exists()
+
+
+def test_a_tar_file_is_unpacked_with_the_links_that_stay_inside(tmp_path: Path) -> None:
+    archive = tar_with(tmp_path / "a.tar.gz", member("sub/file"), member("sub/link", tarfile.SYMTYPE, "file"))
+
+    unpack(archive, "tar", tmp_path / "out")
+
+    assert (tmp_path / "out/sub/link").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/etc/x", "a/../../x", "..\\x"])
+def test_a_zip_file_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
+    archive = zip_with(tmp_path / "a.zip", **{name: "x"})
+
+    with pytest.raises(ConfigurationError, match="leads out of its folder"):
+        unpack(archive, "zip", tmp_path / "sub" / "out")
+
+    assert not (tmp_path / "sub" / "out").exists()
+    assert list((tmp_path / "sub").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [member("../x")],
+        [member("/x")],
+        [member("link", tarfile.SYMTYPE, "../../etc")],
+        [member("link", tarfile.SYMTYPE, "/etc")],
+        [member("link", tarfile.LNKTYPE, "../x")],
+        [member("pipe", tarfile.FIFOTYPE)],
+        [member("d", tarfile.SYMTYPE, "."), member("e", tarfile.SYMTYPE, "d/.."), member("e/x")],
+    ],
+)
+def test_a_tar_file_that_leads_out_is_refused(tmp_path: Path, bad: list[tarfile.TarInfo]) -> None:
+    archive = tar_with(tmp_path / "a.tar.gz", *bad)
+
+    with pytest.raises(ConfigurationError, match=r"refused|cannot be unpacked"):
+        unpack(archive, "tar", tmp_path / "sub" / "out")
+
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.tar.gz", "sub"]
+
+
+def test_a_damaged_archive_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"no zip")
+
+    with pytest.raises(ConfigurationError, match=r"a\.zip cannot be unpacked"):
+        unpack(tmp_path / "a.zip", "zip", tmp_path / "out")
