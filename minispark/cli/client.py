@@ -4,6 +4,7 @@ Used by `submit` and `status`. A client proves the cluster's secret, listens now
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -27,6 +28,9 @@ MASTER_PORT: Final = 7077
 ASK_S: Final = 10.0
 
 Reply = TypeVar("Reply", bound=Message)
+
+# What goes wrong is told in one line by the command; Python would write the library's warnings beside it.
+logging.getLogger("minispark").addHandler(logging.NullHandler())
 
 
 def master_addresses(text: str) -> tuple[RpcAddress, ...]:
