@@ -71,6 +71,7 @@ def identity(name):
 network.identity = identity
 sys.exit(main())
 """
+TLS = Path(__file__).resolve().parents[1] / "rpc" / "tls"
 WHERE, WAIT, CRASH = binary(say_where), binary(wait), binary(crash)
 
 
@@ -284,6 +285,25 @@ def test_an_executor_whose_heartbeats_fail_for_long_ends_with_a_code_of_its_own(
         assert len(driver.of(Heartbeat)) >= MAX_FAILURES
 
     in_cluster(tmp_path, test, WHERE, executor_heartbeatInterval="10ms")
+
+
+def test_an_executor_speaks_tls_where_its_worker_does(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.touch(mode=0o600)
+    key.write_bytes((TLS / "key.pem").read_bytes())
+    certificate = str(TLS / "certificate.pem")
+    tls = {
+        "minispark.ssl.certificateFile": certificate,
+        "minispark.ssl.keyFile": str(key),
+        "minispark.ssl.authorityFile": certificate,
+    }
+
+    async def test(driver: DriverSide) -> None:
+        await driver.ready()
+        driver.launch(task(1))
+        assert isinstance(await driver.outcome(1), Success)
+
+    in_cluster(tmp_path, test, WHERE, tls=tls)
 
 
 def test_an_executor_of_another_python_is_refused_and_both_sides_name_both_versions(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psutil
 
 from minispark.conf import SparkConf
+from minispark.deploy.secrets import tls_contexts
 from minispark.errors import RpcError
 from minispark.ids import ApplicationId, BinaryId, ExecutorId
 from minispark.messages.cluster import (
@@ -110,8 +111,9 @@ class ExecutorSide:
 class DriverSide:
     """What an executor process sees of its driver."""
 
-    def __init__(self, directory: Path, settings: dict[str, str], binary: bytes) -> None:
+    def __init__(self, directory: Path, settings: dict[str, str], binary: bytes, tls: dict[str, str]) -> None:
         self.directory = directory
+        self.tls = tls
         self.application = ApplicationConf(
             ApplicationId("app-1"), settings, tuple(sys.path), str(directory / "driver")
         )
@@ -122,7 +124,11 @@ class DriverSide:
         self.changed = asyncio.Event()
         self.executor: RpcEndpointRef | None = None
         self.executors: list[ExecutorSide] = []
-        self.env = RpcEnv("driver", SystemWorld(), SparkConf(environment={}), secret=SECRET, realm=REALM)
+        contexts = tls_contexts(SparkConf(tls, environment={}))
+        self.env = RpcEnv(
+            "driver", SystemWorld(), SparkConf(environment={}), secret=SECRET, realm=REALM,
+            server_tls=contexts.server, client_tls=contexts.client,
+        )  # fmt: skip
         self.env.setup_endpoint(COARSE_GRAINED_SCHEDULER, Scheduler(self))
         self.env.setup_endpoint(HEARTBEAT_RECEIVER, Scheduler(self))
         self.env.setup_endpoint(BINARY_SERVER, Binaries(binary))
@@ -141,7 +147,8 @@ class DriverSide:
     ) -> ExecutorSide:
         """Start an executor process as a worker does."""
         ours, theirs = socket.socketpair()
-        ours.sendall(json.dumps({"secret": secret.hex(), "realm": REALM, "service": service}).encode() + b"\n")
+        said = {"secret": secret.hex(), "realm": REALM, "service": service, "settings": self.tls}
+        ours.sendall(json.dumps(said).encode() + b"\n")
         assert self.env.address is not None
         words = {
             "driver": f"127.0.0.1:{port or self.env.address.port}",
@@ -234,8 +241,10 @@ def alive(process: psutil.Process) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def driver_side(directory: Path, settings: dict[str, str], binary: bytes) -> AsyncIterator[DriverSide]:
-    driver = DriverSide(directory, settings, binary)
+async def driver_side(
+    directory: Path, settings: dict[str, str], binary: bytes, tls: dict[str, str]
+) -> AsyncIterator[DriverSide]:
+    driver = DriverSide(directory, settings, binary, tls)
     try:
         await driver.env.listen("127.0.0.1", 0)
         yield driver
@@ -249,13 +258,15 @@ def in_cluster(
     directory: Path,
     test: Callable[[DriverSide], Coroutine[Any, Any, None]],
     binary: bytes,
+    *,
+    tls: dict[str, str] | None = None,
     **settings: object,
 ) -> None:
-    """Run a test with a driver's side; settings as `executor_heartbeatInterval="100ms"`."""
+    """Run a test with a driver's side; settings as `executor_heartbeatInterval="100ms"`, those of TLS in full."""
 
     async def main() -> None:
         texts = {f"minispark.{name.replace('_', '.')}": str(value) for name, value in settings.items()}
-        async with driver_side(directory, texts, binary) as driver:
+        async with driver_side(directory, texts, binary, tls or {}) as driver:
             await test(driver)
 
     asyncio.run(main())

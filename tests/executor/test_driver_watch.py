@@ -1,9 +1,12 @@
+import pytest
+
 from minispark.executor.driver_watch import DriverWatch
 from minispark.rpc.logic.address import RpcAddress
 
 DRIVER, PEER = RpcAddress("driver", 7077), RpcAddress("peer", 7077)
 
 
+@pytest.mark.scenario("WRK-004")
 def test_only_the_end_of_the_driver_is_told() -> None:
     told: list[str] = []
     watch = DriverWatch(DRIVER, told.append)
