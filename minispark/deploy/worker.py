@@ -210,7 +210,15 @@ class Worker(RpcEndpoint):
                 if self.registration.terms.accepts(message.term):
                     self.obey(message)
                 else:
-                    logger.warning("%s of a master of term %d ignored", type(message).__name__, message.term)
+                    self.ignore(message)
+
+    def ignore(self, message: Command) -> None:
+        """Do nothing that a master says which was superseded."""
+        logger.warning(
+            "%s ignored: it is of a master of term %d, and there was one of term %d already; if the masters' "
+            "recovery directory was emptied since then, start this worker again",
+            type(message).__name__, message.term, self.registration.terms.highest,
+        )  # fmt: skip
 
     def report(self, message: ExecutorStateChanged | DriverStateChanged) -> None:
         """Have the master hear of a process, unless the worker itself ends."""

@@ -1,6 +1,8 @@
 """The decisions of WorkerSuite: what runs, what is remembered, what is to be cleaned up."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minispark.deploy.logic.worker_state import Refusal, WorkerState
 from minispark.ids import ApplicationId, DriverId
@@ -104,3 +106,40 @@ def test_the_end_of_an_application_that_was_never_here_means_nothing(state: Work
 
     assert state.take_cleanable() == []
     state.check()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["launch", "run", "end", "finish", "clean"]),
+            st.sampled_from([APP, OTHER]),
+            st.integers(0, 3),
+        ),
+        max_size=40,
+    )
+)
+@settings(max_examples=60)
+def test_whatever_happens_each_application_is_cleaned_up_once_after_its_last_executor(
+    steps: list[tuple[str, ApplicationId, int]],
+) -> None:
+    state = WorkerState(retained_executors=3, retained_drivers=3)
+    finished: set[ApplicationId] = set()
+    for step, app_id, number in steps:
+        if step == "launch" and app_id not in finished:
+            state.launch_executor(launch(number, app_id))
+        elif step == "run":
+            state.executor_changed(ExecutorStateChanged(app_id, number, ExecutorState.RUNNING))
+        elif step == "end":
+            state.executor_changed(exited(number, app_id))
+        elif step == "finish" and app_id in state.applications:
+            state.application_finished(app_id)
+            finished.add(app_id)
+        elif step == "clean":
+            cleaned = state.take_cleanable()
+            assert all(not state.executors_of(each) and each in finished for each in cleaned)
+            finished.difference_update(cleaned)
+        state.check()
+    for app_id, number in list(state.executors):
+        state.executor_changed(exited(number, app_id))
+    assert set(state.take_cleanable()) == finished
+    assert state.is_idle
