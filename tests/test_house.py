@@ -19,6 +19,7 @@ NO_TEST_OF_THEIR_OWN = {
     "clock.py": "a protocol",
     "errors.py": "a tree of exceptions; each is tested where it is raised",
     "ids.py": "names of integers",
+    "deploy/logic/effects.py": "values that the machine in membership.py returns",
     "rdd/dependency.py": "values; tested where stages are cut",
     "rdd/ports.py": "protocols",
     "rpc/endpoint.py": "the contract; tested through env.py and dispatcher.py, which call it",

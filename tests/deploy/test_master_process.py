@@ -1,8 +1,14 @@
 """MasterProcess: a master and its peers over a network."""
 
+from pathlib import Path
+
+import pytest
+
 from minispark.conf import SparkConf
 from minispark.deploy.master import MASTER
-from minispark.deploy.master_process import start_master
+from minispark.deploy.master_process import start_master, store_of
+from minispark.deploy.persistence import FileStore
+from minispark.errors import ConfigurationError
 from minispark.ids import WorkerId
 from minispark.messages.deploy import (
     ExecutorAllotted,
@@ -16,9 +22,12 @@ from minispark.messages.deploy_clients import RequestMasterStatus
 from minispark.messages.deploy_values import MasterState
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.env import RpcEnv
+from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.secrets import CLUSTER_REALM
 from minispark.rpc.message import Message
+from minispark.testing.fakes import RecordingContext, RecordingRef
 from minispark.testing.memory_network import MemoryNetwork
+from minispark.testing.recovery_store import MemoryStore
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
 from tests.deploy.logic.cluster_harness import describe_app
 
@@ -68,3 +77,29 @@ def test_a_worker_and_an_application_meet_at_a_master() -> None:
     assert told_app == [RegisteredApplication, ExecutorAllotted]
     assert state is MasterState.ALIVE
     assert cores_used == 4
+
+
+@pytest.mark.scenario("MST-008", "custom factory")
+def test_a_store_of_ones_own_takes_the_place_of_what_the_settings_say() -> None:
+    async def main() -> list[str]:
+        store = MemoryStore()
+        master = await start_master(VirtualWorld(1, MemoryNetwork()), SparkConf(), SECRET, port=0, store=store)
+        await settle()
+        worker = RecordingRef("Worker", RpcAddress("w1", 4000))
+        master.endpoint.receive(
+            RegisterWorker(WorkerId("w1"), "w1", worker, 4, 1 << 30, master.address), RecordingContext(is_ask=False)
+        )
+        await settle()
+        await master.close()
+        return list(store.records)
+
+    assert run_virtual(main()) == ["worker_w1"]
+
+
+def test_the_settings_say_where_records_are_kept(tmp_path: Path) -> None:
+    conf = SparkConf({"minispark.deploy.recoveryMode": "filesystem"})
+    assert store_of(SparkConf()) is None
+
+    with pytest.raises(ConfigurationError, match=r"minispark\.deploy\.recoveryDirectory"):
+        store_of(conf)
+    assert isinstance(store_of(conf.set("minispark.deploy.recoveryDirectory", str(tmp_path / "state"))), FileStore)

@@ -96,7 +96,8 @@ def test_all_that_answer_are_restored() -> None:
     assert [driver.state for driver in after.cluster.drivers.values()] == [
         DriverState.RUNNING, DriverState.RUNNING, DriverState.SUBMITTED,
     ]  # fmt: skip
-    assert not [ref for ref in after.refs.values() if ref.of(KillExecutor) or ref.of(LaunchExecutor)]
+    told = {type(message) for ref in after.refs.values() for message in ref.sent}
+    assert told == {MasterChanged}
 
 
 @pytest.mark.scenario("MST-007", "apps/workers that do not answer removed")
