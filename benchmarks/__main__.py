@@ -13,7 +13,7 @@ from benchmarks.harness import Result
 
 NAMES = (
     "startup", "job_latency", "tasks", "concurrent_jobs", "wordcount", "rpc", "memory", "cancel", "loop_lag",
-    "fairness", "scheduler_scale", "delay_scheduling", "fetch",
+    "fairness", "scheduler_scale", "delay_scheduling", "fetch", "broadcast",
 )  # fmt: skip
 
 
