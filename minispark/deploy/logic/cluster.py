@@ -5,8 +5,7 @@ env, too, because a connection's end is all that is heard of one that died.
 """
 
 from collections.abc import Callable
-from random import Random
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from minispark.deploy.logic.effects import Effect, Inform, Send, Warn
 from minispark.deploy.logic.members import Application, Driver, Executor, Worker
@@ -16,6 +15,9 @@ from minispark.record import Record, record
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = ["Cluster", "MasterRules"]
 
@@ -66,7 +68,7 @@ class Cluster:
     def __init__(
         self,
         rules: MasterRules,
-        rng: Random,
+        rng: "Random",
         master: RpcEndpointRef,
         url: str,
         master_at: Callable[[RpcAddress], RpcEndpointRef],

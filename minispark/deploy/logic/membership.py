@@ -6,8 +6,7 @@ Source: Spark's Master.
 """
 
 from collections.abc import Callable
-from random import Random
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from minispark.deploy.logic.applications import Applications
 from minispark.deploy.logic.cluster import Cluster, MasterRules
@@ -47,6 +46,9 @@ from minispark.messages.deploy_values import Acknowledged, ApplicationState, Mas
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.ref import RpcEndpointRef
 
+if TYPE_CHECKING:
+    from random import Random
+
 __all__ = ["Membership"]
 
 STANDBY_TEXT = "this master is on standby; another one leads"
@@ -66,7 +68,7 @@ class Membership:
     def __init__(
         self,
         rules: MasterRules,
-        rng: Random,
+        rng: "Random",
         master: RpcEndpointRef,
         url: str,
         master_at: Callable[[RpcAddress], RpcEndpointRef],
