@@ -93,6 +93,10 @@ class ClusterMode:
         """Return where the blocks of the executor with that session directory are; None if there is none."""
         return self.endpoint.location_at(directory)
 
+    def peers_of(self, executor_id: ExecutorId) -> tuple[BlockManagerId, ...]:
+        """Return where the blocks of the other executors are that stay."""
+        return self.endpoint.peers_of(executor_id)
+
     # -- start -------------------------------------------------------------------------------------------------------
 
     async def open_env(self) -> RpcEnv:

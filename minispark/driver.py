@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError, MiniSparkError
-from minispark.ids import ApplicationId, RddId, ShuffleId
+from minispark.ids import ApplicationId, ExecutorId, RddId, ShuffleId
 from minispark.messages.heartbeat import TaskSchedulerIsSet
 from minispark.messages.listener import ApplicationEnd
 from minispark.messages.scheduler import AllJobsCancelled, ComponentFailed, ShuffleForgotten
@@ -87,6 +87,9 @@ class RunMode(Protocol):
 
     def location_at(self, directory: str) -> BlockManagerId | None:
         """Return where the blocks of an executor in another process are, by its session directory; None: unknown."""
+
+    def peers_of(self, executor_id: ExecutorId) -> tuple[BlockManagerId, ...]:
+        """Return where the blocks of the other executors are that stay."""
 
     async def open_env(self) -> RpcEnv:
         """Return a new env for the driver's endpoints; raises MiniSparkError."""
@@ -222,7 +225,8 @@ class Driver:
         task_scheduler = recorder.ref(env.setup_endpoint("TaskScheduler", scheduler))
         dag.attach(task_scheduler, scheduler.max_concurrent_tasks)
         self.scheduler = scheduler
-        env.setup_endpoint("MapOutputTracker", MapOutputTracker(self.map_outputs))
+        tracker = MapOutputTracker(self.map_outputs, self.dag_scheduler, self.mode.peers_of)
+        env.setup_endpoint("MapOutputTracker", tracker)
         env.setup_endpoint(OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator(self.commits))
         env.setup_endpoint(BARRIER_SYNC, self.barriers)
         self.receiver = HeartbeatReceiver(

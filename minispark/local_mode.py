@@ -69,6 +69,10 @@ class LocalMode:
     def location_at(self, directory: str) -> BlockManagerId | None:
         """Return None: all that tasks leave lies in this process's directory."""
 
+    def peers_of(self, executor_id: ExecutorId) -> tuple[BlockManagerId, ...]:
+        """Return nobody."""
+        return ()
+
     async def open_env(self) -> "RpcEnv":
         """Return an env that does not listen."""
         from minispark.rpc.env import RpcEnv  # as in `start`

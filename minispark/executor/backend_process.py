@@ -142,7 +142,8 @@ class ExecutorProcess:
         )
         self.backend = env.bind(COARSE_GRAINED_SCHEDULER, self.arguments.driver)
         self.data = ExecutorData(env, location, self.credentials.service if conf.shuffle_service else None)
-        self.executor = self.make_executor(application, conf, location)
+        self.executor = executor = self.make_executor(application, conf, location)
+        self.data.taker.is_leaving = lambda: executor.decommissioner.begun
         env.setup_endpoint(DRIVER_WATCH, DriverWatch(self.arguments.driver, self.driver_gone))
         env.setup_endpoint(EXECUTOR, self.executor)
         if conf.decommission_enabled:
@@ -222,7 +223,7 @@ class ExecutorProcess:
 
     def migrators(self, conf: SparkConf) -> list[BlockMigrator]:
         """Return what hands over this executor's blocks when it is told to go."""
-        return []
+        return [self.data.migrator(DriverRefs.bind(self.env, self.arguments.driver).map_output_tracker)]
 
     async def register(self) -> None:
         """Register with the driver.

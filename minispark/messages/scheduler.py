@@ -9,6 +9,7 @@ from typing import Literal
 
 from minispark.ids import BinaryId, ExecutorId, JobId, ShuffleId, StageId, TaskId
 from minispark.messages.task import (
+    BlockManagerId,
     DirectResult,
     Lineage,
     Preferences,
@@ -35,6 +36,7 @@ __all__ = [
     "JobSubmitted",
     "JobTagCancelled",
     "KillTaskSet",
+    "MapOutputMigrated",
     "PartitionCompleted",
     "ResubmitFailedStages",
     "ResultFetched",
@@ -347,6 +349,15 @@ class AttemptsProgressed(Message):
     run_times_s: tuple[float, ...]
 
 
+@message(363)
+class MapOutputMigrated(Message):
+    """MapOutputTracker → DAGScheduler: an executor that goes handed this output over; it is found there now."""
+
+    shuffle_id: ShuffleId
+    map_id: TaskId
+    location: BlockManagerId
+
+
 ToDagScheduler = (
     JobSubmitted
     | JobCancelled
@@ -367,6 +378,7 @@ ToDagScheduler = (
     | WorkerLost
     | ShuffleForgotten
     | ComponentFailed
+    | MapOutputMigrated
 )
 ToTaskScheduler = (
     SubmitTaskSet

@@ -1,6 +1,7 @@
 """Map output locations: executor ↔ driver (endpoint `MapOutputTracker`). Tags 120–139."""
 
 from minispark.ids import ShuffleId
+from minispark.messages.transfer import GetMigrationPeers, MoveMapOutput
 from minispark.rpc.message import Ask, Attachment, Message, message
 
 __all__ = ["GetMapOutputStatuses", "MapOutputStatuses", "ToMapOutputTracker"]
@@ -25,4 +26,4 @@ class GetMapOutputStatuses(Ask[MapOutputStatuses]):
     shuffle_id: ShuffleId
 
 
-ToMapOutputTracker = GetMapOutputStatuses
+ToMapOutputTracker = GetMapOutputStatuses | MoveMapOutput | GetMigrationPeers

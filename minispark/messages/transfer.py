@@ -12,9 +12,11 @@ __all__ = [
     "BlockHead",
     "FetchBlock",
     "FetchMapOutputs",
+    "GetMigrationPeers",
     "MapOutputMoved",
     "MapOutputStored",
     "MapOutputsHead",
+    "MigrationPeers",
     "MoveMapOutput",
     "RegisterDirectory",
     "RemoveBlockFile",
@@ -122,6 +124,20 @@ class MoveMapOutput(Ask[MapOutputMoved]):
     shuffle_id: ShuffleId
     map_id: TaskId
     location: BlockManagerId
+
+
+@message(361)
+class MigrationPeers(Message):
+    """Driver → asker: the executors that stay, those on other hosts first."""
+
+    locations: tuple[BlockManagerId, ...]
+
+
+@message(362)
+class GetMigrationPeers(Ask[MigrationPeers]):
+    """Executor that goes → driver (endpoint `MapOutputTracker`): who can take my map outputs?"""
+
+    executor_id: ExecutorId
 
 
 BlocksRequest = FetchMapOutputs | FetchBlock | RemoveBlockFile | RegisterDirectory | UploadMapOutput

@@ -299,6 +299,16 @@ class DriverEndpoint(RpcEndpoint):
         """Return where the blocks of the executor with that session directory are; None if there is none."""
         return next((place for place in self.locations.values() if place.directory == directory), None)
 
+    def peers_of(self, executor_id: ExecutorId) -> tuple[BlockManagerId, ...]:
+        """Return where the blocks of the other executors are that stay, those on other hosts first."""
+        own, known = self.locations.get(executor_id), self.table.executors
+        staying = [
+            place
+            for place in self.locations.values()
+            if place.executor_id != executor_id and known[place.executor_id].is_active
+        ]
+        return tuple(sorted(staying, key=lambda place: own is not None and place.host == own.host))
+
     # -- executors go ------------------------------------------------------------------------------------------------
 
     def on_disconnected(self, address: RpcAddress) -> None:
@@ -309,9 +319,9 @@ class DriverEndpoint(RpcEndpoint):
 
     def connection_lost(self, executor_id: ExecutorId) -> None:
         """Wait for whoever knows how the executor ended, or take it for lost."""
-        delay_s = self.rules.removal_delay_s
         if executor_id in self.delays:
             return
+        delay_s = 0.0 if self.table.is_killed(executor_id) else self.rules.removal_delay_s
         lost = RemoveExecutor(executor_id, ExecutorProcessLost("its connection to the driver ended"))
         if delay_s <= 0:
             self.self_ref.send(lost)

@@ -22,6 +22,7 @@ from minispark.messages.scheduler import (
     JobSubmitted,
     JobTagCancelled,
     KillTaskSet,
+    MapOutputMigrated,
     PartitionCompleted,
     ResubmitFailedStages,
     ShuffleForgotten,
@@ -182,6 +183,8 @@ class DAGScheduler(RpcEndpoint):
                 self.give_all_up(f"the endpoint {message.name} failed: {message.error}")
             case ShuffleForgotten():
                 state.forget_shuffle(message.shuffle_id)
+            case MapOutputMigrated():
+                state.map_outputs.move(message.shuffle_id, message.map_id, message.location)
             case _:
                 assert_never(message)
         if state.effects:

@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from minispark.messages.task import BlockManagerId
+from minispark.messages.transfer import GetMigrationPeers
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
+from minispark.rpc.ref import RpcEndpointRef
 from minispark.shuffle.fetcher import Fetcher
+from minispark.shuffle.migrator import MapOutputMigrator, MapOutputTaker
 from minispark.shuffle.service import register_directory
 from minispark.shuffle.serving import MapOutputServer
 from minispark.storage.transfer import BlockFiles, BlockService, OwnDirectory, Transfer
@@ -31,6 +34,7 @@ class ExecutorData:
         blocks: the bulk service "blocks", to which other rooms may add.
         transfer: channels to other processes, which other rooms may use.
         fetcher: fetches for the runners.
+        taker: takes map outputs of executors that go; its `is_leaving` is to be set.
         output_location: what map statuses say.
     """
 
@@ -44,6 +48,8 @@ class ExecutorData:
         BlockFiles(env.world, directories).add_to(self.blocks)
         self.transfer = Transfer(env)
         self.fetcher = Fetcher(self.transfer, location.directory)
+        self.taker = MapOutputTaker(env.world, location.directory, self.output_location)
+        self.taker.add_to(self.blocks)
 
     async def start(self, below: Path) -> None:
         """Register with the shuffle service, if there is one; before a task writes map outputs.
@@ -56,6 +62,19 @@ class ExecutorData:
         """
         if self.service is not None:
             await register_directory(self.transfer, self.service, self.location, below)
+
+    def migrator(self, tracker: RpcEndpointRef) -> MapOutputMigrator:
+        """Return what hands this executor's map outputs over when it goes.
+
+        Args:
+            tracker: the driver's MapOutputTracker.
+        """
+
+        async def peers() -> tuple[BlockManagerId, ...]:
+            answer = await tracker.ask(GetMigrationPeers(self.location.executor_id))
+            return answer.locations
+
+        return MapOutputMigrator(self.transfer, self.location.directory, tracker, peers, self.transfer.env.conf)
 
     def close(self) -> None:
         """Close the channels that nobody uses."""

@@ -6,7 +6,7 @@ their task set, and an executor that sees a higher one forgets what it knew. Sou
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Final
 
 import msgpack
@@ -135,6 +135,20 @@ class MapOutputs:
         if status is None or status.location != location:
             return False
         shuffle.drop(map_index)
+        self.epoch += 1
+        return True
+
+    def move(self, shuffle_id: ShuffleId, map_id: TaskId, location: BlockManagerId) -> bool:
+        """Take the new place of an output, a new epoch; nothing for one that is not known. Tell whether it was.
+
+        Unlike in Spark a new epoch begins: an executor that knows the old place need not fail there first.
+        """
+        shuffle = self.shuffles.get(shuffle_id)
+        statuses = [] if shuffle is None else shuffle.statuses
+        status = next((status for status in statuses if status is not None and status.map_id == map_id), None)
+        if shuffle is None or status is None:
+            return False
+        shuffle.put(replace(status, location=location))
         self.epoch += 1
         return True
 
