@@ -4,6 +4,7 @@
 same in every run. Must not be used to decide anything: durations are for people.
 """
 
+import resource
 import time
 from collections.abc import Callable
 
@@ -15,14 +16,26 @@ __all__ = ["STOPPED", "SYSTEM", "Clocks", "TaskClock"]
 
 @record
 class Clocks(Record):
-    """Two functions that give nanoseconds: time as it passes, and time this thread computed."""
+    """What an attempt is measured by.
+
+    Attributes:
+        wall_ns: gives nanoseconds that pass.
+        cpu_ns: gives nanoseconds that this thread computed.
+        peak_bytes: gives the most memory that this process has held.
+    """
 
     wall_ns: Callable[[], int]
     cpu_ns: Callable[[], int]
+    peak_bytes: Callable[[], int]
 
 
-SYSTEM = Clocks(time.perf_counter_ns, time.thread_time_ns)
-STOPPED = Clocks(lambda: 0, lambda: 0)
+def peak_memory() -> int:
+    """Return the most bytes of memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+SYSTEM = Clocks(time.perf_counter_ns, time.thread_time_ns, peak_memory)
+STOPPED = Clocks(lambda: 0, lambda: 0, lambda: 0)
 
 
 class TaskClock:
@@ -54,3 +67,4 @@ class TaskClock:
         else:
             self.metrics.run_time_ns = now - self.run_start
         self.metrics.cpu_time_ns = self.clocks.cpu_ns() - self.cpu_start
+        self.metrics.peak_memory_bytes = self.clocks.peak_bytes()

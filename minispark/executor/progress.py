@@ -51,6 +51,7 @@ class PageMetrics(MutableTaskMetrics):
         self.cpu_time_ns = 0
         self.deserialize_time_ns = 0
         self.result_size_bytes = 0
+        self.peak_memory_bytes = 0
 
     def snapshot(self) -> TaskMetrics:
         """Return the values of now as a message."""
@@ -59,7 +60,7 @@ class PageMetrics(MutableTaskMetrics):
             self.cpu_time_ns,
             self.deserialize_time_ns,
             self.result_size_bytes,
-            *self.page.values(),
+            *(*self.page.values(), self.peak_memory_bytes),
         )
 
 

@@ -95,7 +95,11 @@ class TaskDescription(Message):
 
 @message(2)
 class TaskMetrics(Message):
-    """What one attempt used; durations in nanoseconds."""
+    """What one attempt used; durations in nanoseconds.
+
+    `peak_memory_bytes` is the most that its runner process has held in memory since it was forked: of several
+    attempts the largest counts, not the sum.
+    """
 
     run_time_ns: int = 0
     cpu_time_ns: int = 0
@@ -107,6 +111,7 @@ class TaskMetrics(Message):
     shuffle_write_bytes: int = 0
     shuffle_write_records: int = 0
     spilled_bytes: int = 0
+    peak_memory_bytes: int = 0
 
 
 @message(3)

@@ -42,6 +42,7 @@ class MutableTaskMetrics:
         self.shuffle_write_bytes = 0
         self.shuffle_write_records = 0
         self.spilled_bytes = 0
+        self.peak_memory_bytes = 0
 
     def snapshot(self) -> TaskMetrics:
         """Return the values of now as a message."""
@@ -56,6 +57,7 @@ class MutableTaskMetrics:
             self.shuffle_write_bytes,
             self.shuffle_write_records,
             self.spilled_bytes,
+            self.peak_memory_bytes,
         )
 
 

@@ -5,7 +5,7 @@ from minispark.rdd.ports import MutableTaskMetrics
 def counting(step: int) -> Clocks:
     """Return clocks that move by a step each time somebody looks."""
     wall, cpu = iter(range(0, 1000, step)), iter(range(1000))
-    return Clocks(lambda: next(wall), lambda: next(cpu))
+    return Clocks(lambda: next(wall), lambda: next(cpu), lambda: 7)
 
 
 def test_decoding_and_running_are_measured_apart() -> None:
@@ -16,6 +16,7 @@ def test_decoding_and_running_are_measured_apart() -> None:
     clock.stop()
 
     assert (metrics.deserialize_time_ns, metrics.run_time_ns, metrics.cpu_time_ns) == (10, 10, 1)
+    assert metrics.peak_memory_bytes == 7
 
 
 def test_an_attempt_that_was_never_decoded_has_no_run_time() -> None:

@@ -179,6 +179,25 @@ def test_stop_iteration_of_user_code_is_an_error() -> None:
     assert "StopIteration" in failure.description
 
 
+@pytest.mark.scenario("EXE-006")
+def test_an_attempt_tells_the_peak_of_its_runners_memory_however_it_ends() -> None:
+    def end(how: str) -> TaskOutcome:
+        def body(context: Any, _: Iterator[Any]) -> None:
+            if how == "killed":
+                kill(context)
+            if how == "failed":
+                raise ValueError
+
+        return run(body)
+
+    outcomes = end("well"), end("killed"), end("failed")
+
+    assert [type(outcome) for outcome in outcomes] == [Success, values.TaskKilled, ExceptionFailure]
+    for outcome in outcomes:
+        assert isinstance(outcome, Success | values.TaskKilled | ExceptionFailure)
+        assert outcome.metrics.peak_memory_bytes > 1 << 20
+
+
 @pytest.mark.scenario("EXE-001")
 def test_a_killed_attempt_is_killed_whatever_it_raises() -> None:
     def function(context: Any, records: Iterator[Any]) -> NoReturn:

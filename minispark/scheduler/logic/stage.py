@@ -35,10 +35,11 @@ class StageAttempt:
             self.metrics()
 
     def metrics(self) -> TaskMetrics:
-        """Return the sums so far."""
+        """Return the sums so far; of peaks, the largest."""
         if self.batch:
             rows = map(VALUES_OF, (self.totals, *self.batch))
-            self.totals = TaskMetrics(*map(sum, zip(*rows, strict=True)))
+            *counts, peaks = zip(*rows, strict=True)
+            self.totals = TaskMetrics(*[*map(sum, counts), max(peaks)])
             self.batch.clear()
         return self.totals
 

@@ -37,3 +37,11 @@ def test_a_set_of_partitions_counts_each_once() -> None:
         some.discard(partition)
     assert not some
     assert every
+
+
+def test_the_metrics_of_tasks_are_summed_up_and_of_their_peaks_the_largest_counts() -> None:
+    attempt = StageAttempt(0, 2, 5.0)
+    for peak in (30, 50, 40):
+        attempt.add(TaskMetrics(run_time_ns=10, spilled_bytes=1, peak_memory_bytes=peak))
+
+    assert attempt.metrics() == TaskMetrics(run_time_ns=30, spilled_bytes=3, peak_memory_bytes=50)
