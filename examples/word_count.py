@@ -65,7 +65,7 @@ async def main() -> int:
     conf = SparkConf().set("minispark.ui.showConsoleProgress", True)
     stages = StageLog()
     start = time.perf_counter()
-    async with SparkContext("local[*]", app_name="word count", conf=conf) as sc:
+    async with SparkContext(app_name="word count", conf=conf) as sc:
         sc.add_listener(stages)
         started = time.perf_counter()
         counts = await count_words(sc, files)

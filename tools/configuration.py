@@ -18,8 +18,9 @@ HEADER = """# Configuration
 
 Written from `minispark/conf.py` by `make docs`.
 
-Values come from, in falling priority: code (`SparkConf().set("minispark.task.maxFailures", 4)`), the environment
-(`MINISPARK_TASK_MAXFAILURES=4`: no case, `_` for the dot), the default. `spark.` may stand for `minispark.` in a key.
+Values come from, in falling priority: code (`SparkConf().set("minispark.task.maxFailures", 4)`), options of commands
+(`--conf minispark.task.maxFailures=4`), the environment (`MINISPARK_TASK_MAXFAILURES=4`: no case, `_` for the dot),
+`--properties-file`, the default. `spark.` may stand for `minispark.` in a key.
 A size may have a unit of 1024 (`512k`, `64m`, `1g`), a duration one of `us`, `ms`, `s`, `min`, `h`, `d`. A value
 of the wrong form is an error at once, and so is an unknown key in code; other variables of the environment that begin
 with `MINISPARK_` are passed over.

@@ -1,6 +1,9 @@
 """The README's example runs as written and prints what the README says."""
 
+import os
 import re
+import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +29,47 @@ def test_the_example_runs_as_written(tmp_path: Path) -> None:
     )
 
     assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", block("text"))
+
+
+@pytest.mark.cluster
+def test_the_four_commands_make_a_cluster(tmp_path: Path, free_port: int) -> None:
+    """They run as written but for the port, which may be taken here; status is told of it by the environment."""
+    lines = [line.removeprefix("$ ") for line in block("console").splitlines()]
+    master, worker, submit, status = (line.replace("7077", str(free_port)) for line in lines)
+    bin_directory = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "HOME": str(tmp_path), "PATH": bin_directory}
+    environment["MINISPARK_MASTER"] = f"minispark://localhost:{free_port}"
+    environment.pop("MINISPARK_SECRET", None)
+    daemons = []
+    try:
+        for line in (f"{master} --port {free_port}", worker):
+            argv = shlex.split(line)
+            daemons.append(subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True))
+            assert daemons[-1].stderr is not None
+            assert any("is ready" in said for said in daemons[-1].stderr)
+        ran, shown = (
+            subprocess.run(
+                shlex.split(line), cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=100
+            )
+            for line in (submit, status)
+        )
+    finally:
+        for daemon in reversed(daemons):
+            daemon.terminate()
+            daemon.communicate(timeout=30)
+
+    assert (ran.returncode, shown.returncode) == (0, 0), ran.stderr + shown.stderr
+    assert re.search(r"WORKERS \(1\)", shown.stdout)
+    assert re.search(r"word count +FINISHED", shown.stdout)
+    assert [daemon.returncode for daemon in daemons] == [0, 0]
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def test_every_command_that_is_named_is_in_the_makefile() -> None:
