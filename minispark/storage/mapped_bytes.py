@@ -2,7 +2,7 @@
 
 An array can be a view of memory that something else owns; a `bytes` object holds its content in itself. So one is
 made in place: in a private mapping of the file its header is written right before the content, which costs one page
-of memory, while the pages of the content stay the file's (docs/decisions/0008). Used by `rdd.broadcast` alone. Where
+of memory, while the pages of the content stay the file's (docs/decisions/0009). Used by `rdd.broadcast` alone. Where
 Python's objects look different than expected, the content is copied.
 """
 
