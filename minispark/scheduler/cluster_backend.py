@@ -118,10 +118,10 @@ class CoarseGrainedSchedulerBackend:
         Args:
             executor_ids: those that are not known, or told to end already, are left out.
             adjust_target: want as many fewer in all.
-            replace: others are to come in their place, and what ran on them counts as their loss says.
+            replace: others are to come in their place, and what runs on them may have brought it about.
             force: also those on which tasks run.
         """
-        killed = self.table.kill(executor_ids, force=force, replace=replace)
+        killed = self.table.kill(executor_ids, force=force, replace=replace, count_failures=replace)
         if not killed:
             return []
         logger.info("executors %s are killed", ", ".join(killed))
@@ -164,7 +164,7 @@ class CoarseGrainedSchedulerBackend:
 
     def kill_and_replace(self, executor_id: ExecutorId, reason: str) -> None:
         """End an executor, if it still lives, and have another one started; see `ExecutorReplacer`."""
-        self.replace([executor_id], decommission=False, reason=reason)
+        self.replace([executor_id], decommission=False, reason=reason, count_failures=True)
 
     def remove_executor(self, executor_id: ExecutorId, *, decommission: bool, reason: str) -> None:
         """Kill or decommission an executor that is excluded; see `ExecutorAllocation`."""
@@ -174,15 +174,19 @@ class CoarseGrainedSchedulerBackend:
         """The same for all executors of a host."""
         self.replace(self.table.on_host(host), decommission=decommission, reason=reason)
 
-    def replace(self, executor_ids: list[ExecutorId], *, decommission: bool, reason: str) -> None:
+    def replace(
+        self, executor_ids: list[ExecutorId], *, decommission: bool, reason: str, count_failures: bool = False
+    ) -> None:
         """Have executors go, and want as many as before."""
         logger.info("executors %s are to go: %s", ", ".join(executor_ids), reason)
         if decommission:
             told = [each for each in executor_ids if self.endpoint.decommission(each, Decommission(reason))]
             self.kill_stragglers_later(told)
         else:
-            work = self.kill_executors(executor_ids, adjust_target=False, replace=True, force=True)
-            self.spawn(work, "kill executors")
+            # Noted now, so that nothing more is launched there; done soon.
+            killed = self.table.kill(executor_ids, force=True, replace=True, count_failures=count_failures)
+            if killed:
+                self.spawn(self.provisioner.kill_executors(killed), "kill executors")
 
     # -- from the provisioner ----------------------------------------------------------------------------------------
 

@@ -314,6 +314,19 @@ def test_an_exit_code_that_comes_within_the_delay_says_whose_fault_the_loss_is(
     run_virtual(scenario())
 
 
+def test_nobody_waits_for_the_reason_why_a_killed_executor_goes() -> None:
+    async def scenario() -> None:
+        cluster = ClusterHarness()
+        cluster.add("1")
+        cluster.endpoint.table.kill([ONE], force=True, replace=False)
+        cluster.cut("1")
+        cluster.hear()
+        (news,) = cluster.dag.of(ExecutorRemoved)
+        assert (news.reason, news.caused_by_app) == ("the driver had it ended", False)
+
+    run_virtual(scenario())
+
+
 def test_the_end_of_a_connection_of_somebody_else_is_no_loss() -> None:
     async def scenario() -> None:
         cluster = ClusterHarness()

@@ -62,7 +62,9 @@ class KnownExecutor:
         offer: its free cores; 0 unless it is active.
         has_launched: it was offered, so that the schedulers know of it.
         running: the cores of each attempt that was launched there and has not ended.
-        killed: it was ended by order: True if nobody asked for another one in its place.
+        is_killed: the driver has it ended.
+        is_excused: so that what ran there failed by order, and nothing else is to blame.
+        is_replaced: another one is to come in its place.
     """
 
     executor_id: ExecutorId
@@ -72,13 +74,15 @@ class KnownExecutor:
     running: dict[TaskId, int] = field(default_factory=dict)
     has_launched: bool = False
     is_loss_pending: bool = False
-    killed: bool | None = None
+    is_killed: bool = False
+    is_excused: bool = False
+    is_replaced: bool = False
     decommission: Decommission | None = None
 
     @property
     def is_leaving(self) -> bool:
         """Whether it gets nothing new because it goes, is gone, or may be."""
-        return self.is_loss_pending or self.killed is not None or self.decommission is not None
+        return self.is_loss_pending or self.is_killed or self.decommission is not None
 
     @property
     def is_active(self) -> bool:
@@ -168,6 +172,11 @@ class ExecutorTable:
         """Return the executors of a host."""
         return [executor.executor_id for executor in self.executors.values() if executor.host == host]
 
+    def is_killed(self, executor_id: ExecutorId) -> bool:
+        """Tell whether the driver has an executor ended, so that nobody wonders why it goes."""
+        executor = self.executors.get(executor_id)
+        return executor is not None and executor.is_killed
+
     # -- going -------------------------------------------------------------------------------------------------------
 
     def leave(self, executor: KnownExecutor) -> None:
@@ -196,20 +205,23 @@ class ExecutorTable:
         self.leave(executor)
         return before is None or bool(order.worker_host and not before.worker_host)
 
-    def kill(self, executor_ids: Iterable[ExecutorId], *, force: bool, replace: bool) -> list[ExecutorId]:
+    def kill(
+        self, executor_ids: Iterable[ExecutorId], *, force: bool, replace: bool, count_failures: bool = False
+    ) -> list[ExecutorId]:
         """Offer executors no more that are to be killed; return them.
 
         Args:
             executor_ids: those that nobody knows, or that are being killed already, are left out.
             force: also those that run tasks.
-            replace: others are wanted in their place, so that the given reason of the loss stands.
+            replace: others are wanted in their place.
+            count_failures: what runs there may have brought it about: the given reason of the loss stands.
         """
         killed = []
         for executor_id in executor_ids:
             executor = self.executors.get(executor_id)
-            if executor is None or executor.killed is not None or (executor.running and not force):
+            if executor is None or executor.is_killed or (executor.running and not force):
                 continue
-            executor.killed = not replace
+            executor.is_killed, executor.is_replaced, executor.is_excused = True, replace, not count_failures
             self.leave(executor)
             killed.append(executor_id)
         return killed
@@ -225,7 +237,7 @@ class ExecutorTable:
         if executor is None:
             return None
         self.leave(executor)
-        if executor.killed:
+        if executor.is_excused:
             reason = ExecutorKilled()
         elif executor.decommission is not None:
             reason = ExecutorDecommission(executor.decommission.text, worker_host=host_lost(executor, reason))
@@ -251,8 +263,12 @@ class ExecutorTable:
     @property
     def current_target(self) -> int:
         """How many are wanted; as long as nobody said, as many as there are and stay, or are replaced."""
-        staying = sum(not each.killed and each.decommission is None for each in self.executors.values())
-        return staying if self.target is None else self.target
+        if self.target is not None:
+            return self.target
+        return sum(
+            each.is_replaced or not (each.is_killed or each.decommission is not None)
+            for each in self.executors.values()
+        )
 
     # -- invariants --------------------------------------------------------------------------------------------------
 

@@ -152,7 +152,12 @@ def test_of_as_many_as_there_are_the_killed_are_wanted_no_more() -> None:
     [
         (lambda _: None, LOST, Loss("the line was cut", True)),
         (lambda made: made.kill([ONE], force=True, replace=False), LOST, Loss("the driver had it ended", False)),
-        (lambda made: made.kill([ONE], force=True, replace=True), LOST, Loss("the line was cut", True)),
+        (lambda made: made.kill([ONE], force=True, replace=True), LOST, Loss("the driver had it ended", False)),
+        (
+            lambda made: made.kill([ONE], force=True, replace=True, count_failures=True),
+            LOST,
+            Loss("the line was cut", True),
+        ),
         (
             lambda made: made.decommission(ONE, Decommission("maintenance", "host-1")),
             LOST,
@@ -213,6 +218,16 @@ def test_decommissions_of_executors_that_never_come_are_forgotten() -> None:
         made.decommission(ExecutorId(str(number)), Decommission("maintenance"))
     assert len(made.early_decommissions) == MAX_REMEMBERED
     assert ExecutorId("4") not in made.early_decommissions
+
+
+def test_as_long_as_nobody_says_as_many_are_wanted_as_stay_or_are_replaced() -> None:
+    made = table(ONE, TWO, THREE)
+    made.kill([ONE], force=True, replace=True)
+    made.kill([TWO], force=True, replace=False)
+    assert made.current_target == 2
+    made.decommission(THREE, Decommission("maintenance"))
+    assert made.current_target == 1
+    assert [made.is_killed(each) for each in (ONE, TWO, THREE, ExecutorId("4"))] == [True, True, False, False]
 
 
 def test_the_executors_of_a_host_are_found() -> None:
