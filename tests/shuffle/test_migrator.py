@@ -1,0 +1,172 @@
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minispark.ids import ExecutorId
+from minispark.messages.task import BlockManagerId
+from minispark.messages.transfer import GetMigrationPeers, MapOutputMoved, MigrationPeers, MoveMapOutput
+from minispark.rpc.endpoint import CallContext, RpcEndpoint
+from minispark.shuffle.executor_data import ExecutorData
+from minispark.shuffle.files import map_output_paths
+from minispark.testing.virtual_loop import run_virtual
+from tests.rpc.peers import Peers, peers
+from tests.shuffle.outputs import SHUFFLE, Exchange, dependency, session
+
+PAIRS = [("a", 1), ("b", 2)]
+
+
+class Tracker(RpcEndpoint):
+    """The driver's MapOutputTracker: knows the peers, and applies moves."""
+
+    def __init__(self, exchange: Exchange, peers: list[BlockManagerId]) -> None:
+        self.exchange, self.peers = exchange, peers
+
+    def receive(self, message: Any, context: CallContext) -> None:
+        if isinstance(message, GetMigrationPeers):
+            context.reply(MigrationPeers(tuple(self.peers)))
+        else:
+            assert isinstance(message, MoveMapOutput)
+            moved = self.exchange.table.move(message.shuffle_id, message.map_id, message.location)
+            context.reply(MapOutputMoved(moved))
+
+
+class Going:
+    """An executor that goes, one that stays, and a driver."""
+
+    def __init__(self, path: Path, net: Peers) -> None:
+        (path / "stays").mkdir()
+        self.stays_at = replace(session(path / "stays", "2"), host=net.address.host, port=net.address.port)
+        self.exchange = Exchange(session(path / "goes", "1"), dependency(2))
+        self.exchange.write_all(PAIRS, PAIRS, PAIRS)
+        self.stays = ExecutorData(net.server, self.stays_at)
+        self.tracker = Tracker(self.exchange, [self.stays_at])
+        net.server.setup_endpoint("MapOutputTracker", self.tracker)
+        self.goes = ExecutorData(net.client, self.exchange.location)
+        self.net = net
+        self.migrator = self.goes.migrator(net.client.bind("MapOutputTracker", net.address))
+
+    def homes(self) -> list[str]:
+        """Return which executor has each output, as the driver knows it."""
+        statuses = self.exchange.table.of(SHUFFLE).statuses
+        return [status.location.executor_id for status in statuses if status is not None]
+
+    def files(self, place: BlockManagerId) -> list[str]:
+        """Return the names of an executor's files."""
+        return sorted(path.name for path in Path(place.directory, "shuffle").iterdir())
+
+
+def with_going(path: Path, scenario: Callable[[Going], Awaitable[None]], **settings: Any) -> None:
+    async def main() -> None:
+        async with peers(**settings) as net:
+            going = Going(path, net)
+            await scenario(going)
+            going.goes.close()
+
+    run_virtual(main())
+
+
+@pytest.mark.scenario("DEC-004", "only shuffle files")
+def test_map_outputs_move_and_are_read_where_they_are_now(tmp_path: Path) -> None:
+    async def scenario(going: Going) -> None:
+        before = going.exchange.read_all()
+        epoch = going.exchange.table.epoch
+
+        assert await going.migrator.migrate() == 0
+
+        assert going.homes() == ["2", "2", "2"]
+        assert going.exchange.table.epoch > epoch, "executors that know the old places ask again"
+        assert going.files(going.stays_at) == going.files(going.exchange.location)
+        Path(going.exchange.location.directory).rename(tmp_path / "gone")
+        assert going.exchange.read_all() == before
+        going.exchange.table.check()
+
+    with_going(tmp_path, scenario)
+
+
+def test_a_second_round_moves_only_what_is_new(tmp_path: Path) -> None:
+    async def scenario(going: Going) -> None:
+        await going.migrator.migrate()
+        moved = list(going.migrator.state.moved)
+        going.exchange.write(0, PAIRS, task_id=999)
+
+        await going.migrator.migrate()
+
+        assert [output for output in going.migrator.state.moved if output not in moved] == [(SHUFFLE, 999)]
+
+    with_going(tmp_path, scenario)
+
+
+@pytest.mark.scenario("DEC-004", "disabled")
+@pytest.mark.parametrize("name", ["enabled", "shuffleBlocks.enabled"])
+def test_nothing_moves_where_it_is_switched_off(tmp_path: Path, name: str) -> None:
+    async def scenario(going: Going) -> None:
+        assert await going.migrator.migrate() == 0
+        assert going.homes() == ["1", "1", "1"]
+
+    with_going(tmp_path, scenario, **{f"storage.decommission.{name}": False})
+
+
+@pytest.mark.scenario("DEC-004", "file missing (40168)")
+def test_an_output_whose_data_is_missing_does_not_keep_the_others(tmp_path: Path) -> None:
+    async def scenario(going: Going) -> None:
+        status = going.exchange.table.of(SHUFFLE).statuses[1]
+        assert status is not None
+        Path(map_output_paths(going.exchange.location.directory, SHUFFLE, status.map_id)[0]).unlink()
+
+        assert await going.migrator.migrate() == 0
+
+        assert going.homes() == ["2", "1", "2"]
+
+    with_going(tmp_path, scenario)
+
+
+@pytest.mark.scenario("DEC-004", "target itself decommissioned (44126)")
+def test_a_peer_that_goes_too_takes_nothing(tmp_path: Path) -> None:
+    async def scenario(going: Going) -> None:
+        going.stays.taker.is_leaving = lambda: True
+
+        assert await going.migrator.migrate() == 3
+
+        assert going.homes() == ["1", "1", "1"]
+        assert going.files(going.stays_at) == []
+
+    with_going(tmp_path, scenario)
+
+
+@pytest.mark.scenario("DEC-004", "I/O failure retried up to limit")
+def test_a_peer_whose_disk_fails_keeps_no_half_and_is_given_up(tmp_path: Path) -> None:
+    async def scenario(going: Going) -> None:
+        shuffle = Path(going.stays_at.directory, "shuffle")
+        shuffle.rmdir()
+        shuffle.touch()
+
+        assert await going.migrator.migrate() == 3
+
+        assert set(going.migrator.state.failures.values()) == {3}
+        assert going.homes() == ["1", "1", "1"]
+
+    with_going(tmp_path, scenario)
+
+
+@pytest.mark.scenario("DEC-004", "no host available (44547)")
+def test_without_anybody_who_stays_everything_stays(tmp_path: Path) -> None:
+    async def scenario(going: Going) -> None:
+        going.tracker.peers.clear()
+
+        assert await going.migrator.migrate() == 3
+
+    with_going(tmp_path, scenario)
+
+
+def test_a_peer_that_is_gone_is_passed_over(tmp_path: Path) -> None:
+    async def scenario(going: Going) -> None:
+        gone = replace(going.stays_at, executor_id=ExecutorId("3"), port=1)
+        going.tracker.peers.insert(0, gone)
+
+        assert await going.migrator.migrate() == 0
+        assert going.homes() == ["2", "2", "2"]
+
+    with_going(tmp_path, scenario)
