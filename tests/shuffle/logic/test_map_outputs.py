@@ -289,3 +289,25 @@ def test_nothing_is_preferred_without_outputs_or_in_a_shuffle_that_is_too_wide()
     assert table.locations_with_largest_outputs(SHUFFLE, 0, 0.2) == ()
     assert table.locations_with_largest_outputs(ShuffleId(11), 0, 0.2) == ()
     assert table.locations_with_largest_outputs(ShuffleId(12), 0, 0.2) == ()
+
+
+def test_an_output_that_moves_is_found_at_its_new_place_in_a_new_epoch() -> None:
+    table = table_of(status(0, "1"), status(1, "1"))
+    before, map_id = table.epoch, status(1, "1").map_id
+
+    assert table.move(SHUFFLE, map_id, location("2"))
+
+    assert table.epoch == before + 1
+    assert [block.location.executor_id for block in unpack_map_outputs(table.packed(SHUFFLE)).blocks(0)] == ["1", "2"]
+    assert table.remove_on_executor(ExecutorId("1")) == [SHUFFLE]
+    assert table.missing_partitions(SHUFFLE) == [0], "what was handed over is not lost with its executor"
+    table.check()
+
+
+def test_an_output_that_nobody_knows_does_not_move() -> None:
+    table = table_of(status(0, "1"))
+    before = table.epoch
+
+    assert not table.move(SHUFFLE, TaskId(999), location("2"))
+    assert not table.move(ShuffleId(999), TaskId(0), location("2"))
+    assert table.epoch == before
