@@ -136,21 +136,32 @@ class Master(RpcEndpoint):
         self.queue.add(changes, functools.partial(self.perform_all, effects, context))
 
     def perform_all(self, effects: Sequence[Effect], context: CallContext) -> None:
-        """Do things in order, if this master still leads, or never led."""
+        """Do things in order, if this master may."""
+        if self.may_speak():
+            for effect in effects:
+                self.perform(effect, context)
+
+    def may_speak(self) -> bool:
+        """Tell whether this master still leads, or never led; one whose time is over ends here."""
         if self.election is not None and self.election.term and not self.election.holds():
             self.step_down(f"term {self.election.term} is over: it was not renewed in time")
-        if self.ended.done():
-            return
-        for effect in effects:
-            self.perform(effect, context)
+        return not self.ended.done()
 
     def start_writing(self, queue: WriteQueue) -> None:
         """Have records written in a task of its own."""
-        self.env.scope.spawn(queue.drain(), name="write records", owner=self)
+        self.env.scope.spawn(self.write_all(queue), name="write records", owner=self)
+
+    async def write_all(self, queue: WriteQueue) -> None:
+        """Write until nothing waits; whatever breaks that off, what waits will never be said."""
+        try:
+            await queue.drain()
+        finally:
+            if queue.draining:
+                self.step_down("its records were not written")
 
     async def write(self, changes: Sequence[Persist | Forget]) -> None:
         """Put changes on disk; a master that cannot is of no use."""
-        if self.ended.done():
+        if not self.may_speak():
             return
         assert self.store is not None
         assert self.election is not None

@@ -152,6 +152,19 @@ def test_a_master_that_cannot_write_ends_and_says_nothing_more() -> None:
     assert sent == []
 
 
+def test_a_record_that_cannot_be_encoded_ends_a_master_that_would_wait_for_it_for_ever() -> None:
+    async def main() -> str:
+        master = await started(MemoryStore())
+        worker = RecordingRef("Worker", RpcAddress("w1", 4000))
+        register_it = RegisterWorker(WorkerId("w1"), "h1", worker, 1 << 70, 1, master.address)
+        master.endpoint.receive(register_it, RecordingContext(is_ask=False))
+        reason = await master.wait()
+        await master.close()
+        return reason
+
+    assert run_virtual(main()) == "its records were not written"
+
+
 def test_a_leader_that_was_frozen_wakes_up_and_says_nothing() -> None:
     """Given a process that is stopped for longer than its lease, and a message that waits for it."""
 
