@@ -13,7 +13,7 @@ from minispark import SparkConf, SparkContext
 from minispark.cluster_mode import ClusterMode
 from minispark.errors import JobCancelled
 
-__all__ = ["Scenario", "cancelled_in", "executors", "mine", "registered", "until", "with_cluster"]
+__all__ = ["Scenario", "executors", "expect_cancelled", "mine", "mode_of", "registered", "until", "with_cluster"]
 
 Scenario = Callable[[SparkContext], Awaitable[Any]]
 
@@ -61,7 +61,7 @@ def with_cluster(scenario: Scenario, conf: SparkConf, master: str = "local-clust
     assert executors() == []
 
 
-def cancelled_in(run: Callable[[Scenario], Any], action: str, folder: Path) -> None:
+def expect_cancelled(run: Callable[[Scenario], Any], action: str, folder: Path) -> None:
     """Start an action that would take for ever, cancel it, and see that its tasks end."""
 
     def wait(n: int) -> int:
