@@ -3,6 +3,7 @@
 The cluster's secret does not travel: the worker that runs the driver knows it.
 """
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -32,15 +33,18 @@ LOCAL_SETTINGS: Final = ("minispark.authenticate.", "minispark.ssl.", "minispark
 """What names files of the machine that submits; the worker's own take their place."""
 
 
-async def submit_driver(conf: SparkConf, app: str, arguments: Sequence[str]) -> Exit:
+def submit_driver(conf: SparkConf, app: str, arguments: Sequence[str]) -> Exit:
     """Have the cluster run a program; print the driver's id.
 
     Raises:
         ConfigurationError: the master is no cluster, or the files cannot be sent.
         RpcError: no master answers.
     """
-    masters = cluster_of(conf)
-    description = describe(conf, app, arguments)
+    return asyncio.run(send(conf, cluster_of(conf), describe(conf, app, arguments)))
+
+
+async def send(conf: SparkConf, masters: Sequence[RpcAddress], description: DriverDescription) -> Exit:
+    """Hand a driver to the master and, if the settings say so, wait for its end."""
     async with cluster_client(conf, masters) as client:
         answer = await client.ask(RequestSubmitDriver(description))
         if not answer.driver_id:
@@ -138,14 +142,21 @@ async def wait_for(client: ClusterClient, driver_id: DriverId, patience_s: float
         await world.sleep(POLL_S)
 
 
-async def ask_about(conf: SparkConf, kill_id: str | None, status_id: str | None) -> Exit:
+def ask_about(conf: SparkConf, kill_id: str | None, status_id: str | None) -> Exit:
     """End a driver, or say how it is.
 
     Raises:
         ConfigurationError: the master is no cluster.
         RpcError: no master answers.
     """
-    async with cluster_client(conf, cluster_of(conf)) as client:
+    return asyncio.run(end_or_show(conf, cluster_of(conf), kill_id, status_id))
+
+
+async def end_or_show(
+    conf: SparkConf, masters: Sequence[RpcAddress], kill_id: str | None, status_id: str | None
+) -> Exit:
+    """Ask the master that."""
+    async with cluster_client(conf, masters) as client:
         if kill_id:
             answer = await client.ask(RequestKillDriver(DriverId(kill_id)))
             click.echo(answer.text or f"{kill_id} is being ended", err=not answer.done)

@@ -4,7 +4,6 @@ In client mode this process becomes the program: the interpreter is executed ane
 exit code and `__main__` are those of `python app.py`, and nothing of the command line stays in memory.
 """
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -94,14 +93,14 @@ def submit(
         settings = {OPTIONS[name]: value for name, value in options.items()}
         conf = settle(settings, conf_pairs, properties_file)
         if kill_id or status_id:
-            sys.exit(int(asyncio.run(drivers().ask_about(conf, kill_id, status_id))))
+            sys.exit(int(drivers().ask_about(conf, kill_id, status_id)))
         if app is None:
             raise ConfigurationError("which program? minispark submit [OPTIONS] app.py [ARGUMENTS]")
         check(app, conf)
         if verbose:
             tell(conf, app, arguments)
         if deploy_mode == "cluster":
-            sys.exit(int(asyncio.run(drivers().submit_driver(conf, app, arguments))))
+            sys.exit(int(drivers().submit_driver(conf, app, arguments)))
     become(interpreter_command(app, arguments), program_environment(conf, os.environ))
 
 
