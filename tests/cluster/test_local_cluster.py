@@ -11,7 +11,7 @@ import pytest
 
 from minispark import PicklingError, SparkConf, SparkContext, UserCodeError
 from minispark.errors import ExecutorLost
-from tests.cluster.cluster_house import Scenario, cancelled_in, executors, registered
+from tests.cluster.cluster_house import Scenario, executors, expect_cancelled, registered
 
 pytestmark = pytest.mark.cluster
 
@@ -153,4 +153,4 @@ def test_what_cannot_be_pickled_is_refused_before_anything_runs(shared: Shared) 
 @pytest.mark.scenario("JC-001", "take, async, cluster, FIFO")
 @pytest.mark.parametrize("action", ["count", "take"])
 def test_a_cancelled_action_ends_the_tasks_on_the_executors(shared: Shared, action: str, tmp_path: Path) -> None:
-    cancelled_in(shared.run, action, tmp_path)
+    expect_cancelled(shared.run, action, tmp_path)

@@ -13,7 +13,7 @@ import pytest
 from minispark import MiniSparkError, SparkConf, SparkContext
 from minispark.errors import JobFailed
 from minispark.messages.listener import ExecutorLeft, ListenerEvent
-from tests.cluster.cluster_house import cancelled_in, mine, registered, until, with_cluster
+from tests.cluster.cluster_house import expect_cancelled, mine, registered, until, with_cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -42,7 +42,7 @@ def test_a_cancelled_action_ends_the_tasks_of_a_fair_pool_too(tmp_path: Path) ->
     for action in ("count", "take"):
         folder = tmp_path / action
         folder.mkdir()
-        cancelled_in(lambda scenario: with_cluster(scenario, conf), action, folder)
+        expect_cancelled(lambda scenario: with_cluster(scenario, conf), action, folder)
 
 
 @pytest.mark.scenario("BAR-012", "local and local-cluster, result and map")

@@ -31,6 +31,7 @@ from minispark.messages.scheduler import (
 )
 from minispark.messages.task import ExecutorLostFailure, TaskDescription, TaskState, UnknownReason
 from minispark.rpc.message import Message
+from minispark.scheduler.backend import WorkerOffer
 from minispark.scheduler.coarse_grained import DriverRules, in_messages
 from minispark.scheduler.logic.executors import Decommission
 from minispark.testing.builders import task_set
@@ -152,10 +153,13 @@ def test_the_end_of_a_task_offers_the_core_that_it_frees_and_no_other() -> None:
         cluster.submit(task_set(range(3)))
         first = cluster.launched("2")[0]
         seen: list[tuple[list[str], bool]] = []
-        offers = cluster.scheduler.resource_offers
-        cluster.scheduler.resource_offers = lambda given, is_all_free=True: (  # type: ignore[method-assign]
-            seen.append(([offer.executor_id for offer in given], is_all_free)) or offers(given, is_all_free)
-        )
+        resource_offers = cluster.scheduler.resource_offers
+
+        def watched(offers: list[WorkerOffer], is_all_free: bool = True) -> list[TaskDescription]:
+            seen.append(([offer.executor_id for offer in offers], is_all_free))
+            return resource_offers(offers, is_all_free)
+
+        cluster.scheduler.resource_offers = watched  # type: ignore[method-assign]
         cluster.end(first)
         assert seen == [(["2"], False)]
         assert len(cluster.launched("2")) == 2
