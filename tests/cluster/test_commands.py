@@ -168,3 +168,28 @@ def test_an_idle_master_and_worker_are_small(cluster: Cluster) -> None:
         found = re.search(r"^Pss: +(\d+) kB", text, re.M)
         assert found is not None
         assert int(found[1]) < 40 * 1024
+
+
+def test_a_cluster_with_certificates_lets_nobody_in_without_one(tmp_path: Path) -> None:
+    source = Path(__file__).parent.parent / "rpc" / "tls"
+    for name in ("key.pem", "certificate.pem"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "app.py").write_text(PROGRAM)
+    files = {"CERTIFICATEFILE": "certificate.pem", "KEYFILE": "key.pem", "AUTHORITYFILE": "certificate.pem"}
+    plain = Cluster(tmp_path)
+    made = Cluster(tmp_path)
+    made.environment |= {f"MINISPARK_SSL_{key}": str(tmp_path / name) for key, name in files.items()}
+    try:
+        made.start("master", "--port", made.port)
+        made.expect(made.start("worker", made.url, "--cores", 1, "--memory", "2g"), "the master is at")
+        ran = made.run("submit", "--master", made.url, tmp_path / "app.py", 0)
+        refused = plain.run("status", made.url)
+        assert made.stop() == [0, 0]
+    finally:
+        for process in made.daemons:
+            process.kill()
+            process.communicate()
+
+    assert (ran.returncode, ran.stdout) == (0, "['0'] 328350\n"), ran.stderr
+    assert refused.returncode == 4
