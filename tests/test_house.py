@@ -207,4 +207,5 @@ def part_names(module: Path) -> Iterator[Path]:
     """Yield the names that a module's name begins with: pair_joins → pair."""
     words = module.name.split("_")
     for count in range(len(words) - 1, 0, -1):
-        yield module.with_name("_".join(words[:count]))
+        if name := "_".join(words[:count]):  # empty of __main__
+            yield module.with_name(name)
