@@ -25,11 +25,16 @@ class Scheduling:
 
     def schedule(self) -> None:
         """Give away what is free: drivers before executors."""
-        alive = [worker for worker in self.cluster.workers.values() if worker.state is WorkerState.ALIVE]
-        if self.cluster.waiting_drivers:
-            self.schedule_drivers(alive)
-        free = [worker for worker in alive if worker.cores_free > 0]
-        for app in self.cluster.apps.values():
+        cluster = self.cluster
+        if cluster.waiting_drivers:
+            self.schedule_drivers([each for each in cluster.workers.values() if each.state is WorkerState.ALIVE])
+        # Most workers of a busy cluster have nothing to give: this is all that they cost.
+        free = [
+            worker
+            for worker in cluster.workers.values()
+            if worker.cores_used < worker.entry.cores and worker.state is WorkerState.ALIVE
+        ]
+        for app in cluster.apps.values():
             if not free:
                 break
             free = self.schedule_app(app, free)
