@@ -99,7 +99,7 @@ def copy_s(value: bytes) -> float:
 async def measure(quick: bool) -> Result:
     """Compare; the details are those of the last run."""
     size = QUICK_SIZE if quick else SIZE
-    values = {"bytes": os.urandom(size), "array": np.arange(size // WORD, dtype=np.int64)}
+    values: dict[str, Any] = {"bytes": os.urandom(size), "array": np.arange(size // WORD, dtype=np.int64)}
     details: dict[str, Any] = {"memory_copy_s": min(copy_s(values["bytes"]) for _ in range(3))}
     with tempfile.TemporaryDirectory() as folder, HandPool(2) as pool:
         async with SparkContext("local[2]") as sc:
@@ -107,12 +107,12 @@ async def measure(quick: bool) -> Result:
             async def way_of_ours() -> float:
                 for kind, value in values.items():
                     details[f"{kind}_s"] = await ours(sc, value, details, kind)
-                return sum(details[f"{kind}_s"] for kind in values)
+                return float(sum(details[f"{kind}_s"] for kind in values))
 
             async def way_by_hand() -> float:
                 for kind, value in values.items():
                     details[f"{kind}_by_hand_s"] = by_hand(pool, Path(folder), value)
-                return sum(details[f"{kind}_by_hand_s"] for kind in values)
+                return float(sum(details[f"{kind}_by_hand_s"] for kind in values))
 
             return await compare(
                 "broadcast", "s", "lower", ours=way_of_ours, by_hand=way_by_hand, quick=quick, details=details

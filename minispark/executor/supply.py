@@ -65,6 +65,7 @@ class Supply(RpcEndpoint):
         self.root = FileRoot(location.directory)
         self.files = FileSet(0, ())
         self.waiting: dict[NeedBroadcast | NeedFiles, list[Answer]] = {}
+        self.removed_early: list[BroadcastId] = []
         env.bulk.serve(SERVICE, self.store.serve)
 
     def answers_to(self) -> tuple[type[Message], ...]:
@@ -97,8 +98,11 @@ class Supply(RpcEndpoint):
         """Handle one message."""
         match message:
             case RemoveBroadcast(broadcast_id):
-                self.store.remove(broadcast_id)
                 self.forget((broadcast_id,))
+                if NeedBroadcast(broadcast_id) in self.waiting:
+                    self.removed_early.append(broadcast_id)  # it goes when it has come: pieces are being written
+                else:
+                    self.store.remove(broadcast_id)
             case _:
                 assert_never(message)
 
@@ -114,6 +118,9 @@ class Supply(RpcEndpoint):
             reply = AnswerFailed(f"{type(error).__name__}: {error}")
         for answer in self.waiting.pop(request):
             answer(reply)
+        if isinstance(request, NeedBroadcast) and request.broadcast_id in self.removed_early:
+            self.removed_early.remove(request.broadcast_id)
+            self.store.remove(request.broadcast_id)
 
     async def bring_broadcast(self, broadcast_id: BroadcastId) -> RunnerReply:
         """Fetch a broadcast."""

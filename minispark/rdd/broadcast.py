@@ -205,10 +205,18 @@ class Values:
         with self.lock:
             if broadcast_id in self.found:
                 return self.found[broadcast_id]
-            answer = ask_executor(NeedBroadcast(broadcast_id))
-            assert isinstance(answer, BroadcastFile)
-            value = self.found[broadcast_id] = read_file(answer.path)
+            try:
+                value = self.fetch(broadcast_id)
+            except FileNotFoundError:  # unpersisted between the answer and the look: it is brought again
+                value = self.fetch(broadcast_id)
+            self.found[broadcast_id] = value
             return value
+
+    def fetch(self, broadcast_id: BroadcastId) -> Any:
+        """Ask for the file of a broadcast and read it."""
+        answer = ask_executor(NeedBroadcast(broadcast_id))
+        assert isinstance(answer, BroadcastFile)
+        return read_file(answer.path)
 
     def forget(self, broadcast_ids: Iterable[BroadcastId]) -> None:
         """Let values go."""

@@ -120,6 +120,21 @@ def test_a_broadcast_that_goes_is_removed_and_forgotten_by_the_runners(tmp_path:
     with_scene(tmp_path, scenario)
 
 
+def test_a_broadcast_that_goes_while_it_is_fetched_is_removed_when_it_has_come(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.ask(NeedBroadcast(ID))
+        scene.supply.self_ref.send(RemoveBroadcast(ID))
+
+        await answered(scene, 1)
+
+        assert scene.forgotten == [(ID,)]
+        assert list((tmp_path / "executor" / "blocks").iterdir()) == []
+        scene.ask(NeedBroadcast(ID))
+        assert isinstance((await answered(scene, 2))[1], BroadcastFile)
+
+    with_scene(tmp_path, scenario)
+
+
 def test_what_cannot_be_had_is_an_answer_that_says_why(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         scene.ask(NeedBroadcast(BroadcastId(99)))

@@ -101,6 +101,17 @@ def test_a_task_fetches_the_value_when_it_reads_it_and_once(tmp_path: Path, aske
     assert len(asked) == 2
 
 
+def test_a_file_that_went_before_it_was_read_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_broadcast(new_id(), 7, Home())
+    write_value(str(tmp_path / "again"), 7)
+    answers = [BroadcastFile(str(tmp_path / "gone")), BroadcastFile(str(tmp_path / "again"))]
+    monkeypatch.setattr(runner_side, "asker", lambda request: answers.pop(0))
+
+    assert in_task(made).value == 7
+
+
 def test_threads_of_a_task_get_one_value(tmp_path: Path, asked: list[RunnerRequest]) -> None:
     made = make_broadcast(new_id(), [1], Home())
     write_value(str(tmp_path / "value"), [1])

@@ -52,7 +52,9 @@ def test_an_asker_learns_what_the_file_is_made_of_and_who_has_it(tmp_path: Path)
         assert first.replies == [BroadcastFacts(25, 10, sums, (BroadcastHolder(DRIVER, b""),))]
 
         second = locate(master, 1, b"\1\1\1")
-        assert second.replies[0].holders[1:] == (BroadcastHolder(at(1), b""),)
+        (facts,) = second.replies
+        assert isinstance(facts, BroadcastFacts)
+        assert facts.holders[1:] == (BroadcastHolder(at(1), b""),)
 
     with_env(scenario)
 
