@@ -186,7 +186,14 @@ class Driver:
 
     def start_schedulers(self, env: RpcEnv) -> None:
         """Register what a driver has in every mode."""
-        recorder = self.recorder = recorder_for(self.conf, self.world, env.scope, self.max_failures, self.pool_specs)
+        recorder = self.recorder = recorder_for(
+            self.conf,
+            self.world,
+            env.scope,
+            self.max_failures,
+            self.pool_specs,
+            replaces_executors=self.mode.replacer is not None,
+        )
         if self.conf.scheduler_journal:
             env.dispatcher.observer = lambda endpoint, message, _: recorder.message(endpoint, message)
         self.block_manager_master = BlockManagerMaster(self.world, env.scope)
@@ -225,6 +232,7 @@ class Driver:
         task_scheduler = recorder.ref(env.setup_endpoint("TaskScheduler", scheduler))
         dag.attach(task_scheduler, scheduler.max_concurrent_tasks)
         self.scheduler = scheduler
+        scheduler.has_moved = self.map_outputs.has_moved
         tracker = MapOutputTracker(self.map_outputs, self.dag_scheduler, self.mode.peers_of)
         env.setup_endpoint("MapOutputTracker", tracker)
         env.setup_endpoint(OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator(self.commits))

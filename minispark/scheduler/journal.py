@@ -42,6 +42,7 @@ class JournalHeader(Record):
         max_failures: failures of one task that give its set up.
         seed: of the schedulers' chance.
         pools: the configured pools: name, mode, minimum share, weight, parent.
+        replaces_executors: whether the backend could end executors so that others come in their place.
     """
 
     version: str
@@ -50,6 +51,7 @@ class JournalHeader(Record):
     max_failures: int
     seed: int
     pools: list[list[object]]
+    replaces_executors: bool = False
 
 
 @dataclass(slots=True)

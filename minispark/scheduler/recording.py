@@ -29,6 +29,7 @@ from minispark.rpc.world import World
 from minispark.scheduler.backend import SchedulerBackend, TaskOffers, WorkerOffer
 from minispark.scheduler.dag_scheduler import JobListener
 from minispark.scheduler.direct_runner import DirectRunner
+from minispark.scheduler.exclusions import ExecutorAllocation
 from minispark.scheduler.journal import JournalEntry, JournalHeader, JournalWriter, python_version
 from minispark.scheduler.logic.cached import CachedBlocks, Rows
 from minispark.scheduler.logic.job import JobFailure
@@ -173,7 +174,9 @@ class Recorder(Unrecorded):
 
     def backend(self, backend: SchedulerBackend) -> SchedulerBackend:
         """Return a backend that notes kills, and what is read of it."""
-        return cast(SchedulerBackend, NotedBackend(backend, self))  # what is not noted is passed on
+        # What is not noted is passed on.
+        noted = NotedAllocation if isinstance(backend, ExecutorAllocation) else NotedBackend
+        return cast(SchedulerBackend, noted(backend, self))
 
     def offers(self, scheduler: TaskOffers) -> TaskOffers:
         """Return a TaskScheduler whose calls are entries and whose launches are noted."""
@@ -233,7 +236,13 @@ class JournalRecorder(Recorder):
 
 
 def recorder_for(
-    conf: SparkConf, world: World, scope: TaskScope, max_failures: int, pools: Iterable[PoolSpec]
+    conf: SparkConf,
+    world: World,
+    scope: TaskScope,
+    max_failures: int,
+    pools: Iterable[PoolSpec],
+    *,
+    replaces_executors: bool = False,
 ) -> Unrecorded:
     """Return the recorder of a driver: one that writes `minispark.scheduler.journal`, or one that does nothing.
 
@@ -243,6 +252,7 @@ def recorder_for(
         scope: owns the writing.
         max_failures: failures of one task that give its set up.
         pools: the configured pools.
+        replaces_executors: whether the backend can, so that the schedulers count on it.
     """
     if not conf.scheduler_journal:
         return Unrecorded()
@@ -253,7 +263,13 @@ def recorder_for(
         settings.pop(key, None)  # racks are recorded as they become known
     seed = world.rng.getrandbits(32)
     header = JournalHeader(
-        f"minispark {__version__}", python_version(), settings, max_failures, seed, [pack_pool(p) for p in pools]
+        f"minispark {__version__}",
+        python_version(),
+        settings,
+        max_failures,
+        seed,
+        [pack_pool(p) for p in pools],
+        replaces_executors,
     )
     return JournalRecorder(world, JournalWriter(Path(conf.scheduler_journal), world, scope, header), seed)
 
@@ -353,6 +369,20 @@ class NotedBackend(Port[SchedulerBackend]):
         """How many tasks can run at once, as read now."""
         found: int = self.recorder.read(lambda: self.inner.max_concurrent_tasks)
         return found
+
+
+class NotedAllocation(NotedBackend):
+    """A backend that also notes which executors it is to end; an `ExecutorAllocation` for the scheduler, too."""
+
+    def remove_executor(self, executor_id: ExecutorId, *, decommission: bool, reason: str) -> None:
+        """Note and pass on that an executor is to go."""
+        self.recorder.note(f"remove executor {executor_id}, decommission={decommission}: {reason}")
+        cast(ExecutorAllocation, self.inner).remove_executor(executor_id, decommission=decommission, reason=reason)
+
+    def remove_executors_on_host(self, host: str, *, decommission: bool, reason: str) -> None:
+        """Note and pass on that those of a host are."""
+        self.recorder.note(f"remove executors on {host}, decommission={decommission}: {reason}")
+        cast(ExecutorAllocation, self.inner).remove_executors_on_host(host, decommission=decommission, reason=reason)
 
 
 class NotedDirect(Port[DirectRunner]):

@@ -116,6 +116,16 @@ class Nowhere:
         return None
 
 
+class NobodysExecutors(Nowhere):
+    """A backend that can end executors, of which there are none."""
+
+    def remove_executor(self, executor_id: ExecutorId, *, decommission: bool, reason: str) -> None:
+        """End nobody."""
+
+    def remove_executors_on_host(self, host: str, *, decommission: bool, reason: str) -> None:
+        """End nobody."""
+
+
 class UnstartedScope(TaskScope):
     """Starts nothing: what came of it is in the journal."""
 
@@ -225,7 +235,7 @@ class Replay:
             self.pools,
         )
         self.dag.attach(self.recorder.ref(Nowhere("TaskScheduler")), self.tasks.max_concurrent_tasks)
-        self.tasks.attach(self.recorder.backend(nowhere))
+        self.tasks.attach(self.recorder.backend(NobodysExecutors() if header.replaces_executors else nowhere))
         self.offers = self.recorder.offers(self.tasks)
         for name, endpoint in (("DAGScheduler", self.dag), ("TaskScheduler", self.tasks)):
             endpoint._ref = Nowhere(name)
