@@ -102,6 +102,7 @@ class TaskScheduler(RpcEndpoint):
         self.task_cpus = conf.task_cpus
         self.waits = locality_waits(conf)
         self.has_shuffle_service = conf.shuffle_service
+        self.has_moved: Callable[[TaskId], bool] = lambda task_id: False
         self.world = world
         self.dag_scheduler = dag_scheduler
         self.pools = pools
@@ -450,13 +451,10 @@ class TaskScheduler(RpcEndpoint):
         executor = self.cluster.remove(removed.executor_id)
         self.watch.executor_removed(removed.executor_id)
         self.executors_changed()
-        if (
-            not self.has_shuffle_service
-            or removed.worker_lost
-            or (decommission is not None and decommission.host_too)
-        ):
+        host_goes = removed.worker_lost or (decommission is not None and decommission.host_too)
+        if host_goes or not self.has_shuffle_service:
             for task_set in list(self.task_sets()):
-                for finished in task_set.outputs_lost(removed.executor_id):
+                for finished in task_set.outputs_lost(removed.executor_id, self.has_moved):
                     self.tell_resubmitted(task_set, finished, removed)
         by_app, reason = removed.caused_by_app, removed.reason
         if decommission is not None:

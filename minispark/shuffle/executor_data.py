@@ -31,6 +31,7 @@ class ExecutorData:
         service: the host's shuffle service; None without one.
 
     Attributes:
+        files: serves blocks that are files; who keeps some elsewhere sets its `find`.
         blocks: the bulk service "blocks", to which other rooms may add.
         transfer: channels to other processes, which other rooms may use.
         fetcher: fetches for the runners.
@@ -45,7 +46,8 @@ class ExecutorData:
         directories = OwnDirectory(location)
         self.blocks = BlockService(env)
         MapOutputServer(env.world, directories).add_to(self.blocks)
-        BlockFiles(env.world, directories).add_to(self.blocks)
+        self.files = BlockFiles(env.world, directories)
+        self.files.add_to(self.blocks)
         self.transfer = Transfer(env)
         self.fetcher = Fetcher(self.transfer, location.directory)
         self.taker = MapOutputTaker(env.world, location.directory, self.output_location)

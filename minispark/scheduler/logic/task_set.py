@@ -7,6 +7,7 @@ Source: Spark's TaskSetManager.
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Any, Literal
 
 from minispark.ids import ExecutorId, TaskId
@@ -265,8 +266,15 @@ class TaskSet(WaitingTasks):
         )
         return Abort(kind, text, reason, task)
 
-    def outputs_lost(self, executor_id: ExecutorId) -> list[FinishedTask]:
-        """Have the tasks run again whose map outputs went with an executor; returns their successes that are void."""
+    def outputs_lost(
+        self, executor_id: ExecutorId, has_moved: Callable[[TaskId], bool] = lambda task_id: False
+    ) -> list[FinishedTask]:
+        """Have the tasks run again whose map outputs went with an executor; returns their successes that are void.
+
+        Args:
+            executor_id: the executor.
+            has_moved: whether it had handed an attempt's output over before.
+        """
         if self.finished_on is None:
             return []
         lost = self.finished_on.pop(executor_id, None)
@@ -274,7 +282,7 @@ class TaskSet(WaitingTasks):
             return []
         void = []
         for task_id, index in zip(lost[::2], lost[1::2], strict=True):
-            if self.successful[index]:
+            if self.successful[index] and not has_moved(TaskId(task_id)):
                 self.successful[index] = 0
                 self.num_successful -= 1
                 self.push(index)

@@ -38,7 +38,10 @@ class MapOutputLocation(Record):
 
 @dataclass(slots=True)
 class Shuffle:
-    """The outputs of one shuffle's map stage; `on_executor` holds the map indexes by where their output is."""
+    """The outputs of one shuffle's map stage.
+
+    `on_executor` holds the map indexes by where their output is; `moved` the ids of those that were handed over.
+    """
 
     num_maps: int
     num_reducers: int
@@ -47,6 +50,7 @@ class Shuffle:
     available: int = 0
     on_executor: dict[ExecutorId, set[int]] = field(default_factory=dict)
     packed: bytes | None = None
+    moved: dict[TaskId, None] = field(default_factory=dict)
 
     def put(self, status: MapStatus) -> None:
         """Take an output, instead of the one that was known."""
@@ -149,8 +153,13 @@ class MapOutputs:
         if shuffle is None or status is None:
             return False
         shuffle.put(replace(status, location=location))
+        shuffle.moved[map_id] = None
         self.epoch += 1
         return True
+
+    def has_moved(self, map_id: TaskId) -> bool:
+        """Tell whether an output was handed over by the executor that wrote it."""
+        return any(map_id in shuffle.moved for shuffle in self.shuffles.values())
 
     def unregister_all(self, shuffle_id: ShuffleId) -> None:
         """Forget all outputs of a shuffle, but not the shuffle; a new epoch.

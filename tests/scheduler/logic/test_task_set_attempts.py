@@ -144,6 +144,18 @@ def test_map_outputs_that_went_with_an_executor_are_made_again() -> None:
     assert tasks.is_finished
 
 
+def test_map_outputs_that_were_handed_over_are_not_made_again() -> None:
+    tasks = make(3, is_map_stage=True)
+    for number in range(3):
+        launch(tasks, number, A)
+    for number in range(2):
+        tasks.succeeded(TaskId(number))
+    lost = tasks.outputs_lost(A, {TaskId(0)}.__contains__)
+    assert lost == [FinishedTask(TaskId(1), 1)]
+    assert list(tasks.successful) == [1, 0, 0]
+    tasks.check()
+
+
 def test_results_went_to_the_driver_and_stay_when_their_executor_goes() -> None:
     tasks = make(2)
     launch(tasks, 0, A)

@@ -298,6 +298,8 @@ def test_an_output_that_moves_is_found_at_its_new_place_in_a_new_epoch() -> None
     assert table.move(SHUFFLE, map_id, location("2"))
 
     assert table.epoch == before + 1
+    assert table.has_moved(map_id)
+    assert not table.has_moved(status(0).map_id)
     assert [block.location.executor_id for block in unpack_map_outputs(table.packed(SHUFFLE)).blocks(0)] == ["1", "2"]
     assert table.remove_on_executor(ExecutorId("1")) == [SHUFFLE]
     assert table.missing_partitions(SHUFFLE) == [0], "what was handed over is not lost with its executor"
