@@ -13,7 +13,8 @@ import pytest
 from minispark import MiniSparkError, SparkConf, SparkContext
 from minispark.errors import JobFailed
 from minispark.messages.listener import ExecutorLeft, ListenerEvent
-from tests.cluster.cluster_house import expect_cancelled, mine, registered, until, with_cluster
+from minispark.scheduler.replay import Replay
+from tests.cluster.cluster_house import expect_cancelled, mine, mode_of, registered, until, with_cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -91,6 +92,44 @@ def test_a_job_survives_the_death_of_an_executor_and_gets_another_one(tmp_path: 
         ]
         assert "signal 9" in left[0].reason
         await registered(sc)
+
+    with_cluster(scenario, SparkConf({"minispark.local.dir": tmp_path}))
+
+
+def test_the_journal_of_a_cluster_is_decided_on_again_as_it_was(tmp_path: Path) -> None:
+    def fail(n: int) -> None:
+        if n == 3:
+            raise ValueError("three")
+
+    async def scenario(sc: SparkContext) -> None:
+        assert await sc.parallelize(range(9), 4).map(lambda n: (n % 3, n)).group_by_key(2).count() == 3
+        with pytest.raises(JobFailed, match="can run on no executor"):  # all are on one host, which is excluded
+            await sc.parallelize(range(4), 4).foreach(fail)
+
+    path = tmp_path / "journal"
+    settings = {
+        "minispark.local.dir": tmp_path,
+        "minispark.scheduler.journal": path,
+        "minispark.excludeOnFailure.enabled": True,
+        "minispark.scheduler.excludeOnFailure.unschedulableTaskSetTimeout": "300ms",
+    }
+    with_cluster(scenario, SparkConf(settings))
+    steps = list(Replay(path).steps())
+    assert len(steps) > 20
+    assert [step for step in steps if not step.agrees] == []
+
+
+def test_an_application_that_its_cluster_gives_up_fails_its_jobs_and_stops(tmp_path: Path) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc)
+        job = asyncio.ensure_future(sc.parallelize([1], 1).map(lambda n: signal.sigtimedwait([], 60)).count())
+        await sc.parallelize([1], 1).count()
+        standalone = mode_of(sc).standalone
+        assert standalone is not None
+        standalone.dead("its executors fail")
+        with pytest.raises(JobFailed, match="given this application up: its executors fail"):
+            await job
+        await until(lambda: sc.is_stopped)
 
     with_cluster(scenario, SparkConf({"minispark.local.dir": tmp_path}))
 
