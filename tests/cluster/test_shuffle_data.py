@@ -56,6 +56,7 @@ def test_with_a_shuffle_service_map_outputs_outlive_their_executors(tmp_path: Pa
     assert not list(tmp_path.rglob("*.data"))
 
 
+@pytest.mark.scenario("DEC-005", "shuffle blocks")
 def test_an_executor_that_goes_in_order_hands_its_map_outputs_over(tmp_path: Path) -> None:
     async def scenario(sc: SparkContext) -> None:
         await registered(sc)

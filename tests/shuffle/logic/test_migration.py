@@ -25,7 +25,7 @@ def take(state: Migration) -> Move:
     return move
 
 
-@pytest.mark.scenario("DEC-004", "nothing to do")
+@pytest.mark.scenario("DEC-004", "migration: nothing to do")
 def test_without_outputs_there_is_nothing_to_do() -> None:
     state = migration()
 
