@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from minispark.executor.driver_watch import DRIVER_WATCH, DriverWatch
 from minispark.executor.executor import EXECUTOR, STOPPED, Executor
 from minispark.executor.lifeline import Credentials, Lifeline
 from minispark.executor.logic.module_path import merged_path
+from minispark.executor.persisted import PersistedBlocks
 from minispark.executor.phases import Phases
 from minispark.executor.pools import make_pool
 from minispark.executor.questions import DriverRefs
@@ -40,7 +42,7 @@ from minispark.messages.cluster import (
     RemoveExecutor,
     RetrieveApplicationConf,
 )
-from minispark.messages.endpoints import COARSE_GRAINED_SCHEDULER
+from minispark.messages.endpoints import BLOCK_MANAGER_MASTER, COARSE_GRAINED_SCHEDULER
 from minispark.messages.exit_codes import ExecutorExit
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.env import RpcEnv
@@ -48,6 +50,7 @@ from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.shuffle.executor_data import ExecutorData
+from minispark.storage.block_fetcher import RemoteBlocks
 
 __all__ = ["ExecutorProcess"]
 
@@ -70,6 +73,8 @@ class ExecutorProcess:
     """
 
     registered = False
+    exit_now: Callable[[int], object] = staticmethod(os._exit)  # these two a simulation does otherwise
+    make_pool: Callable[..., RunnerPool] = staticmethod(make_pool)
     backend: RpcEndpointRef
     data: ExecutorData
     env: RpcEnv
@@ -79,14 +84,14 @@ class ExecutorProcess:
         arguments: Arguments,
         credentials: Credentials,
         lifeline: Lifeline,
-        zygote: ZygoteProcess,
+        zygote: ZygoteProcess | None,
         world: World,
         phases: Phases,
     ) -> None:
         self.arguments = arguments
         self.credentials = credentials
         self.lifeline = lifeline
-        self.zygote: ZygoteProcess | None = zygote
+        self.zygote = zygote
         self.world = world
         self.phases = phases
         self.own_conf = SparkConf(credentials.settings, environment={})
@@ -104,7 +109,7 @@ class ExecutorProcess:
         self.lifeline.watch(loop, self.worker_gone)
         self.scope.spawn(self.begin(), name="start")
         code = await self.exit
-        guard = self.world.call_later(CLOSE_DEADLINE_S, os._exit, int(code))  # whatever hangs, the executor goes
+        guard = self.world.call_later(CLOSE_DEADLINE_S, self.exit_now, int(code))  # whatever hangs, the executor goes
         await self.close(code)
         guard.cancel()
         return code
@@ -193,7 +198,7 @@ class ExecutorProcess:
 
     def make_executor(self, application: ApplicationConf, conf: SparkConf, location: BlockManagerId) -> Executor:
         """Make the executor and its pool, whose runners are where the driver is, as far as that is seen here."""
-        self.pool = make_pool(
+        self.pool = self.make_pool(
             self.arguments.cores, conf, self.data.output_location, self.world,
             zygote=self.zygote,
             sys_path=merged_path(application.sys_path, application.directory, sys.path, os.path.exists),
@@ -204,7 +209,13 @@ class ExecutorProcess:
             self.zygote = None  # it is the pool's from now on
         supply = Supply(self.env, self.arguments.driver, location, conf, self.pool.forget_broadcasts)
         self.env.setup_endpoint(SUPPLY, supply)
-        return Executor(
+        master = self.env.bind(BLOCK_MANAGER_MASTER, self.arguments.driver)
+        persisted = PersistedBlocks(
+            self.env, master, location, conf, self.pool,
+            memory_bytes=self.arguments.memory_bytes, fetcher=RemoteBlocks(location, master, self.data.transfer),
+        )  # fmt: skip
+        self.data.files.find = persisted.path_of
+        executor = Executor(
             self.arguments.executor_id,
             self.pool,
             self.backend,
@@ -217,9 +228,14 @@ class ExecutorProcess:
             reregister=self.reregister,
             driver_gone=lambda text: self.end(ExecutorExit.HEARTBEATS, f"the driver does not answer: {text}"),
             migrators=self.migrators(conf),
-            helpers=(self.data.fetcher, supply),
+            helpers=(self.data.fetcher, supply, persisted),
+            affinity=persisted.slot_for,
+            runner_gone=persisted.runner_lost,
             leave=self.leave,
         )
+        persisted.attach(executor)
+        persisted.start()
+        return executor
 
     def migrators(self, conf: SparkConf) -> list[BlockMigrator]:
         """Return what hands over this executor's blocks when it is told to go."""

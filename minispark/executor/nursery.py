@@ -26,7 +26,7 @@ from typing import NoReturn
 
 from minispark.errors import ConfigurationError
 from minispark.executor import runner_main
-from minispark.executor.session import remove_folder
+from minispark.executor.session import remove_folder, remove_memory
 from minispark.executor.zygote import CONTROL_PACKET_SIZE
 from minispark.messages.runner import (
     ForkRunner,
@@ -308,6 +308,7 @@ def remove(directory: str, kept: tuple[str, ...]) -> None:
     if not kept:
         remove_folder(Path(directory))
         return
+    remove_memory(Path(directory))
     for entry in Path(directory).iterdir():
         if entry.is_dir() and entry.name not in kept:
             shutil.rmtree(entry, ignore_errors=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from minispark.conf import SparkConf
 from minispark.executor.runners import RunnerPool
 from minispark.executor.session import SessionDirectory
-from minispark.ids import TaskId
+from minispark.ids import BlockId, TaskId
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.runner_blocks import AbandonBlock, NeedBlock, WriteBlock
 from minispark.messages.task import BlockManagerId, TaskDescription
@@ -89,6 +89,10 @@ class PersistedBlocks:
         """Forget the objects that a runner took with it."""
         if self.manager is not None:
             self.manager.runner_lost(slot)
+
+    def path_of(self, block_id: BlockId) -> str | None:
+        """Return the file of a block; None if it is not here."""
+        return None if self.manager is None else self.manager.blocks.path_of(block_id)
 
     def slot_for(self, task: TaskDescription) -> int | None:
         """Return the slot whose runner holds what an attempt probably reads; None if nobody knows."""

@@ -18,7 +18,7 @@ from minispark.errors import MiniSparkError
 from minispark.ids import TaskId, task_result_block_id
 from minispark.shuffle.files import remove_attempt_files
 
-__all__ = ["SessionDirectory", "local_directory", "remove_folder", "remove_leavings", "sweep"]
+__all__ = ["SessionDirectory", "local_directory", "remove_folder", "remove_leavings", "remove_memory", "sweep"]
 
 PREFIX = "minispark-"
 ATTEMPTS = 100
@@ -90,12 +90,18 @@ def fill(path: Path, secret_bytes: Callable[[int], bytes]) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a session directory, and that on tmpfs which its link `memory` leads to."""
+    """Remove a session directory, and what it has on tmpfs."""
+    remove_memory(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_memory(path: Path) -> None:
+    """Remove the directory on tmpfs that a session directory's link `memory` leads to, and the link."""
     with contextlib.suppress(OSError):
         memory = Path(os.readlink(path / "memory"))
         if memory.name.startswith(PREFIX) and (memory / "lock").is_file():
             shutil.rmtree(memory, ignore_errors=True)
-    shutil.rmtree(path, ignore_errors=True)
+        (path / "memory").unlink()
 
 
 def take_lock(path: Path) -> int | None:

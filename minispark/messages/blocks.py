@@ -4,6 +4,7 @@
 """
 
 from minispark.ids import BlockId, ExecutorId, RddId
+from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.message import Ask, Message, message
 from minispark.rpc.ref import RpcEndpointRef
@@ -16,6 +17,7 @@ __all__ = [
     "RemoveBlock",
     "RemoveExecutorBlocks",
     "RemoveRddBlocks",
+    "ReplicateBlock",
     "ToBlockManager",
     "ToBlockManagerMaster",
     "UpdateBlockInfo",
@@ -27,7 +29,7 @@ class UpdateBlockInfo(Message):
     """Executor → master: I hold this block now (`size_bytes` on `path`), or no more (`path` empty).
 
     `in_memory` tells whether the file counts as memory; `live_bytes` is what objects of its records take beside it;
-    `replication` is on how many executors it shall be.
+    `level` and `generation` are those of the RDD, as of which it is kept.
     """
 
     location: BlockManagerId
@@ -36,7 +38,8 @@ class UpdateBlockInfo(Message):
     size_bytes: int
     in_memory: bool = False
     live_bytes: int = 0
-    replication: int = 1
+    level: StorageLevel = StorageLevel.NONE
+    generation: int = 0
 
 
 @message(141)
@@ -91,5 +94,15 @@ class RemoveRddBlocks(Message):
     generation: int
 
 
-ToBlockManager = RemoveRddBlocks
+@message(149)
+class ReplicateBlock(Message):
+    """Master → executor: get yourself a copy of this persisted partition."""
+
+    rdd_id: RddId
+    partition: int
+    level: StorageLevel
+    generation: int
+
+
+ToBlockManager = RemoveRddBlocks | ReplicateBlock
 ToBlockManagerMaster = UpdateBlockInfo | GetLocations | RemoveBlock | RemoveExecutorBlocks | RegisterBlockManager

@@ -5,6 +5,7 @@ from typing import Final
 __all__ = [
     "BARRIER_SYNC",
     "BINARY_SERVER",
+    "BLOCK_MANAGER_MASTER",
     "BROADCAST_MASTER",
     "COARSE_GRAINED_SCHEDULER",
     "FILE_MASTER",
@@ -13,6 +14,7 @@ __all__ = [
     "OUTPUT_COMMIT_COORDINATOR",
 ]
 
+BLOCK_MANAGER_MASTER: Final = "BlockManagerMaster"
 COARSE_GRAINED_SCHEDULER: Final = "CoarseGrainedScheduler"
 HEARTBEAT_RECEIVER: Final = "HeartbeatReceiver"
 MAP_OUTPUT_TRACKER: Final = "MapOutputTracker"

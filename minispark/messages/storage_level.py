@@ -1,6 +1,6 @@
 """StorageLevel: where and how the partitions of a persisted RDD are kept. Source: Spark's StorageLevel."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from minispark.rpc.message import Message, message
 
@@ -51,6 +51,10 @@ class StorageLevel(Message):
         if self.use_off_heap and self.deserialized:
             return "what is off heap cannot be deserialized"
         return "" if self.use_disk or self.use_memory else "it keeps nothing: use unpersist()"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # It travels in nodes, between processes some of which freeze their records and some of which do not.
+        return StorageLevel, tuple(getattr(self, name) for name in self.__match_args__)
 
     def __str__(self) -> str:
         places = [name for name, used in (("disk", self.use_disk), ("memory", self.use_memory)) if used]

@@ -9,11 +9,17 @@ import os
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from minispark.errors import MiniSparkError
 from minispark.ids import BlockId, TaskId
-from minispark.messages.blocks import RegisterBlockManager, ToBlockManager, UpdateBlockInfo
+from minispark.messages.blocks import (
+    RegisterBlockManager,
+    RemoveRddBlocks,
+    ReplicateBlock,
+    ToBlockManager,
+    UpdateBlockInfo,
+)
 from minispark.messages.runner_blocks import BlockPlan, BlockRequest
 from minispark.messages.task import BlockManagerId, TaskDescription
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
@@ -96,8 +102,15 @@ class BlockManager(RpcEndpoint):
         self.master.send(RegisterBlockManager(self.location, self.max_memory_bytes, self.self_ref))
 
     def receive(self, message: ToBlockManager, context: CallContext) -> None:
-        """Drop what is persisted no more."""
-        self.blocks.remove_rdd(message.rdd_id, message.generation)
+        """Drop what is persisted no more, get copies of what others hold."""
+        match message:
+            case RemoveRddBlocks():
+                self.blocks.remove_rdd(message.rdd_id, message.generation)
+            case ReplicateBlock():
+                if self.fetcher is not None:
+                    self.blocks.replicate(message.rdd_id, message.partition, message.level, message.generation)
+            case _:
+                assert_never(message)
         self.perform()
 
     # -- what the executor calls -------------------------------------------------------------------------------------
@@ -149,10 +162,10 @@ class BlockManager(RpcEndpoint):
                 self.scope.spawn(self.world.run_blocking(remove, path), name=f"remove {path}", owner=self)
             case DropLive(slot, block_ids):
                 self.drop_live(slot, block_ids)
-            case Report(block_id, path, size_bytes, level, in_memory, live_bytes):
+            case Report(block_id, path, size_bytes, level, in_memory, live_bytes, generation):
                 self.master.send(
                     UpdateBlockInfo(
-                        self.location, block_id, path, size_bytes, in_memory, live_bytes, level.replication
+                        self.location, block_id, path, size_bytes, in_memory, live_bytes, level, generation
                     )
                 )
             case Fetch(block_id, path):

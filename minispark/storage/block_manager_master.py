@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import assert_never
 
-from minispark.ids import ExecutorId, RddId
+from minispark.ids import BlockId, ExecutorId, RddId, partition_of_block
 from minispark.messages.blocks import (
     BlockLocations,
     BlockRemoved,
@@ -18,15 +18,17 @@ from minispark.messages.blocks import (
     RemoveBlock,
     RemoveExecutorBlocks,
     RemoveRddBlocks,
+    ReplicateBlock,
     ToBlockManagerMaster,
     UpdateBlockInfo,
 )
-from minispark.messages.task import TaskLocation
+from minispark.messages.task import BlockManagerId, TaskLocation
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.storage.logic.locations import BlockHolder, BlockTable
+from minispark.storage.logic.replication import next_peer
 
 __all__ = ["BlockManagerMaster"]
 
@@ -46,6 +48,7 @@ class BlockManagerMaster(RpcEndpoint):
         self.scope = scope
         self.table = BlockTable()
         self.managers: dict[ExecutorId, RpcEndpointRef] = {}
+        self.peers: dict[ExecutorId, BlockManagerId] = {}
         self.removed: dict[RddId, int] = {}
 
     def receive(self, message: ToBlockManagerMaster, context: CallContext) -> None:
@@ -59,10 +62,12 @@ class BlockManagerMaster(RpcEndpoint):
                 holders = self.table.remove_block(block_id)
                 self.scope.spawn(self.remove_files(holders, context), name=f"remove {block_id}", owner=self)
             case RemoveExecutorBlocks(executor_id):
-                self.table.remove_executor(executor_id)
-                self.managers.pop(executor_id, None)
+                self.remove_executor(executor_id)
             case RegisterBlockManager(location, _, manager):
                 self.managers[location.executor_id] = manager
+                self.peers[location.executor_id] = location
+                for block_id in list(self.table.holders):
+                    self.replicate(block_id)
             case _:
                 assert_never(message)
 
@@ -73,9 +78,36 @@ class BlockManagerMaster(RpcEndpoint):
             self.table.drop(message.block_id, location.executor_id)
             return
         holder = BlockHolder(
-            location, message.path, message.size_bytes, message.in_memory, message.live_bytes, message.replication
+            location,
+            message.path,
+            message.size_bytes,
+            message.in_memory,
+            message.live_bytes,
+            message.level,
+            message.generation,
         )
         self.table.put(message.block_id, holder)
+        self.replicate(message.block_id)
+
+    def remove_executor(self, executor_id: ExecutorId) -> None:
+        """Forget an executor; what it held of replicated RDDs is copied again from those that still hold it."""
+        held = sorted(self.table.blocks.get(executor_id, ()))
+        self.table.remove_executor(executor_id)
+        self.managers.pop(executor_id, None)
+        self.peers.pop(executor_id, None)
+        for block_id in held:
+            self.replicate(block_id)
+
+    def replicate(self, block_id: BlockId) -> None:
+        """Have one more executor get a copy of a block, if its level asks for more than there are."""
+        holders = self.table.holders_of(block_id)
+        place = partition_of_block(block_id)
+        if place is None or not holders or len(holders) >= holders[0].level.replication:
+            return
+        peer = next_peer(block_id, [holder.location for holder in holders], self.peers.values())
+        if peer is not None:
+            level, generation = holders[0].level, holders[0].generation
+            self.managers[peer.executor_id].send(ReplicateBlock(*place, level, generation))
 
     def locations(self, rdd_id: RddId) -> Rows | None:
         """Return where each partition of a persisted RDD is; None if nowhere. See the scheduler's CachedBlocks."""

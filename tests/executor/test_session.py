@@ -85,3 +85,25 @@ def test_a_place_that_cannot_be_written_is_named_with_its_setting(tmp_path: Path
 def test_the_setting_says_where(tmp_path: Path) -> None:
     assert local_directory(SparkConf({"minispark.local.dir": tmp_path}, environment={})) == tmp_path
     assert local_directory(SparkConf(environment={})).is_dir()
+
+
+def test_what_a_session_has_on_tmpfs_goes_with_it(tmp_path: Path) -> None:
+    for folder in ("disk", "tmpfs"):
+        (tmp_path / folder).mkdir()
+    session, memory = (SessionDirectory.create(tmp_path / folder, os.urandom) for folder in ("disk", "tmpfs"))
+    (session.path / "memory").symlink_to(memory.path)
+
+    session.remove()
+
+    assert list(tmp_path.glob("*/*")) == []
+    memory.release()
+
+
+def test_a_link_to_something_else_is_not_followed(tmp_path: Path) -> None:
+    session = SessionDirectory.create(tmp_path, os.urandom)
+    (tmp_path / "precious").mkdir()
+    (session.path / "memory").symlink_to(tmp_path / "precious")
+
+    session.remove()
+
+    assert (tmp_path / "precious").exists()

@@ -1,6 +1,7 @@
 """Which executors hold which block: the master's table. Written by the BlockManagerMaster alone."""
 
 from minispark.ids import BlockId, ExecutorId, RddId, partition_of_block
+from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId
 from minispark.record import Record, record
 
@@ -9,14 +10,15 @@ __all__ = ["BlockHolder", "BlockTable"]
 
 @record
 class BlockHolder(Record):
-    """One copy of a block: the file and its size in bytes; objects beside it; on how many executors it shall be."""
+    """One copy of a block: the file and its size in bytes; objects beside it; how its RDD was persisted, and when."""
 
     location: BlockManagerId
     path: str
     size_bytes: int
     in_memory: bool = False
     live_bytes: int = 0
-    replication: int = 1
+    level: StorageLevel = StorageLevel.NONE
+    generation: int = 0
 
 
 class BlockTable:

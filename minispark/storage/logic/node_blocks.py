@@ -64,6 +64,7 @@ class Report(Record):
     level: StorageLevel
     in_memory: bool
     live_bytes: int
+    generation: int
 
 
 @record
@@ -367,7 +368,7 @@ class NodeBlocks:
             if path:
                 self.effects.append(RemoveFile(path))
         if block.is_reported:
-            self.effects.append(Report(block.block_id, "", 0, block.level, False, 0))
+            self.effects.append(Report(block.block_id, "", 0, block.level, False, 0, block.generation))
         for asker, request in block.waiting:
             self.need(asker, request)
 
@@ -398,6 +399,20 @@ class NodeBlocks:
             if self.blocks.get(block.block_id) is block:
                 self.drop(block)
         return len(gone)
+
+    def replicate(self, rdd_id: RddId, partition: int, level: StorageLevel, generation: int) -> None:
+        """Look for a copy of a block elsewhere, unless it is here or on its way, or persisted no more."""
+        block_id = rdd_block_id(rdd_id, partition)
+        if block_id in self.blocks or generation <= self.removed.get(rdd_id, 0):
+            return
+        path = self.paths.memory(block_id, FIRST_BYTES) if level.use_memory else self.paths.disk(block_id)
+        self.blocks[block_id] = Block(block_id, rdd_id, level, generation, path, level.use_memory, is_fetched=True)
+        self.effects.append(Fetch(block_id, path))
+
+    def path_of(self, block_id: BlockId) -> str | None:
+        """Return the file of a stored block; None if it is not here."""
+        block = self.blocks.get(block_id)
+        return block.path if block is not None and block.is_stored else None
 
     def fetched(self, block_id: BlockId, path: str, size_bytes: int) -> None:
         """Take a block that came from another executor; size -1: nobody has it, the first who waits computes it."""
@@ -452,7 +467,9 @@ class NodeBlocks:
         """Tell the master about a stored block."""
         block.is_reported = True
         live = sum(self.memory.size_of(Copy(block.block_id, slot)) for slot in block.live_in)
-        self.effects.append(Report(block.block_id, block.path, block.size_bytes, block.level, block.in_memory, live))
+        self.effects.append(
+            Report(block.block_id, block.path, block.size_bytes, block.level, block.in_memory, live, block.generation)
+        )
 
     def check(self) -> None:
         """Assert the invariants."""

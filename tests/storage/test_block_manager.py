@@ -1,0 +1,151 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minispark.errors import MiniSparkError
+from minispark.ids import BlockId, ExecutorId, RddId, rdd_block_id
+from minispark.messages.blocks import RegisterBlockManager, RemoveRddBlocks, ReplicateBlock, UpdateBlockInfo
+from minispark.messages.runner_blocks import BlockPlan, NeedBlock, WriteBlock
+from minispark.messages.storage_level import StorageLevel
+from minispark.messages.task import BlockManagerId
+from minispark.rpc.scope import TaskScope
+from minispark.storage.block_manager import BlockManager, memory_folder
+from minispark.testing.fakes import RecordingContext, RecordingRef
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
+from tests.executor.attempts import task
+
+BLOCK = rdd_block_id(RddId(1), 0)
+LIVE = StorageLevel.MEMORY_ONLY
+NEED = NeedBlock(RddId(1), 0, LIVE, 1)
+
+
+class Peers:
+    """Other executors that have one block, or none."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+
+    def has_peers(self) -> bool:
+        return True
+
+    async def fetch(self, block_id: BlockId, path: str) -> int:
+        if self.size_bytes < 0:
+            raise MiniSparkError("nobody answers")
+        Path(path).write_bytes(bytes(self.size_bytes))
+        return self.size_bytes
+
+
+class House:
+    """A block manager with what it tells."""
+
+    def __init__(self, folder: Path, fetcher: Peers | None = None) -> None:
+        (folder / "blocks").mkdir()
+        self.master = RecordingRef("BlockManagerMaster")
+        self.dropped: list[Any] = []
+        self.plans: list[BlockPlan] = []
+        self.scope = TaskScope("test")
+        self.location = BlockManagerId(ExecutorId("1"), "localhost", 0, str(folder))
+        self.manager = BlockManager(
+            self.location,
+            self.master,
+            max_memory_bytes=1 << 20,
+            drop_live=lambda slot, block_ids: self.dropped.append((slot, block_ids)),
+            world=VirtualWorld(),
+            scope=self.scope,
+            fetcher=fetcher,
+        )
+        self.manager._ref = RecordingRef("BlockManager")
+        self.manager.on_start()
+
+    async def ask(self, request: Any, number: int = 1, slot: int = 0) -> BlockPlan:
+        self.manager.asked(slot, task(task_id=number, partition=5), request, self.plans.append)
+        await settle()
+        self.manager.blocks.check()
+        return self.plans[-1]
+
+    async def store(self, number: int = 1, slot: int = 0) -> str:
+        plan = await self.ask(NEED, number, slot)
+        Path(plan.path).write_bytes(b"data")
+        await self.ask(WriteBlock(BLOCK, 4, 10, True), number, slot)
+        self.manager.attempt_ended(task(task_id=number).task_id)
+        return plan.path
+
+
+def with_house(folder: Path, scenario: Callable[[House], Any], fetcher: Peers | None = None) -> Any:
+    async def run() -> Any:
+        house = House(folder, fetcher)
+        try:
+            return await scenario(house)
+        finally:
+            await house.scope.close()
+
+    return run_virtual(run())
+
+
+def test_the_master_hears_who_is_here_and_which_blocks_are(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        path = await house.store()
+        register, update = house.master.sent
+        assert isinstance(register, RegisterBlockManager)
+        assert update == UpdateBlockInfo(house.location, BLOCK, path, 4, True, 10, LIVE, 1)
+
+    assert with_house(tmp_path, scenario) is None
+
+
+def test_blocks_of_an_rdd_that_is_persisted_no_more_go_with_their_files(tmp_path: Path) -> None:
+    async def scenario(house: House) -> Any:
+        path = await house.store()
+        house.manager.receive(RemoveRddBlocks(RddId(1), 1), RecordingContext())
+        await settle()
+        return Path(path).exists(), house.dropped, house.manager.blocks.memory.used_bytes
+
+    assert with_house(tmp_path, scenario) == (False, [(0, (BLOCK,))], 0)
+
+
+def test_tasks_go_to_the_slot_that_used_their_partition_last(tmp_path: Path) -> None:
+    async def scenario(house: House) -> Any:
+        await house.store(slot=3)
+        before = house.manager.slot_for(task(task_id=9, partition=5))
+        house.manager.runner_lost(3)
+        return before, house.manager.slot_for(task(task_id=9, partition=5))
+
+    assert with_house(tmp_path, scenario) == (3, None)
+
+
+def test_a_block_comes_from_another_executor(tmp_path: Path) -> None:
+    async def scenario(house: House) -> BlockPlan:
+        return await house.ask(NEED)
+
+    plan = with_house(tmp_path, scenario, Peers(4))
+    assert (plan.action, plan.size_bytes) == ("read", 4)
+    assert Path(plan.path).read_bytes() == bytes(4)
+
+
+def test_if_no_other_executor_answers_the_block_is_computed(tmp_path: Path) -> None:
+    async def scenario(house: House) -> str:
+        return (await house.ask(NEED)).action
+
+    assert with_house(tmp_path, scenario, Peers(-1)) == "write"
+
+
+def test_a_copy_is_fetched_when_the_master_says_so(tmp_path: Path) -> None:
+    async def scenario(house: House) -> Any:
+        house.manager.receive(ReplicateBlock(RddId(1), 0, LIVE, 1), RecordingContext())
+        await settle()
+        return house.manager.blocks.path_of(BLOCK), type(house.master.sent[-1])
+
+    path, told = with_house(tmp_path, scenario, Peers(4))
+    assert Path(path).read_bytes() == bytes(4)
+    assert told is UpdateBlockInfo
+
+
+def test_the_folder_on_tmpfs_is_found_from_the_session_directory(tmp_path: Path) -> None:
+    (tmp_path / "session").mkdir()
+    (tmp_path / "shm" / "folder").mkdir(parents=True)
+    here = BlockManagerId(ExecutorId("1"), "localhost", 0, str(tmp_path / "session"))
+
+    folder = memory_folder(here, lambda parent: parent / "folder", tmp_path / "shm")
+
+    assert folder == str(tmp_path / "shm" / "folder" / "blocks")
+    assert (tmp_path / "session" / "memory").resolve() == tmp_path / "shm" / "folder"
+    assert memory_folder(here, lambda parent: parent, tmp_path / "missing") is None

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+from minispark.storage.memory_bound import available_memory, storage_bound
+
+MIB = 1 << 20
+
+
+def files(folder: Path, **texts: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name.replace("__", ".")).write_text(text)
+
+
+def test_the_bound_is_a_part_of_the_memory() -> None:
+    assert storage_bound(1000 * MIB, 0.6) == 600 * MIB
+
+
+def test_a_bound_that_was_set_counts_as_it_is() -> None:
+    assert storage_bound(1000 * MIB, 0.6, 5) == 5
+
+
+def test_without_limits_the_memory_is_what_the_machine_has_to_spare(tmp_path: Path) -> None:
+    files(tmp_path / "proc", meminfo="MemTotal: 9000 kB\nMemAvailable: 4096 kB\n")
+
+    assert available_memory(tmp_path / "proc", tmp_path / "cgroup") == 4 * MIB
+
+
+def test_a_limit_of_a_group_around_counts(tmp_path: Path) -> None:
+    files(tmp_path / "proc", meminfo="MemAvailable: 409600 kB\n")
+    files(tmp_path / "proc/self", cgroup="0::/box/inner\n")
+    files(tmp_path / "cgroup/box/inner", memory__max="max\n", memory__current="7\n")
+    files(tmp_path / "cgroup/box", memory__max=f"{50 * MIB}\n", memory__current=f"{20 * MIB}\n")
+
+    assert available_memory(tmp_path / "proc", tmp_path / "cgroup") == 30 * MIB
+
+
+def test_a_limit_of_a_memory_controller_counts(tmp_path: Path) -> None:
+    files(tmp_path / "proc", meminfo="MemAvailable: 409600 kB\n")
+    files(tmp_path / "proc/self", cgroup="4:memory:/box\n5:cpu:/box\n")
+    folder = tmp_path / "cgroup/memory/box"
+    files(folder, memory__limit_in_bytes=f"{9 * MIB}")
+    (folder / "memory.limit_in_bytes").write_text(f"{9 * MIB}")
+    (folder / "memory.usage_in_bytes").write_text(f"{2 * MIB}")
+
+    assert available_memory(tmp_path / "proc", tmp_path / "cgroup") == 7 * MIB
+
+
+def test_the_memory_of_this_machine_is_known() -> None:
+    assert available_memory() > 0

@@ -1,0 +1,31 @@
+import gc
+import weakref
+
+from minispark.context import SparkContext
+from minispark.messages.storage_level import StorageLevel
+from tests.contexts import run_inline
+
+
+def test_being_persisted_keeps_no_rdd_alive() -> None:
+    async def job(sc: SparkContext) -> object:
+        rdd = sc.parallelize([1, 2]).cache()
+        await rdd.count()
+        alive = weakref.ref(rdd.node)
+        del rdd
+        gc.collect()
+        return alive()
+
+    assert run_inline(job) is None
+
+
+def test_what_is_kept_is_told_by_the_number_of_its_rdd() -> None:
+    async def job(sc: SparkContext) -> list[tuple[str, int, int]]:
+        kept = [
+            sc.parallelize(range(4), 2).map(str).persist(level)
+            for level in (StorageLevel.MEMORY_ONLY_SER, StorageLevel.DISK_ONLY)
+        ]
+        for rdd in reversed(kept):
+            await rdd.count()
+        return [(each.name, each.num_cached, each.num_partitions) for each in sc.storage_status()]
+
+    assert run_inline(job) == [("map", 2, 2), ("map", 2, 2)]
