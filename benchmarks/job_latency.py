@@ -13,23 +13,23 @@ from benchmarks.byhand import AsyncHandPool, HandPool
 from benchmarks.harness import Result, compare, percentile
 from minispark import SparkContext
 
-__all__ = ["run"]
+__all__ = ["measure", "run"]
 
 JOBS = 400
 QUICK_JOBS = 20
 
 
-async def measure(pool: HandPool, quick: bool) -> Result:
+async def measure(name: str, context: SparkContext, pool: HandPool, quick: bool) -> Result:
     """Compare in one context; each run is a series of jobs, its figure their median."""
     jobs = QUICK_JOBS if quick else JOBS
     taken: defaultdict[str, list[float]] = defaultdict(list)
     hand = AsyncHandPool(pool)
 
-    def series_median(name: str, times: list[float]) -> float:
-        taken[name] += times
+    def series_median(way: str, times: list[float]) -> float:
+        taken[way] += times
         return median(times)
 
-    async with SparkContext("local[2]", app_name="benchmark-job-latency") as sc:
+    async with context as sc:
         numbers = sc.parallelize(range(2), 2).map(neg)
 
         async def ours() -> float:
@@ -56,15 +56,16 @@ async def measure(pool: HandPool, quick: bool) -> Result:
                 times.append((time.perf_counter() - start) * 1e3)
             return series_median("tuned", times)
 
-        result = await compare("job_latency", "ms", "lower", ours=ours, by_hand=by_hand, tuned=tuned, quick=quick)
+        result = await compare(name, "ms", "lower", ours=ours, by_hand=by_hand, tuned=tuned, quick=quick)
     hand.close()
-    for name, times in taken.items():
-        result.details[f"{name}_p99_ms"] = percentile(times, 99)
-        result.details[f"{name}_max_ms"] = max(times)
+    for way, times in taken.items():
+        result.details[f"{way}_p99_ms"] = percentile(times, 99)
+        result.details[f"{way}_max_ms"] = max(times)
     return result
 
 
 def run(quick: bool = False) -> Result:
     """Measure."""
     with HandPool(2) as pool:
-        return asyncio.run(measure(pool, quick))
+        context = SparkContext("local[2]", app_name="benchmark-job-latency")
+        return asyncio.run(measure("job_latency", context, pool, quick))

@@ -14,7 +14,7 @@ from benchmarks.byhand import HandPool, nothing
 from benchmarks.harness import Result, compare
 from minispark import SparkContext
 
-__all__ = ["run"]
+__all__ = ["measure", "run"]
 
 TASKS = 20_000
 QUICK_TASKS = 200
@@ -24,12 +24,12 @@ def drop(_: Iterator[object]) -> None:
     """Be an empty task on a partition."""
 
 
-async def measure(pool: Pool, hand: HandPool, quick: bool) -> Result:
+async def measure(name: str, context: SparkContext, pool: Pool, hand: HandPool, quick: bool) -> Result:
     """Compare; each run is one job."""
     tasks = QUICK_TASKS if quick else TASKS
     driver_cpu_us: dict[str, list[float]] = {"ours": [], "by_hand": []}
 
-    async with SparkContext("local[2]", app_name="benchmark-tasks") as sc:
+    async with context as sc:
         partitions = sc.parallelize(range(0), tasks)
 
         async def ours() -> float:
@@ -52,7 +52,7 @@ async def measure(pool: Pool, hand: HandPool, quick: bool) -> Result:
             hand.map(nothing, ((index,) for index in range(tasks)))
             return tasks / (time.perf_counter() - start)
 
-        result = await compare("tasks", "tasks/s", "higher", ours=ours, by_hand=by_hand, tuned=tuned, quick=quick)
+        result = await compare(name, "tasks/s", "higher", ours=ours, by_hand=by_hand, tuned=tuned, quick=quick)
     result.details["driver_cpu_us_per_task"] = median(driver_cpu_us["ours"])
     result.details["by_hand_cpu_us_per_task"] = median(driver_cpu_us["by_hand"])
     result.details["tasks"] = tasks
@@ -62,4 +62,5 @@ async def measure(pool: Pool, hand: HandPool, quick: bool) -> Result:
 def run(quick: bool = False) -> Result:
     """Measure."""
     with HandPool(2) as hand, multiprocessing.get_context("fork").Pool(2) as pool:
-        return asyncio.run(measure(pool, hand, quick))
+        context = SparkContext("local[2]", app_name="benchmark-tasks")
+        return asyncio.run(measure("tasks", context, pool, hand, quick))

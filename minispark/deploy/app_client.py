@@ -241,14 +241,15 @@ class AppClient(RpcEndpoint):
             self.listener.dead(reason)
 
     async def stop(self) -> None:
-        """Unregister the application, wait a moment until the master knows, and end; nothing is reported any more."""
+        """Unregister the application and wait a moment until the master knows; nothing is reported any more.
+
+        The endpoint stays until its env closes: masters may still tell of executors that end.
+        """
         registration = self.registration
         self.stop_timer()
         if registration.end() and registration.master is not None and registration.app_id is not None:
             registration.master.send(UnregisterApplication(registration.app_id))
             await self.arrived(registration.master)
-        if self._ref is not None:
-            self.env.stop(self._ref)
 
     async def arrived(self, master: RpcEndpointRef) -> None:
         """Wait until a master has got what was sent: a question after it, on the same line, was answered."""

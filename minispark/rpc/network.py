@@ -159,7 +159,7 @@ class Network:
         except RpcError as error:
             if ask_id:
                 RemoteCall(connection, ask_id, "").send_failure(error)
-            else:
+            elif self.env.closing is None:  # endpoints that are gone because the env is need nobody's attention
                 log.warning("%s: a message of %s was refused: %s", self.env.name, connection, error)
             return
         context = RemoteCall(connection, ask_id, envelope.endpoint) if envelope.kind == ASK else one_way

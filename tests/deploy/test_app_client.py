@@ -265,6 +265,7 @@ def test_stop_unregisters_and_says_nothing_more() -> None:
         application.masters.network.cut()
         await settle(40)
         assert application.listener.told == []
+        assert await application.say(ExecutorUpdated(1, 0, ExecutorState.KILLED, "too late")) == []
         await application.client.stop()
         assert len(application.leader.of(UnregisterApplication)) == 1
 
