@@ -1,5 +1,7 @@
 import errno
 from collections.abc import Callable, Iterator
+from functools import partial
+from io import FileIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -64,9 +66,7 @@ class Host:
                 lambda block: str(folder / "disk" / f"{block}.{next(numbers)}"),
             ),
         )
-        self.runners = [
-            RunnerBlocks(lambda request, slot=slot: self.ask(slot, request), **options) for slot in (0, 1)
-        ]
+        self.runners = [RunnerBlocks(partial(self.ask, slot), **options) for slot in (0, 1)]
         self.computed = 0
 
     def ask(self, slot: int, request: Any) -> BlockPlan:
@@ -181,7 +181,7 @@ def test_an_error_while_computing_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_full_tmpfs_has_the_block_written_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Small(block_files.FileIO):
+    class Small(FileIO):
         def write(self, data: Any) -> int:
             if "shm" in str(self.name) and self.tell() + len(data) > 100_000:
                 raise OSError(errno.ENOSPC, "no room")
@@ -199,7 +199,7 @@ def test_a_full_tmpfs_has_the_block_written_to_disk(tmp_path: Path, monkeypatch:
 def test_on_a_full_host_the_records_are_used_and_nothing_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full(block_files.FileIO):
+    class Full(FileIO):
         def write(self, data: Any) -> int:
             if self.tell() + len(data) > 300_000:
                 raise OSError(errno.ENOSPC, "no room")
