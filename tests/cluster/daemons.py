@@ -1,0 +1,324 @@
+"""Masters, workers and programs as processes, on this host or on hosts of their own, for the tests of faults.
+
+What they print goes to files, which an assertion that fails shows. Every process of a cluster, whoever started it, is
+known by its HOME; files are in one folder. So a test can tell what a fault left behind.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from tests.cluster import shuffling_program
+from tests.cluster.shuffling_program import Order, plain
+
+__all__ = ["LOOPBACK", "Cluster", "Daemon", "Host", "Program", "wait_until"]
+
+DEADLINE_S = 40.0
+SECRET = "a secret of this test's cluster alone"
+QUICK = {
+    "minispark.worker.timeout": "2s",
+    "minispark.deploy.leaderLease": "1s",
+    "minispark.shuffle.service.port": 0,
+}
+"""Settings of daemons that notice losses soon."""
+APPLICATION = {
+    "minispark.executor.memory": "256m",
+    "minispark.executor.heartbeatInterval": "200ms",
+    "minispark.network.timeout": "2s",
+    "minispark.shuffle.readHostLocal": False,
+    "minispark.standalone.executorRemoveDelayOnDisconnection": "1s",
+}
+"""The same of applications; map outputs of another executor are fetched as from another host."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a process runs.
+
+    Attributes:
+        address: what it listens on.
+        prefix: the command that runs a command there.
+    """
+
+    address: str
+    prefix: tuple[str, ...] = ()
+
+
+LOOPBACK = Host("127.0.0.1")
+
+
+def wait_until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
+    """Wait for what other processes do, which sets no event here: look again and again."""
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {deadline_s:g} s"
+        time.sleep(0.01)
+
+
+class Daemon:
+    """A process, and the file with what it prints."""
+
+    def __init__(self, name: str, process: "subprocess.Popen[str]", log: Path) -> None:
+        self.name = name
+        self.process = process
+        self.log = log
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def expect(self, text: str, deadline_s: float = DEADLINE_S) -> None:
+        """Wait until it has said so."""
+
+        def has_said() -> bool:
+            said = text in self.text
+            assert said or self.process.poll() is None or text in self.text, f"{self.name} has ended"
+            return said
+
+        wait_until(has_said, f"{self.name} says {text!r}", deadline_s)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def end(self, deadline_s: float = DEADLINE_S) -> int:
+        """Ask it to end; return its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(deadline_s)
+
+    def executors(self) -> list[psutil.Process]:
+        """Return the executor processes that this worker has started."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.process.pid).children()
+            return [child for child in children if "--executor-id" in child.cmdline()]
+        return []
+
+
+class Program(Daemon):
+    """A driver that says what happens; see `shuffling_program`."""
+
+    def __init__(self, order: Order, process: "subprocess.Popen[str]", log: Path) -> None:
+        super().__init__("program", process, log)
+        self.order = order
+        self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.answers: list[str] = []
+        self.failures: list[str] = []
+        self.events: list[str] = []
+        self.reader = threading.Thread(target=self.read, name="what the program says")
+        self.reader.start()
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put("")
+
+    def hear(self) -> str:
+        """Return what it says next; empty: it has ended."""
+        try:
+            line = self.lines.get(timeout=DEADLINE_S)
+        except queue.Empty:
+            raise AssertionError(f"the program says nothing; it said {self.events[-20:]}") from None
+        kind, _, rest = line.partition(" ")
+        {"event": self.events, "answer": self.answers, "failed": self.failures}.get(kind, []).append(rest)
+        return line
+
+    def wait_for(self, event: str, count: int = 1) -> None:
+        """Wait for so many more events of a kind."""
+        while count:
+            line = self.hear()
+            assert line, f"the program ended before {event}"
+            count -= line.startswith(f"event {event}")
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit code."""
+        while self.hear():
+            pass
+        self.reader.join()
+        return self.process.wait(DEADLINE_S)
+
+    def expect_exact_answers(self) -> None:
+        """Wait for its end; every answer must be that of plain Python."""
+        code = self.wait()
+        assert code == 0, f"exit code {code}"
+        expected = plain(self.order.seed, self.order.jobs)
+        assert [json.loads(answer) for answer in self.answers] == expected
+
+    def let_go(self) -> None:
+        """Forget it after its end."""
+        self.reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class Cluster:
+    """The processes of one cluster, in a folder of their own.
+
+    Args:
+        folder: empty.
+        settings: of all daemons.
+        tls: settings of certificates, of everybody.
+    """
+
+    def __init__(
+        self, folder: Path, settings: dict[str, Any] | None = None, tls: dict[str, Any] | None = None
+    ) -> None:
+        self.folder = folder
+        self.tls = tls or {}
+        self.settings = QUICK | (settings or {}) | self.tls
+        self.home, self.temporary = folder / "home", folder / "tmp"
+        for made in (self.home, self.temporary, self.home / ".minispark"):
+            made.mkdir(mode=0o700)
+        secret = self.home / ".minispark" / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(SECRET)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MINISPARK_")}
+        self.environment = kept | {"HOME": str(self.home), "TMPDIR": str(self.temporary)}
+        self.daemons: list[Daemon] = []
+        self.masters: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"minispark://{','.join(self.masters)}"
+
+    # -- start -------------------------------------------------------------------------------------------------------
+
+    def command(self, *arguments: object, host: Host = LOOPBACK, **options: Any) -> "subprocess.Popen[str]":
+        """Start a process on a host."""
+        command = [*host.prefix, sys.executable, *map(str, arguments)]
+        return subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, text=True, **options)
+
+    def start(self, name: str, *arguments: object, host: Host = LOOPBACK) -> Daemon:
+        """Start a daemon of `minispark`."""
+        log = self.folder / f"{len(self.daemons)}-{name}.log"
+        pairs = [part for key, value in self.settings.items() for part in ("--conf", f"{key}={value}")]
+        with log.open("w") as output:
+            process = self.command(
+                "-m", "minispark", name, *arguments, "--host", host.address, *pairs,
+                host=host, stdout=output, stderr=output,
+            )  # fmt: skip
+        self.daemons.append(daemon := Daemon(log.stem, process, log))
+        return daemon
+
+    def master(self, host: Host = LOOPBACK) -> Daemon:
+        """Start a master and wait until it serves."""
+        master = self.start("master", "--port", 0, host=host)
+        master.expect("is ready")
+        self.masters.append(master.text.split("minispark://")[1].split()[0])
+        return master
+
+    def worker(self, host: Host = LOOPBACK, directory: Path | None = None, cores: int = 1) -> Daemon:
+        """Start a worker."""
+        return self.start(
+            "worker", ",".join(self.masters), "--cores", cores, "--memory", "1g",
+            "--work-dir", directory or self.folder / f"work-{len(self.daemons)}", host=host,
+        )  # fmt: skip
+
+    def workers(self, *hosts: Host) -> list[Daemon]:
+        """Start a worker on each of these hosts, by default two here, and wait until a master has taken them."""
+        started = [self.worker(host) for host in hosts or (LOOPBACK, LOOPBACK)]
+        for worker in started:
+            worker.expect("the master is at")
+        return started
+
+    def program(self, settings: dict[str, Any] | None = None, host: Host = LOOPBACK, **parts: Any) -> Program:
+        """Start a program."""
+        order = Order(self.url, APPLICATION | self.tls | (settings or {}), **parts)
+        log = self.folder / f"{len(self.daemons)}-program.log"
+        with log.open("w") as output:
+            process = self.command(
+                shuffling_program.__file__, order.text(), host=host, stdout=subprocess.PIPE, stderr=output
+            )
+        self.daemons.append(program := Program(order, process, log))
+        return program
+
+    # -- end ---------------------------------------------------------------------------------------------------------
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes of this cluster, whoever started them."""
+        return list(self.family())
+
+    def family(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get("HOME") == str(self.home) and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process
+
+    def files(self) -> list[str]:
+        """Return what lies around beside logs."""
+        places = [self.temporary, *self.folder.glob("work*")]
+        files = [path for place in places for path in place.rglob("*") if not path.is_dir()]
+        folders = [path for path in self.temporary.rglob("*") if path.is_dir()]
+        return sorted(str(path) for path in [*files, *folders] if path.name not in ("stdout", "stderr"))
+
+    def expect_nothing_left(self, *but: Daemon) -> None:
+        """Wait until no process is there but these, and no file but logs."""
+        pids = {daemon.process.pid for daemon in but}
+        wait_until(lambda: {each.pid for each in self.processes()} <= pids, f"only {pids} run")
+        wait_until(lambda: not self.files(), "no file is left")
+
+    def stop(self) -> None:
+        """End what runs, the youngest first: in order, with exit code 0, and with nothing left."""
+        for daemon in reversed(self.daemons):
+            if daemon.process.poll() is None:
+                assert daemon.end() == 0, daemon.name
+        self.expect_nothing_left()
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.stop()
+        except AssertionError as found:
+            found.add_note(self.report())
+            raise
+        finally:
+            if error is not None:
+                error.add_note(self.report())
+            self.destroy()
+
+    def report(self) -> str:
+        """Return what everybody said, and what is there."""
+        logs = [f"--- {daemon.name}\n{daemon.text[-4000:]}" for daemon in self.daemons]
+        for path in sorted(self.folder.glob("work*/*/*/std*")):
+            logs.append(f"--- {path}\n{path.read_text(errors='replace')[-1500:]}")
+        alive = [f"{each.pid} {each.name()} {each.cmdline()[1:6]}" for each in self.processes()]
+        return "\n".join([*logs, "--- processes", *alive, "--- files", *self.files()])
+
+    def destroy(self) -> None:
+        """Kill all processes of this cluster."""
+        while family := self.processes():
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            for daemon in self.daemons:
+                daemon.process.poll()
+            psutil.wait_procs(family, timeout=1)
+        for daemon in self.daemons:
+            daemon.process.wait()
+            if isinstance(daemon, Program):
+                daemon.let_go()
