@@ -1,0 +1,136 @@
+"""The runners of a simulated executor: an InlinePool whose tasks may wait for answers while virtual time passes.
+
+So they read map outputs from other hosts, ask for permission to commit and wait at barriers as in real runners.
+Made by `sim_processes`. A task computes when it starts, and between its questions; its outcome is delivered after a
+virtual duration.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from minispark.conf import SparkConf
+from minispark.errors import MiniSparkError
+from minispark.executor.inline_pool import STARTED_AFTER_S, Duration, InlinePool, Run
+from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
+from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription, TaskOutcome
+from minispark.rpc.world import World
+from minispark.testing.fibers import Fiber
+
+__all__ = ["SimPool"]
+
+Spoil = Callable[[TaskDescription, TaskOutcome], TaskOutcome]
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """What a task asks."""
+
+    request: RunnerRequest
+
+
+@dataclass(slots=True, eq=False)
+class SimRun(Run):
+    """An attempt with the fiber that computes it, and the number of the question that it waits for."""
+
+    fiber: Fiber | None = None
+    asked: int = 0
+    handle: asyncio.Handle | None = None
+
+
+class SimPool(InlinePool):
+    """A RunnerPool whose runners are fibers."""
+
+    def __init__(
+        self, slots: int, conf: SparkConf, location: BlockManagerId, world: World, *, duration: Duration
+    ) -> None:
+        super().__init__(slots, conf, location, world, duration=duration)
+        self.sim_runs: dict[int, SimRun] = {}
+
+    def run(self, slot: int, task: TaskDescription) -> None:
+        """Run an attempt in a callback of its own."""
+        assert slot not in self.runs, f"slot {slot} is busy"
+        run = self.runs[slot] = self.sim_runs[slot] = SimRun(task)
+        run.timer = self.loop.call_soon(self.begin, slot, run)
+
+    def begin(self, slot: int, run: SimRun) -> None:
+        """Let a fiber compute until the first question."""
+        self.services[slot].user_code.begin(run.task.task_id)
+        run.fiber = Fiber.take()
+        self.advance(slot, run, run.fiber.start(partial(self.runners[slot].run, run.task)))
+
+    def advance(self, slot: int, run: SimRun, said: Question | TaskOutcome) -> None:
+        """Answer questions as long as the answers are at hand; deliver the outcome when its time has passed."""
+        assert run.fiber is not None
+        while isinstance(said, Question):
+            self.asks += 1
+            run.asked = ask_id = self.asks
+            self.events.runner_asked(slot, run.task.task_id, ask_id, said.request)
+            answer = self.answers.pop((slot, ask_id), None)
+            if answer is None:
+                return
+            run.asked = 0
+            said = run.fiber.resume(answer)
+        if isinstance(said, BaseException):
+            raise said
+        run.fiber, run.outcome = None, said
+        duration = self.duration(run.task)
+        if duration > STARTED_AFTER_S:
+            run.started = self.world.call_later(STARTED_AFTER_S, self.events.task_started, slot, run.task.task_id)
+        run.timer = self.world.call_later(duration, self.deliver, slot, run)
+
+    def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
+        """Answer a question; a late answer finds nobody."""
+        run = self.sim_runs.get(slot)
+        if run is not None and run.asked == ask_id:
+            self.answers[slot, ask_id] = answer
+            run.handle = self.loop.call_soon(self.answered, slot, run, ask_id)
+
+    def answered(self, slot: int, run: SimRun, ask_id: int) -> None:
+        """Let a fiber go on, unless its answer was at hand already."""
+        answer = self.answers.pop((slot, ask_id), None)
+        if answer is not None and run.fiber is not None and self.runs.get(slot) is run:
+            run.asked = 0
+            self.advance(slot, run, run.fiber.resume(answer))
+
+    def ask(self, slot: int, request: RunnerRequest) -> RunnerReply:
+        """Bring a task's question to the executor and its answer back; in the fiber.
+
+        Raises:
+            MiniSparkError: the executor could not answer.
+        """
+        fiber = self.sim_runs[slot].fiber
+        assert fiber is not None
+        answer = fiber.suspend(Question(request))
+        if isinstance(answer, AnswerFailed):
+            raise MiniSparkError(answer.error)
+        reply: RunnerReply = answer
+        return reply
+
+    def deliver(self, slot: int, run: Run) -> None:
+        """Report an attempt's end."""
+        self.abandon(slot)
+        super().deliver(slot, run)
+
+    def abandon(self, slot: int) -> None:
+        """Let what a slot's fiber computes unwind."""
+        run = self.sim_runs.pop(slot, None)
+        if run is not None and run.fiber is not None:
+            run.fiber.abandon()
+            run.fiber = None
+
+    def crash(self, slot: int, loss: RunnerLost, restart_s: float = 0.0) -> None:
+        """Let a runner die."""
+        self.abandon(slot)
+        super().crash(slot, loss, restart_s)
+
+    async def stop(self, deadline_s: float) -> None:
+        """Discard what runs."""
+        self.discard()
+        await super().stop(deadline_s)
+
+    def discard(self) -> None:
+        """Let all fibers unwind, because the process has ended."""
+        for slot in list(self.sim_runs):
+            self.abandon(slot)
