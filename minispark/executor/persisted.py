@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minispark.conf import SparkConf
 from minispark.executor.runners import RunnerPool
-from minispark.executor.session import SessionDirectory
+from minispark.executor.session import SessionDirectory, sweep
 from minispark.ids import BlockId, TaskId
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.runner_blocks import AbandonBlock, NeedBlock, WriteBlock
@@ -120,6 +120,7 @@ class PersistedBlocks:
         return manager
 
     def make_folder(self, parent: Path) -> Path:
-        """Make a session directory on tmpfs."""
+        """Make a session directory on tmpfs, after removing what those left who are gone: it takes memory."""
+        sweep(parent)
         self.memory = SessionDirectory.create(parent, self.env.world.secret_bytes)
         return self.memory.path
