@@ -22,9 +22,12 @@ from minispark.messages.task import BlockManagerId
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.secrets import CLUSTER_REALM, application_secret
+from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.scheduler.cluster_backend import CoarseGrainedSchedulerBackend
 from minispark.scheduler.coarse_grained import Audience, DriverEndpoint, DriverRules
+from minispark.scheduler.executor_allocation import ExecutorAllocationManager, allocation_rules, monitor_rules
+from minispark.scheduler.logic.allocation import AllocationRules
 from minispark.scheduler.logic.master_url import ClusterMaster, LocalClusterMaster
 from minispark.scheduler.standalone import StandaloneSchedulerBackend
 
@@ -70,7 +73,9 @@ class ClusterMode:
             self.cluster = LocalCluster(conf, world, target.workers, target.cores, target.memory_bytes)
             expected_cores = target.workers * target.cores
         self.expected_cores = expected_cores
-        self.endpoint = DriverEndpoint(DriverRules.of(conf, expected_cores), world, self.application)
+        self.allocation_rules = allocation_rules(conf) if conf.dynamic_allocation else None
+        awaited_cores = 0 if conf.dynamic_allocation else expected_cores  # who waits for cores would not ask for them
+        self.endpoint = DriverEndpoint(DriverRules.of(conf, awaited_cores), world, self.application)
         force_kill_s = conf.executor_decommission_force_kill_timeout
         self.backend = CoarseGrainedSchedulerBackend(self.endpoint, world, conf.executor_stop_deadline, force_kill_s)
         self.masters: tuple[RpcAddress, ...] = ()
@@ -150,13 +155,35 @@ class ClusterMode:
         )
         env.setup_endpoint(COARSE_GRAINED_SCHEDULER, self.endpoint)
         standalone = StandaloneSchedulerBackend(
-            env, self.masters, self.description(env), self.backend, driver.give_up
+            env,
+            self.masters,
+            self.description(env),
+            self.backend,
+            driver.give_up,
+            self.conf.deploy_max_executor_retries,
         )
         self.standalone = standalone
         self.backend.provisioner, self.backend.scope = standalone, env.scope
         scheduler.explain_starvation = standalone.explain_starvation
         driver.attach(self.backend, self.endpoint)
-        return await standalone.start()
+        application_id = await standalone.start()
+        if self.allocation_rules is not None:
+            self.follow_load(driver, self.allocation_rules, env.scope)
+        return application_id
+
+    def follow_load(self, driver: "Driver", rules: AllocationRules, scope: TaskScope) -> None:
+        """Have executors come and go with the load."""
+        conf = self.conf
+        cores = conf.executor_cores or (self.target.cores if isinstance(self.target, LocalClusterMaster) else 0)
+        tasks_per_executor = max(cores // conf.task_cpus, 1) if cores else None
+        allocation = ExecutorAllocationManager(
+            rules, monitor_rules(conf), tasks_per_executor, conf.task_cpus, self.backend, self.world, scope,
+            decommissions=conf.decommission_enabled,
+        )  # fmt: skip
+        self.backend.allocation = allocation
+        self.endpoint.heard_decommission = allocation.executor_decommissioned
+        driver.follow_load(allocation)
+        allocation.start()
 
     def started(self, driver: "Driver") -> None:
         """Post nothing: listeners hear of executors as they come."""
@@ -238,9 +265,5 @@ def executor_memory(conf: SparkConf, target: LocalClusterMaster) -> int:
 def executor_limit(conf: SparkConf) -> int:
     """Return how many executors are wanted to begin with; −1: as many as the cores allow."""
     if conf.dynamic_allocation:
-        return max(
-            conf.dynamic_allocation_min_executors,
-            conf.dynamic_allocation_initial_executors,
-            conf.executor_instances,
-        )
+        return allocation_rules(conf).initial_executors
     return conf.executor_instances or -1

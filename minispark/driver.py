@@ -51,9 +51,12 @@ from minispark.storage.result_fetcher import ResultFetcher
 from minispark.ui.progress import ProgressLine
 
 if TYPE_CHECKING:
+    from minispark.checkpointing import Checkpoints
     from minispark.distribution import Distribution
     from minispark.executor.runners import RunnerPool
     from minispark.executor.session import SessionDirectory
+    from minispark.rdd.ports import JobRunner
+    from minispark.scheduler.executor_allocation import ExecutorAllocationManager
 
 __all__ = ["Driver", "RunMode"]
 
@@ -124,6 +127,7 @@ class Driver:
         accumulators: those of the application.
         dag_scheduler: takes jobs.
         application_id: from the start on.
+        allocation: has executors come and go with the load; None: nobody does.
         stop_context: stops whoever made the driver, and the driver with it; set by its maker.
     """
 
@@ -136,6 +140,7 @@ class Driver:
     jobs: Jobs
     scheduler: TaskScheduler
     results: ResultFetcher
+    tracker: MapOutputTracker
 
     def __init__(self, conf: SparkConf, world: World, mode: RunMode, max_failures: int) -> None:
         self.conf = conf
@@ -153,6 +158,7 @@ class Driver:
         self.map_outputs = MapOutputs()
         self.commits = OutputCommits()
         self.persisted = Persisted(self)
+        self.checkpoints: Checkpoints | None = None
         self.barriers = BarrierCoordinator(world, conf.barrier_sync_timeout)
         self.accumulators = AccumulatorTable(world)
         self.pool_specs: list[PoolSpec] = []
@@ -160,6 +166,7 @@ class Driver:
         self.recorder = Unrecorded()
         self.env: RpcEnv | None = None
         self.backend: SchedulerBackend | None = None
+        self.allocation: ExecutorAllocationManager | None = None
         self.stopping: asyncio.Task[None] | None = None
         self.stop_context: Callable[[], Coroutine[Any, Any, None]] | None = None
 
@@ -233,8 +240,8 @@ class Driver:
         dag.attach(task_scheduler, scheduler.max_concurrent_tasks)
         self.scheduler = scheduler
         scheduler.has_moved = self.map_outputs.has_moved
-        tracker = MapOutputTracker(self.map_outputs, self.dag_scheduler, self.mode.peers_of)
-        env.setup_endpoint("MapOutputTracker", tracker)
+        self.tracker = MapOutputTracker(self.map_outputs, self.dag_scheduler, self.mode.peers_of)
+        env.setup_endpoint("MapOutputTracker", self.tracker)
         env.setup_endpoint(OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator(self.commits))
         env.setup_endpoint(BARRIER_SYNC, self.barriers)
         self.receiver = HeartbeatReceiver(
@@ -243,6 +250,7 @@ class Driver:
             (lambda tasks: scheduler.self_ref.send(attempts_progressed(tasks))) if self.conf.speculation else None,
             (self.dag_scheduler, scheduler.self_ref),
             self.mode.replacer,
+            self.conf.network_timeout_interval,
         )
         self.heartbeats = env.setup_endpoint(HEARTBEAT_RECEIVER, self.receiver)
         env.setup_endpoint("BlockManagerMaster", self.block_manager_master)
@@ -268,6 +276,13 @@ class Driver:
         )
         self.scheduler.attach(self.recorder.backend(backend))
         self.heartbeats.send(TaskSchedulerIsSet())
+
+    def follow_load(self, allocation: "ExecutorAllocationManager") -> None:
+        """Have dynamic allocation hear of all that it goes by."""
+        self.allocation = allocation
+        self.events.observe(allocation.observe)
+        self.block_manager_master.watcher = allocation
+        self.tracker.heard_move = allocation.output_moved
 
     def make_pools(self) -> PoolTree:
         """Make the pools that are configured.
@@ -306,6 +321,13 @@ class Driver:
             self.conf, self.world, self.env, self.mode.session, self.mode.pool
         )
         return made
+
+    def checkpoints_of(self, context: "JobRunner") -> "Checkpoints":
+        """Return what keeps RDDs by checkpoints; loaded when the first one is marked."""
+        if self.checkpoints is None:
+            self.checkpoints = import_module("minispark.checkpointing").Checkpoints(self, context)
+            self.jobs.checkpoint = self.checkpoints.after_job
+        return self.checkpoints
 
     # -- service -----------------------------------------------------------------------------------------------------
 
@@ -347,6 +369,8 @@ class Driver:
         env = self.env
         if env is not None and self.stopping is None and not env.loop.is_closed():
             env.loop.call_soon_threadsafe(self.dag_scheduler.send, ShuffleForgotten(shuffle_id))
+            if self.allocation is not None:
+                env.loop.call_soon_threadsafe(self.allocation.shuffle_forgotten, shuffle_id)
 
     def rdd_forgotten(self, rdd_id: RddId, generation: int) -> None:
         """Have the blocks of a persisted RDD dropped; the garbage collector calls this, on any thread."""

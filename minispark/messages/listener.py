@@ -6,7 +6,7 @@ Times are seconds since the epoch.
 from collections.abc import Coroutine
 from typing import Any, Literal, Protocol
 
-from minispark.ids import ExecutorId, JobId, StageId, TaskId
+from minispark.ids import ExecutorId, JobId, ShuffleId, StageId, TaskId
 from minispark.messages.task import TaskEndReason, TaskMetrics
 from minispark.rpc.message import Message, message
 
@@ -37,7 +37,10 @@ __all__ = [
 
 @message(200)
 class StageInfo(Message):
-    """One attempt of a stage. `name` is "collect at app.py:12"; the metrics are sums over its successful tasks."""
+    """One attempt of a stage. `name` is "collect at app.py:12"; the metrics are sums over its successful tasks.
+
+    `shuffle_id` is that of the shuffle it writes; −1: it writes none.
+    """
 
     stage_id: StageId
     attempt: int
@@ -49,6 +52,7 @@ class StageInfo(Message):
     completed_s: float
     failure: str
     metrics: TaskMetrics
+    shuffle_id: ShuffleId = ShuffleId(-1)
 
 
 @message(201)
@@ -195,12 +199,13 @@ class ExecutorJoined(Message):
 
 @message(211)
 class ExecutorLeft(Message):
-    """An executor is gone. Source: Spark's SparkListenerExecutorRemoved."""
+    """An executor is gone; `in_order`: it was told to go, and was done. Source: SparkListenerExecutorRemoved."""
 
     time_s: float
     executor_id: ExecutorId
     host: str
     reason: str
+    in_order: bool = False
 
 
 @message(216)

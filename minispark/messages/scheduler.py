@@ -231,7 +231,8 @@ class ExecutorAdded(Message):
 class ExecutorRemoved(Message):
     """Backend → DAGScheduler and TaskScheduler: an executor is gone; `caused_by_app` counts its tasks as failed.
 
-    `worker_lost` says that its whole host went with it, and with the host what a shuffle service kept there.
+    `worker_lost` says that its whole host went with it, and with the host what a shuffle service kept there;
+    `in_order`, that it was decommissioned and left when it was done.
     """
 
     executor_id: ExecutorId
@@ -239,6 +240,7 @@ class ExecutorRemoved(Message):
     reason: str
     caused_by_app: bool
     worker_lost: bool = False
+    in_order: bool = False
 
 
 @message(192)

@@ -16,6 +16,7 @@ from minispark.messages.scheduler import ReviveOffers
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.scheduler.coarse_grained import DriverEndpoint
+from minispark.scheduler.executor_allocation import ExecutorAllocationManager
 from minispark.scheduler.logic.executors import Decommission
 
 __all__ = ["CoarseGrainedSchedulerBackend", "Provisioner"]
@@ -48,6 +49,7 @@ class CoarseGrainedSchedulerBackend:
     Attributes:
         provisioner: gets and ends processes; set before the first use.
         scope: owns what is asked of it; set with it.
+        allocation: follows the load, if executors come and go with it.
     """
 
     provisioner: Provisioner
@@ -63,6 +65,7 @@ class CoarseGrainedSchedulerBackend:
         self.force_kill_s = force_kill_s
         self.timers: dict[int, asyncio.TimerHandle] = {}
         self.next_timer = 0
+        self.allocation: ExecutorAllocationManager | None = None
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 
@@ -80,6 +83,11 @@ class CoarseGrainedSchedulerBackend:
         return self.table.max_concurrent_tasks
 
     # -- how many ----------------------------------------------------------------------------------------------------
+
+    def is_executor_active(self, executor_id: ExecutorId) -> bool:
+        """Tell whether an executor may be given tasks."""
+        executor = self.table.executors.get(executor_id)
+        return executor is not None and executor.is_active
 
     def executor_ids(self) -> list[ExecutorId]:
         """Return the executors that are registered and not told to go."""
@@ -202,8 +210,12 @@ class CoarseGrainedSchedulerBackend:
 
     async def stop(self) -> None:
         """End what runs on all executors, then give them back."""
+        if self.allocation is not None:
+            self.allocation.stop()
         for timer in self.timers.values():
             timer.cancel()
+        # First of all: to a master that wants as many as before, each one that stops is one that is missing.
+        self.scope.spawn(self.provisioner.request_total_executors(0), name="want no executor any more")
         answers = self.endpoint.stop_executors(self.stop_deadline_s)
         for error in await asyncio.gather(*answers, return_exceptions=True):
             if isinstance(error, MiniSparkError):

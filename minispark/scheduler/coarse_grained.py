@@ -129,6 +129,7 @@ class DriverEndpoint(RpcEndpoint):
     Attributes:
         table: the executors; written here alone.
         is_stopping: the application ends: connections that end are no losses.
+        heard_decommission: told of executors that are to go, for dynamic allocation.
     """
 
     audience: Audience
@@ -146,6 +147,7 @@ class DriverEndpoint(RpcEndpoint):
         self.revive_timer: asyncio.TimerHandle | None = None
         self.ready_timer: asyncio.TimerHandle | None = None
         self.is_stopping = False
+        self.heard_decommission: Callable[[ExecutorId], object] = lambda executor_id: None
 
     def on_start(self) -> None:
         """Wait for executors no longer than is allowed."""
@@ -348,7 +350,9 @@ class DriverEndpoint(RpcEndpoint):
         if ref is not None and timer is None and not self.is_stopping:
             ref.send(StopExecutor())  # it may live on, where its connection alone was lost or it asked to go
         logger.info("executor %s on %s is gone: %s", executor_id, executor.host, loss.text)
-        news = ExecutorRemoved(executor_id, executor.host, loss.text, loss.caused_by_app, loss.worker_lost)
+        news = ExecutorRemoved(
+            executor_id, executor.host, loss.text, loss.caused_by_app, loss.worker_lost, loss.in_order
+        )
         audience.heartbeats.send(news)
         audience.blocks.send(RemoveExecutorBlocks(executor_id))
         if executor.has_launched:
@@ -374,6 +378,7 @@ class DriverEndpoint(RpcEndpoint):
             return False
         executor = self.table.executors[executor_id]
         logger.info("executor %s on %s is decommissioned: %s", executor_id, executor.host, order.text)
+        self.heard_decommission(executor_id)
         if executor.has_launched:
             news = ExecutorDecommissioned(executor_id, executor.host, order.text, bool(order.worker_host))
             self.audience.dag_scheduler.send(news)

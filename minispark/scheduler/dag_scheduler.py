@@ -246,7 +246,9 @@ class DAGScheduler(RpcEndpoint):
             case ExecutorDecommissioned():
                 state.recovery.executor_decommissioned(message)
             case ExecutorRemoved():
-                self.events.post(ExecutorLeft(state.now, message.executor_id, message.host, message.reason))
+                self.events.post(
+                    ExecutorLeft(state.now, message.executor_id, message.host, message.reason, message.in_order)
+                )
                 state.recovery.executor_removed(message)
             case WorkerLost():
                 state.recovery.worker_lost(message.host)

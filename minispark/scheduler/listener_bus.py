@@ -6,6 +6,7 @@ Endpoints post, `listener_queue` delivers. Source: Spark's LiveListenerBus.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from minispark.messages.listener import ListenerEvent, SparkListener
@@ -39,6 +40,12 @@ class ListenerBus:
         self.wants_tasks = False
         self.scope = TaskScope("listeners")
         self.is_stopped = False
+        self.observer: Callable[[ListenerEvent], object] | None = None
+
+    def observe(self, observer: Callable[[ListenerEvent], object]) -> None:
+        """Have one part of the driver see every event in the turn in which it is posted; it must be quick."""
+        self.observer = observer
+        self.wants_tasks = True
 
     def add(self, listener: SparkListener, *, in_thread: bool = False) -> None:
         """Have a listener see the events that are posted from now on; one that was added twice sees them twice.
@@ -54,7 +61,7 @@ class ListenerBus:
         for queue in self.queues:
             if queue.listener is listener:
                 self.queues.remove(queue)
-                self.wants_tasks = bool(self.queues)
+                self.wants_tasks = bool(self.queues) or self.observer is not None
                 queue.discard()
                 return
 
@@ -66,6 +73,8 @@ class ListenerBus:
     def post(self, event: ListenerEvent) -> None:
         """Queue an event for each listener; nothing is kept after the stop."""
         if not self.is_stopped:
+            if self.observer is not None:
+                self.observer(event)
             for queue in self.queues:
                 queue.post(event)
 

@@ -7,7 +7,7 @@ pass the answer on to their runners.
 from collections.abc import Callable
 from typing import assert_never
 
-from minispark.ids import ExecutorId
+from minispark.ids import ExecutorId, ShuffleId
 from minispark.messages.scheduler import MapOutputMigrated
 from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses, ToMapOutputTracker
 from minispark.messages.task import BlockManagerId
@@ -26,6 +26,9 @@ class MapOutputTracker(RpcEndpoint):
         outputs: the driver's table.
         dag_scheduler: writes it; told of outputs that were handed over.
         peers: the executors that could take the outputs of one that goes.
+
+    Attributes:
+        heard_move: told of outputs that were handed over, for dynamic allocation.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class MapOutputTracker(RpcEndpoint):
         self.outputs = outputs
         self.dag_scheduler = dag_scheduler
         self.peers = peers
+        self.heard_move: Callable[[ExecutorId, ShuffleId], object] = lambda executor_id, shuffle_id: None
 
     def receive(self, message: ToMapOutputTracker, context: CallContext) -> None:
         """Answer one question."""
@@ -48,6 +52,7 @@ class MapOutputTracker(RpcEndpoint):
                 is_known = self.dag_scheduler is not None and shuffle_id in self.outputs
                 if is_known and self.dag_scheduler is not None:
                     self.dag_scheduler.send(MapOutputMigrated(shuffle_id, map_id, location))
+                    self.heard_move(location.executor_id, shuffle_id)
                 context.reply(MapOutputMoved(is_known))
             case GetMigrationPeers(executor_id):
                 context.reply(MigrationPeers(self.peers(executor_id)))

@@ -7,7 +7,7 @@ loop, where the master can reach them: in the session directories of executors o
 import contextlib
 import os
 from collections.abc import Iterable, Sequence
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from minispark.ids import BlockId, ExecutorId, RddId, partition_of_block
 from minispark.messages.blocks import (
@@ -30,9 +30,19 @@ from minispark.rpc.world import World
 from minispark.storage.logic.locations import BlockHolder, BlockTable
 from minispark.storage.logic.replication import next_peer
 
-__all__ = ["BlockManagerMaster"]
+__all__ = ["BlockManagerMaster", "BlockWatcher"]
 
 Rows = Sequence[Sequence[TaskLocation]]
+
+
+class BlockWatcher(Protocol):
+    """Who wants to know which executors hold partitions of persisted RDDs: dynamic allocation."""
+
+    def block_updated(self, executor_id: ExecutorId, rdd_id: RddId, partition: int, is_held: bool) -> None:
+        """Take that an executor holds a partition, or holds it no more."""
+
+    def rdd_removed(self, rdd_id: RddId) -> None:
+        """Take that an RDD is persisted no more."""
 
 
 class BlockManagerMaster(RpcEndpoint):
@@ -41,7 +51,12 @@ class BlockManagerMaster(RpcEndpoint):
     Args:
         world: deletes files off the loop.
         scope: owns the deletions that run.
+
+    Attributes:
+        watcher: told which executors hold partitions of persisted RDDs, if anybody wants to know.
     """
+
+    watcher: BlockWatcher | None = None
 
     def __init__(self, world: World, scope: TaskScope) -> None:
         self.world = world
@@ -74,6 +89,9 @@ class BlockManagerMaster(RpcEndpoint):
     def update(self, message: UpdateBlockInfo) -> None:
         """Note where a block is, or is no more."""
         location = message.location
+        place = partition_of_block(message.block_id) if self.watcher is not None else None
+        if self.watcher is not None and place is not None:
+            self.watcher.block_updated(location.executor_id, *place, bool(message.path))
         if not message.path:
             self.table.drop(message.block_id, location.executor_id)
             return
@@ -120,6 +138,8 @@ class BlockManagerMaster(RpcEndpoint):
         """Forget the blocks of an RDD that is persisted no more, and have executors drop them."""
         for block_id in list(self.table.blocks_of(rdd_id).values()):
             self.table.remove_block(block_id)
+        if self.watcher is not None:
+            self.watcher.rdd_removed(rdd_id)
         for manager in self.managers.values():
             manager.send(RemoveRddBlocks(rdd_id, generation))
 

@@ -52,6 +52,7 @@ class Loss(Record):
     text: str
     caused_by_app: bool
     worker_lost: bool = False
+    in_order: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -240,7 +241,9 @@ class ExecutorTable:
         if executor.is_excused:
             reason = ExecutorKilled()
         elif executor.decommission is not None:
+            in_order = isinstance(reason, ExecutorDecommission) or exited_well(reason)
             reason = ExecutorDecommission(executor.decommission.text, worker_host=host_lost(executor, reason))
+            return executor, loss_of(reason, in_order=in_order)
         return executor, loss_of(reason)
 
     # -- how many ----------------------------------------------------------------------------------------------------
@@ -321,6 +324,11 @@ def host_lost(executor: KnownExecutor, reason: ExecutorLossReason) -> str:
     return executor.decommission.worker_host or lost_too
 
 
+def exited_well(reason: ExecutorLossReason) -> bool:
+    """Tell whether a process ended by itself with nothing to complain of."""
+    return isinstance(reason, ExecutorExited) and reason.code == 0
+
+
 def exit_reason(exit_code: int | None, text: str, worker_host: str) -> ExecutorExited | ExecutorProcessLost:
     """Return the loss reason of a process of which a cluster's master says that it ended.
 
@@ -335,8 +343,8 @@ def exit_reason(exit_code: int | None, text: str, worker_host: str) -> ExecutorE
     return ExecutorExited(exit_code, excuse is None, "; ".join(filter(None, (text, excuse))))
 
 
-def loss_of(reason: ExecutorLossReason) -> Loss:
-    """Return what is told of a loss."""
+def loss_of(reason: ExecutorLossReason, *, in_order: bool = False) -> Loss:
+    """Return what is told of a loss; in order: the executor was told to go, and was done."""
     match reason:
         case ExecutorExited():
             how = f"signal {-reason.code}" if reason.code < 0 else f"exit code {reason.code}"
@@ -349,4 +357,4 @@ def loss_of(reason: ExecutorLossReason) -> Loss:
             return Loss(reason.text, reason.caused_by_app, bool(reason.worker_host))
         case ExecutorDecommission():
             text = "it was decommissioned" + (f": {reason.text}" if reason.text else "")
-            return Loss(text, False, bool(reason.worker_host))
+            return Loss(text, False, bool(reason.worker_host), in_order)

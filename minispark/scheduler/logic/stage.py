@@ -99,6 +99,7 @@ class Stage:
             attempt.completed_s,
             attempt.failure,
             attempt.metrics(),
+            self.shuffle_id if isinstance(self, MapStage) else ShuffleId(-1),
         )
 
 
