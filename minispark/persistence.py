@@ -1,18 +1,20 @@
-"""What SparkContext has to do with persisted RDDs: which there are, where their partitions are, what is dropped.
+"""What SparkContext has to do with RDDs that are kept: which are persisted, where they are, what is dropped.
 
 An RDD that nothing refers to any more is dropped by itself. Must not know how blocks are kept: that is told to the
-driver's BlockManagerMaster.
+driver's BlockManagerMaster. How RDDs are checkpointed is `checkpointing`'s business.
 """
 
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from minispark.ids import RddId
 
 if TYPE_CHECKING:
     from minispark.driver import Driver
     from minispark.messages.storage_level import StorageLevel
+    from minispark.rdd.files import PathLike
     from minispark.rdd.node import Node
+    from minispark.rdd.ports import JobRunner
 
 __all__ = ["Persisted", "Persistence", "RddStorage"]
 
@@ -59,6 +61,33 @@ class Persistence:
         """Have the partitions of an RDD dropped; `RDD.unpersist` comes here."""
         self.check_usable()
         self.driver.persisted.remove(node)
+
+    def set_checkpoint_dir(self, path: "PathLike") -> None:
+        """Say where the files of checkpoints go: into a directory of this application's in the given one.
+
+        It is made when the first RDD is written.
+
+        Args:
+            path: a directory that the driver and all executors see: any in local mode, one of a shared file system in
+                a cluster. A relative one is taken from the working directory of now.
+
+        Raises:
+            ConfigurationError: the path is empty or not local.
+            TypeError: the path is not a path.
+        """
+        self.check_usable()
+        self.driver.checkpoints_of(cast("JobRunner", self)).set_directory(path)
+
+    def get_checkpoint_dir(self) -> str | None:
+        """Return the directory of this application's checkpoints; None if none was set."""
+        self.check_usable()
+        checkpoints = self.driver.checkpoints
+        return (checkpoints.directory or None) if checkpoints is not None else None
+
+    def checkpoint(self, node: "Node[Any]", is_local: bool) -> None:
+        """Have an RDD kept by a checkpoint; `RDD.checkpoint` and `RDD.local_checkpoint` come here."""
+        self.check_usable()
+        self.driver.checkpoints_of(cast("JobRunner", self)).mark(node, is_local)
 
     def storage_status(self) -> list[RddStorage]:
         """Return what is kept of the persisted RDDs of which something is, by their numbers."""

@@ -25,3 +25,13 @@ class StorageSettings:
         "Whether records that are kept as objects are compared, at the end of each task that read them, with what "
         "they were; a task that changed some fails.",
     )  # fmt: skip
+    checkpoint_compress = Setting(
+        "checkpoint.compress",
+        True,
+        FLAG,
+        "Whether the files of checkpoints are compressed where that makes them smaller.",
+    )
+    cleaner_clean_checkpoints = Setting(
+        "cleaner.referenceTracking.cleanCheckpoints", False, FLAG,
+        "Whether the files of a checkpoint are deleted when nothing refers to its RDD any more.",
+    )  # fmt: skip

@@ -20,12 +20,15 @@ from minispark.messages.task import (
 from minispark.rdd.dependency import Dependency, ShuffleDependency
 from minispark.rdd.node import Node, parents_first
 
-__all__ = ["describe", "prepare"]
+__all__ = ["Determinism", "describe", "forget_descriptions", "prepare"]
 
 Determinism = Literal["determinate", "unordered", "indeterminate"]
 
 EXECUTOR_PREFIX: Final = "executor_"
 HDFS_CACHE_PREFIX: Final = "hdfs_cache_"
+
+num_cuts = 0
+"""How often a checkpoint has cut a lineage off: what was described before may tell of parents that are gone."""
 
 
 async def prepare(node: Node[Any]) -> None:
@@ -41,6 +44,12 @@ async def prepare(node: Node[Any]) -> None:
         above.needs_preparation = False
 
 
+def forget_descriptions() -> None:
+    """Have all nodes described anew: one has become a source, and who hangs on it is not known."""
+    global num_cuts
+    num_cuts += 1
+
+
 def describe(node: Node[Any], binary_id_of: Callable[[ShuffleDependency[Any, Any, Any]], BinaryId]) -> Lineage:
     """Return the lineage of a node, parents first.
 
@@ -53,7 +62,7 @@ def describe(node: Node[Any], binary_id_of: Callable[[ShuffleDependency[Any, Any
     described: dict[RddId, LineageNode] = {}
     for above in parents_first(node):
         description = above.description
-        if description is None:
+        if description is None or above.described_after != num_cuts:
             dependencies = tuple(
                 [
                     describe_dependency(above, place, dependency, binary_id_of)
@@ -74,6 +83,7 @@ def describe(node: Node[Any], binary_id_of: Callable[[ShuffleDependency[Any, Any
             # Iterative programs describe a growing lineage again and again. Only a shuffle's binary may change.
             if not any(isinstance(dependency, ShuffleDependency) for dependency in above.dependencies):
                 above.description = description
+                above.described_after = num_cuts
         described[above.rdd_id] = description
     return Lineage(tuple(described.values()))
 
@@ -156,6 +166,8 @@ def determinism(node: Node[Any], described: Mapping[RddId, LineageNode]) -> Dete
     levels: set[Determinism] = {described[dependency.node.rdd_id].determinism for dependency in node.dependencies}
     if node.is_indeterminate or "indeterminate" in levels:
         return "indeterminate"
+    if node.is_unordered:
+        return "unordered"
     if "unordered" in levels or any(isinstance(dependency, ShuffleDependency) for dependency in node.dependencies):
         return "indeterminate" if node.is_order_sensitive else "unordered"
     return "determinate"

@@ -16,7 +16,16 @@ from minispark.rdd.partitioner import Partitioner
 from minispark.rdd.ports import TaskContext
 from minispark.rdd.preparation import Preparation
 
-__all__ = ["Node", "Origin", "Partition", "locations_of", "parents_first"]
+__all__ = [
+    "CheckpointMark",
+    "Node",
+    "Origin",
+    "Partition",
+    "all_parents",
+    "locations_of",
+    "narrow_parents",
+    "parents_first",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -31,6 +40,18 @@ class Partition:
 
     def __init__(self, index: int) -> None:
         self.index = index
+
+
+class CheckpointMark(NamedTuple):
+    """That an RDD is to be kept by a checkpoint.
+
+    Attributes:
+        is_local: by the executors, not in files.
+        writing: the job that does it.
+    """
+
+    is_local: bool
+    writing: Preparation
 
 
 class Origin(NamedTuple):
@@ -58,19 +79,25 @@ class Node(Generic[T_co]):
         is_cached: whether executors may keep its partitions; who changes it clears `description`.
         storage_level: how, if so.
         storage_generation: how often it was persisted in the application so far, or another RDD before it.
+        is_unordered: whether another computation may give its records in another order, whatever the parents give.
         prefers_as_parents: its preferred locations are made of its parents'; it is not asked if they have none.
         description: what the scheduler sees, kept by `lineage`.
+        described_after: how many checkpoints had cut lineages off then.
+        checkpoint: that it is to be kept by a checkpoint, until it is.
         preparation: a job of its own that must run before any that computes the node; None if there is none.
         needs_preparation: whether it or a node above has a preparation that has not run.
     """
 
     is_order_sensitive = False
     is_indeterminate = False
+    is_unordered = False
     is_barrier = False
     is_cached = False
     storage_level = StorageLevel.NONE
     storage_generation = 0
     prefers_as_parents = False
+    checkpoint: CheckpointMark | None = None
+    described_after = 0
 
     def __init__(
         self,
@@ -141,6 +168,7 @@ class Node(Generic[T_co]):
         # A task brings its own partition; the list of all of them stays with the driver, as do the parents' links,
         # which `__reduce__` handles.
         state = vars(self) | {"_partitions": None, "preparation": None, "description": None}
+        state.pop("checkpoint", None)
         del state["dependencies"]
         return state
 

@@ -196,6 +196,9 @@ class JobRunner(Protocol):
     def unpersist(self, node: "Node[Any]") -> None:
         """Have the partitions of an RDD dropped."""
 
+    def checkpoint(self, node: "Node[Any]", is_local: bool) -> None:
+        """Have an RDD kept by a checkpoint, after the next job that computes it."""
+
     def accumulator(self, initial: T, param: "AccumulatorParam[T] | None" = None) -> "Accumulator[T]":
         """Make a value that tasks add to."""
 

@@ -5,6 +5,7 @@ from typing import TypeVar
 from minispark.rdd.actions import Actions
 from minispark.rdd.barrier import BarrierMethods
 from minispark.rdd.caching import CacheMethods
+from minispark.rdd.checkpoints import CheckpointMethods
 from minispark.rdd.joins import JoinMethods
 from minispark.rdd.pair import PairMethods
 from minispark.rdd.saving import SaveMethods
@@ -27,6 +28,7 @@ class RDD(
     BarrierMethods[T_co],
     SaveMethods[T_co],
     CacheMethods[T_co],
+    CheckpointMethods[T_co],
 ):
     """A distributed collection of records, computed in partitions when an action asks for them.
 

@@ -5,7 +5,7 @@ finding partitions and pickling functions.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from minispark.errors import ConfigurationError, JobCancelled, JobFailed, ResultTooLarge
@@ -46,6 +46,7 @@ class Jobs:
 
     Attributes:
         files_version: which set of added files jobs submitted now need; 0: none was added.
+        checkpoint: keeps the RDDs that are marked for it, after a job; None as long as none is.
         table: the jobs that somebody waits for; the DAGScheduler's `JobListener`.
     """
 
@@ -61,6 +62,7 @@ class Jobs:
         self.dag_scheduler = dag_scheduler
         self.table = table
         self.files_version = 0
+        self.checkpoint: Callable[[Node[Any]], Awaitable[None]] | None = None
         self.work = work
         self.world = world
         self.max_failures = max_failures
@@ -72,8 +74,12 @@ class Jobs:
         function: Callable[[TaskContext, Iterator[T]], U],
         partitions: Sequence[int] | None,
         allow_local: bool = False,
+        then_checkpoint: bool = True,
     ) -> list[U]:
-        """Run a function over partitions and return its values in their order; see `SparkContext.run_job`."""
+        """Run a function over partitions and return its values in their order; see `SparkContext.run_job`.
+
+        RDDs of its lineage that are marked for a checkpoint are kept before it returns.
+        """
         await prepare(node)
         count = len(node.partitions())
         wanted = range(count) if partitions is None else partitions
@@ -87,6 +93,8 @@ class Jobs:
         finally:
             self.work.remove(binary_id)
         values: list[U] = await waiter.decode(self.world)
+        if self.checkpoint is not None and then_checkpoint:
+            await self.checkpoint(node)
         if len(distinct) == len(wanted):
             return values
         value_of = dict(zip(distinct, values, strict=True))

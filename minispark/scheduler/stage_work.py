@@ -11,7 +11,7 @@ from typing import Any
 from minispark.ids import BinaryId, ShuffleId
 from minispark.rdd import closures
 from minispark.rdd.dependency import ShuffleDependency
-from minispark.rdd.node import Node, Partition
+from minispark.rdd.node import Node, Partition, narrow_parents, parents_first
 from minispark.rdd.tasks import ResultTask, ShuffleMapTask
 from minispark.storage.broadcast import BinaryTable
 
@@ -34,6 +34,9 @@ class StageWork:
         self.on_shuffle_forgotten = on_shuffle_forgotten
         self.partitions: dict[BinaryId, Sequence[Partition]] = {}
         self.of_shuffle: dict[ShuffleId, BinaryId] = {}
+        self.superseded: dict[ShuffleId, list[BinaryId]] = {}
+        self.dependencies: weakref.WeakValueDictionary[ShuffleId, ShuffleDependency[Any, Any, Any]]
+        self.dependencies = weakref.WeakValueDictionary()
 
     def add_job(self, node: Node[Any], function: Callable[..., Any]) -> BinaryId:
         """Pickle a job's function with its stage.
@@ -54,8 +57,26 @@ class StageWork:
             node = dependency.node
             binary_id = self.add(closures.dumps(ShuffleMapTask(node, dependency)), node)
             self.of_shuffle[dependency.shuffle_id] = binary_id
-            weakref.finalize(dependency, self.forget_shuffle, dependency.shuffle_id).atexit = False
+            if dependency.shuffle_id not in self.dependencies:
+                self.dependencies[dependency.shuffle_id] = dependency
+                weakref.finalize(dependency, self.forget_shuffle, dependency.shuffle_id).atexit = False
         return binary_id
+
+    def renew(self, node: Node[Any], is_indeterminate: bool) -> None:
+        """Pickle the map sides anew that compute a node in their stage: it is about to become a source.
+
+        Jobs that run now go on with what they were submitted with.
+
+        Args:
+            node: of an RDD that was kept by a checkpoint.
+            is_indeterminate: whether what was kept of it may differ from what map outputs were written of before.
+                Such outputs must not be made good one by one.
+        """
+        for shuffle_id, dependency in list(self.dependencies.items()):
+            above = parents_first(dependency.node, narrow_parents)
+            if shuffle_id in self.of_shuffle and any(each is node for each in above):
+                self.superseded.setdefault(shuffle_id, []).append(self.of_shuffle.pop(shuffle_id))
+                dependency.node.is_indeterminate |= is_indeterminate
 
     def add(self, data: bytes, node: Node[Any]) -> BinaryId:
         """Keep a binary with the partitions of its node."""
@@ -77,7 +98,9 @@ class StageWork:
 
     def forget_shuffle(self, shuffle_id: ShuffleId) -> None:
         """Let the binary of a shuffle go whose dependency was collected; any thread may have done that."""
-        binary_id = self.of_shuffle.pop(shuffle_id, None)
-        if binary_id is not None:
+        binary_ids = self.superseded.pop(shuffle_id, [])
+        if shuffle_id in self.of_shuffle:
+            binary_ids.append(self.of_shuffle.pop(shuffle_id))
+        for binary_id in binary_ids:
             self.remove(binary_id)
-            self.on_shuffle_forgotten(shuffle_id)
+        self.on_shuffle_forgotten(shuffle_id)

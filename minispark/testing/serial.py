@@ -124,6 +124,9 @@ class SerialJobRunner:
         """Forget the level."""
         node.is_cached, node.storage_level = False, StorageLevel.NONE
 
+    def checkpoint(self, node: Node[Any], is_local: bool) -> None:
+        """Do nothing: what an RDD means is the same without."""
+
     def accumulator(self, initial: T, param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
         """Make an accumulator."""
         made = Accumulator(initial, param or param_for(initial), "", False)

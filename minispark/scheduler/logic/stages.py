@@ -107,10 +107,20 @@ class StageTable:
     def claim(self, stage: Stage, lineage: CutLineage, job_id: JobId) -> None:
         """Note that a job needs its last stage and all map stages of its lineage."""
         stage.job_ids.add(job_id)
-        for shuffle_id in lineage.shuffles:
+        for shuffle_id, dependency in lineage.shuffles.items():
             parent = self.by_shuffle[shuffle_id]
             parent.job_ids.add(job_id)
             parent.lineage = lineage  # the latest knows what has been cached since
+            if parent.binary_id != dependency.binary_id:
+                self.shorten(parent, dependency)
+
+    def shorten(self, stage: MapStage, dependency: ShuffleDependencyInfo) -> None:
+        """Have the next attempt of a stage compute what a later job says: a checkpoint has cut its lineage off."""
+        node = stage.lineage.nodes[stage.rdd_id]
+        stage.binary_id = dependency.binary_id
+        stage.shuffle_ids = stage.lineage.parents_of[stage.rdd_id]
+        stage.parents = self.parents(stage.lineage, node)
+        stage.is_indeterminate = node.determinism == "indeterminate"
 
     def up_from(self, last: Stage) -> list[Stage]:
         """Return the stages of a job that was just created, by its last one, parents first."""
