@@ -49,13 +49,14 @@ class Workers:
     # -- coming --------------------------------------------------------------------------------------------------
 
     def register(self, request: RegisterWorker) -> None:
-        """Take a worker in; one that is known is told so, and goes on with what it runs."""
+        """Take a worker in; one that is known is told so, and goes on with what it runs.
+
+        In a recovery it is UNKNOWN until it has said what that is, which it does when it gets the answer: to rule
+        before that would be to give its cores away and to have its executors ended as strangers.
+        """
         cluster = self.cluster
         known = cluster.workers.get(request.worker_id)
         if known is not None:
-            if known.state is WorkerState.UNKNOWN:
-                known.state = WorkerState.ALIVE
-                cluster.changed = True
             known.heard_s = cluster.now_s
         else:
             refusal = self.refusal(request)

@@ -147,7 +147,23 @@ def test_a_worker_registers_with_a_standby_and_with_a_master_that_recovers() -> 
     assert [answer.duplicate for answer in unknown.of(RegisteredWorker)] == [False]
     assert phase(after) is MasterState.RECOVERING
     states = {name: worker.state for name, worker in after.cluster.workers.items()}
-    assert states == {"w1": WorkerState.ALIVE, "w2": WorkerState.UNKNOWN, "w9": WorkerState.ALIVE}
+    assert states == {"w1": WorkerState.UNKNOWN, "w2": WorkerState.UNKNOWN, "w9": WorkerState.ALIVE}
+    after.tell(WorkerLatestState(W1, (), ()))  # what a worker answers to that
+    assert after.cluster.workers[W1].state is WorkerState.ALIVE
+
+
+def test_a_registration_is_no_report_of_what_runs_there() -> None:
+    before = predecessor()
+    after = successor(before)
+    after.tell(MasterChangeAcknowledged(app_of(before)))
+    after.tell(answer_of(before, "w2"))
+
+    after.worker("w1")  # the last that is waited for; its report is on its way
+
+    assert phase(after) is MasterState.RECOVERING
+    after.tell(answer_of(before, "w1"))
+    assert phase(after) is MasterState.ALIVE
+    assert not after.ref("w1").of(KillExecutor)
 
 
 def test_a_worker_that_registers_by_itself_keeps_what_it_runs() -> None:
