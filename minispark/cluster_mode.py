@@ -160,7 +160,6 @@ class ClusterMode:
             self.description(env),
             self.backend,
             driver.give_up,
-            self.conf.deploy_max_executor_retries,
         )
         self.standalone = standalone
         self.backend.provisioner, self.backend.scope = standalone, env.scope

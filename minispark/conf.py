@@ -82,6 +82,10 @@ class SparkConf(SchedulingSettings, ClusterSettings, StorageSettings):
     network_timeout = Setting(
         "network.timeout", 120.0, SECONDS, "The default of the timeouts of the network that are not set.", positive
     )
+    network_timeout_interval = Setting(
+        "network.timeoutInterval", 60.0, SECONDS,
+        "How often executors are looked for that have been silent for minispark.network.timeout.", positive,
+    )  # fmt: skip
     rpc_lookup_timeout = Setting(
         "rpc.lookupTimeout", 120.0, SECONDS, "How long looking up a remote endpoint may take.", positive
     )

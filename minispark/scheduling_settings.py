@@ -236,6 +236,10 @@ class SchedulingSettings:
     shuffle_service = Setting(
         "shuffle.service.enabled", False, FLAG, "Whether workers serve the map outputs of executors that are gone."
     )
+    starvation_timeout = Setting(
+        "starvation.timeout", 15.0, SECONDS,
+        "How often it is said that no executor takes tasks, and why, until one does.", positive,
+    )  # fmt: skip
     scheduler_journal = Setting(
         "scheduler.journal", "", TEXT,
         "A file to which the scheduler's messages are recorded, for `minispark replay`; empty: none.",

@@ -7,7 +7,7 @@ is given up there, and no timer runs. Source: Spark's HeartbeatReceiver.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from minispark.ids import ExecutorId
 from minispark.messages.endpoints import HEARTBEAT_RECEIVER
@@ -27,7 +27,6 @@ from minispark.scheduler.logic.heartbeats import Expired, Heartbeats
 
 __all__ = ["HEARTBEAT_RECEIVER", "ExecutorReplacer", "HeartbeatReceiver", "ProgressSink"]
 
-CHECK_INTERVAL_S: Final = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +51,7 @@ class HeartbeatReceiver(RpcEndpoint):
         progress: told how far attempts are, if anybody wants to know.
         schedulers: told of executors that are given up.
         replacer: replaces those; None: no executor is ever given up.
+        check_interval_s: how often they are looked for.
     """
 
     def __init__(
@@ -61,18 +61,20 @@ class HeartbeatReceiver(RpcEndpoint):
         progress: ProgressSink | None = None,
         schedulers: Sequence[RpcEndpointRef] = (),
         replacer: ExecutorReplacer | None = None,
+        check_interval_s: float = 60.0,
     ) -> None:
         self.world = world
         self.progress = progress
         self.schedulers = schedulers
         self.replacer = replacer
+        self.check_interval_s = check_interval_s
         self.heartbeats = Heartbeats(timeout_s)
         self.timer: asyncio.TimerHandle | None = None
 
     def on_start(self) -> None:
         """Begin to look for silent executors, if they can be replaced."""
         if self.replacer is not None:
-            self.timer = self.world.call_later(CHECK_INTERVAL_S, self.self_ref.send, ExpireDeadExecutors())
+            self.timer = self.world.call_later(self.check_interval_s, self.self_ref.send, ExpireDeadExecutors())
 
     def receive(self, message: ToHeartbeatReceiver, context: CallContext) -> None:
         """Handle one message."""

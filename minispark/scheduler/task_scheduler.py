@@ -63,7 +63,6 @@ __all__ = ["TaskScheduler"]
 
 logger = logging.getLogger(__name__)
 
-STARVATION_S = 15.0
 MIN_WAKE_S = 0.001
 SUPERSEDED = "another attempt succeeded"
 
@@ -124,6 +123,7 @@ class TaskScheduler(RpcEndpoint):
         self.has_launched = False
         self.wake_s = math.inf
         self.wake_timer: asyncio.TimerHandle | None = None
+        self.starvation_s = conf.starvation_timeout
         self.starvation_timer: asyncio.TimerHandle | None = None
         self.backend: SchedulerBackend | None = None
         self.explain_starvation: Callable[[], object] = self.tell_starvation
@@ -188,7 +188,7 @@ class TaskScheduler(RpcEndpoint):
                 older.is_zombie = True
                 self.forget_if_finished(older)
         if not (self.has_launched or self.is_local or self.starvation_timer):
-            self.starvation_timer = self.world.call_later(STARVATION_S, self.warn_of_starvation)
+            self.starvation_timer = self.world.call_later(self.starvation_s, self.warn_of_starvation)
         self.revive_offers()
 
     def new_set(self, submitted: SubmitTaskSet) -> TaskSet:
@@ -245,7 +245,7 @@ class TaskScheduler(RpcEndpoint):
         """Say every so often, until the first launch, that nobody takes the tasks."""
         if self.has_launched:
             return
-        self.starvation_timer = self.world.call_later(STARVATION_S, self.warn_of_starvation)
+        self.starvation_timer = self.world.call_later(self.starvation_s, self.warn_of_starvation)
         if any(task_set.has_pending() for task_set in self.task_sets()):
             self.explain_starvation()
 

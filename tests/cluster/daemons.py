@@ -38,6 +38,7 @@ APPLICATION = {
     "minispark.executor.memory": "256m",
     "minispark.executor.heartbeatInterval": "200ms",
     "minispark.network.timeout": "2s",
+    "minispark.network.timeoutInterval": "200ms",
     "minispark.shuffle.readHostLocal": False,
     "minispark.standalone.executorRemoveDelayOnDisconnection": "1s",
 }

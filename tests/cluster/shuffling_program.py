@@ -7,6 +7,7 @@ Its argument is the JSON of `Order`. It prints a line `event NAME …` for each 
 
 import asyncio
 import json
+import logging
 import random
 import signal
 import sys
@@ -113,4 +114,5 @@ async def main(order: Order) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(main(Order(**json.loads(sys.argv[1]))))

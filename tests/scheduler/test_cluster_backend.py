@@ -182,6 +182,7 @@ def test_a_stop_waits_for_the_executors_and_then_gives_them_back() -> None:
         stop = asyncio.ensure_future(cluster.backend.stop())
         await cluster.done()
         assert stop.done() is False
+        assert cluster.provisioner.totals[-1] == 0  # or those that stop would be replaced
         for name in ("1", "2"):
             assert cluster.executors[name].open_asks == [StopExecutor()]
             cluster.executors[name].reply(ExecutorStopped())

@@ -317,9 +317,9 @@ def test_racks_from_a_table_keep_tasks_near(tmp_path: Path) -> None:
 
 def test_until_the_first_launch_it_is_said_that_nobody_takes_the_tasks(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        harness = SchedulerHarness()
+        harness = SchedulerHarness(SparkConf({"minispark.starvation.timeout": "10s"}))
         harness.tell(task_set([0]))
-        await asyncio.sleep(31)
+        await asyncio.sleep(21)
         assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
         assert "no executor has taken a task yet: 0 executors are known" in caplog.text
         harness.offer()
