@@ -15,7 +15,7 @@ from minispark.deploy.host_memory import oom_kills
 from minispark.deploy.logic.endings import ending
 from minispark.deploy.process_log import RolledLog
 from minispark.deploy.processes import ProcessCommand, ProcessLauncher, RunningProcess
-from minispark.deploy.work_directory import WorkDirectory, remove_session_files
+from minispark.deploy.work_directory import WorkDirectory, remove_session_files, remove_session_memory
 from minispark.messages.deploy import ExecutorStateChanged, LaunchExecutor
 from minispark.messages.deploy_values import ExecutorState
 from minispark.rpc.world import World
@@ -73,6 +73,7 @@ class ExecutorRunner:
         self.service = service
         self.report = report
         self.process: RunningProcess | None = None
+        self.ready = False
         self.killed = False
 
     async def run(self) -> None:
@@ -85,18 +86,28 @@ class ExecutorRunner:
                 self.tell(ExecutorState.KILLED, "killed before it started")
                 return
             kills_before = oom_kills()
-            self.process = self.place.launcher.launch(self.command(folder))
+            command = self.command(folder)
+            self.process = self.place.launcher.launch(command, self.is_ready)
         except (OSError, ValueError) as error:
             logger.warning("executor %s cannot be started: %s", name, error)
             self.tell(ExecutorState.FAILED, f"cannot be started: {error}")
             return
         logger.info("executor %s runs as process %d", name, self.process.pid)
-        self.tell(ExecutorState.RUNNING)
         code = await self.process.ended()
         text = ending(code, oom_kills=oom_kills() - kills_before)
         logger.info("executor %s has ended: %s", name, text)
+        if code and not self.ready and not self.killed:
+            text = "\n".join(filter(None, [text, await self.place.world.run_blocking(command.logs[1].tail)]))
         self.tell(self.final_state(), text, code)
         await self.place.world.run_blocking(self.clean)
+
+    def is_ready(self) -> None:
+        """Report that the executor runs: not that there is a process, but that it can run tasks.
+
+        A master counts how many executors in a row never did; one that was only started would begin the count anew.
+        """
+        self.ready = True
+        self.tell(ExecutorState.RUNNING)
 
     def final_state(self) -> ExecutorState:
         """Return how a process that ended counts."""
@@ -107,6 +118,8 @@ class ExecutorRunner:
         folder = self.place.directory.application(self.launch.app_id) / str(self.launch.number)
         if self.place.conf.cleanup_files_after_executor_exit or not self.service:
             remove_session_files(folder, served=bool(self.service))
+        else:
+            remove_session_memory(folder)
 
     def command(self, folder: Path) -> ProcessCommand:
         """Return what is started."""

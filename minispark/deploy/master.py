@@ -13,7 +13,17 @@ from typing import Final, assert_never
 from minispark.conf import SparkConf
 from minispark.deploy.election import Election
 from minispark.deploy.logic.cluster import MasterRules
-from minispark.deploy.logic.effects import CompleteLater, Effect, Forget, Inform, Persist, Reply, Send, Warn
+from minispark.deploy.logic.effects import (
+    CompleteLater,
+    Effect,
+    Forget,
+    Inform,
+    Persist,
+    Reply,
+    ScheduleLater,
+    Send,
+    Warn,
+)
 from minispark.deploy.logic.membership import Membership
 from minispark.deploy.logic.workers import CHECKS_PER_TIMEOUT
 from minispark.deploy.persistence import RecoveryStore
@@ -26,6 +36,7 @@ from minispark.messages.deploy_records import (
     CompleteRecovery,
     ElectedLeader,
     RevokedLeadership,
+    ScheduleAgain,
     ToMasterItself,
 )
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
@@ -109,7 +120,9 @@ class Master(RpcEndpoint):
             self.check_later()
 
     def advance(
-        self, message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader, context: CallContext
+        self,
+        message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader | ScheduleAgain,
+        context: CallContext,
     ) -> None:
         """Have the machine take a message, and do what comes of it."""
         try:
@@ -179,6 +192,8 @@ class Master(RpcEndpoint):
                 context.reply(effect.message)
             case CompleteLater():
                 self.later(effect.delay_s, CompleteRecovery(self.machine.cluster.term))
+            case ScheduleLater():
+                self.later(effect.delay_s, ScheduleAgain())
             case Inform():
                 logger.info("%s", effect.text)
             case Warn():

@@ -19,6 +19,8 @@ __all__ = ["LOOK_S", "LogRoller", "RolledLog"]
 
 LOOK_S = 5.0
 PIECE_SIZE = 1 << 20
+TAIL_SIZE = 4096
+TAIL_LINES = 12
 AT_MOST = 2
 """A predecessor is at most that many times as large as the bound: a file grows between two looks."""
 
@@ -42,6 +44,16 @@ class RolledLog:
     def open(self) -> int:
         """Return a descriptor that appends to the file, which only this user can read; raises OSError."""
         return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def tail(self) -> str:
+        """Return the last lines, for people; nothing if there are none. Blocking."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_SIZE))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-TAIL_LINES:])
 
     def predecessor(self, number: int) -> Path:
         """Return the path of a rolled file, 1 for the youngest."""

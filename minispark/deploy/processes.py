@@ -4,12 +4,13 @@ drivers; a simulation hands the worker a launcher of its own instead.
 Must not know what the processes are for.
 """
 
+import asyncio
 import contextlib
 import os
 import resource
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from minispark.rpc.world import ChildProcess, World
 __all__ = ["ProcessCommand", "ProcessLauncher", "RunningProcess", "SystemLauncher"]
 
 MAX_FILES = 1 << 16
+WORD_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,13 @@ class RunningProcess(Protocol):
 class ProcessLauncher(Protocol):
     """Starts processes."""
 
-    def launch(self, command: ProcessCommand) -> RunningProcess:
-        """Start a process; raises OSError if there is no such program, or the system refuses."""
+    def launch(self, command: ProcessCommand, ready: Callable[[], object] = int) -> RunningProcess:
+        """Start a process; raises OSError if there is no such program, or the system refuses.
+
+        Args:
+            command: what to start.
+            ready: called when the process says on its lifeline that it does what it is for; not if it never does.
+        """
 
 
 class SystemLauncher:
@@ -78,7 +85,7 @@ class SystemLauncher:
         self.world = world
         self.roller = roller
 
-    def launch(self, command: ProcessCommand) -> "SystemProcess":
+    def launch(self, command: ProcessCommand, ready: Callable[[], object] = int) -> "SystemProcess":
         """Start a process, which leads a session of its own."""
         with contextlib.ExitStack() as ours:
             output = [log.open() for log in command.logs]
@@ -102,7 +109,35 @@ class SystemLauncher:
                 raise
         limit(child.pid)
         self.roller.add(*command.logs)
-        return SystemProcess(self, child, command.logs, lifeline)
+        return SystemProcess(self, child, command.logs, None if lifeline is None else Listener(lifeline, ready))
+
+
+class Listener:
+    """The worker's end of a lifeline: hears that the process is ready.
+
+    Args:
+        lifeline: this end of it.
+        ready: called once, when the process has said anything.
+    """
+
+    def __init__(self, lifeline: socket.socket, ready: Callable[[], object]) -> None:
+        self.lifeline = lifeline
+        self.ready = ready
+        self.loop = asyncio.get_running_loop()
+        lifeline.setblocking(False)
+        self.loop.add_reader(lifeline, self.on_readable)
+
+    def on_readable(self) -> None:
+        """Hear the process's only word, or that it will never say it."""
+        self.loop.remove_reader(self.lifeline)
+        with contextlib.suppress(OSError):
+            if self.lifeline.recv(WORD_SIZE):
+                self.ready()
+
+    def close(self) -> None:
+        """Cut the line."""
+        self.loop.remove_reader(self.lifeline)
+        self.lifeline.close()
 
 
 class SystemProcess:
@@ -113,7 +148,7 @@ class SystemProcess:
         launcher: SystemLauncher,
         child: ChildProcess,
         logs: tuple[RolledLog, RolledLog],
-        lifeline: socket.socket | None,
+        lifeline: "Listener | None",
     ) -> None:
         self.launcher = launcher
         self.child = child

@@ -158,6 +158,7 @@ class ExecutorProcess:
         self.phases.mark("registered")
         await self.executor.start()
         self.backend.send(LaunchedExecutor(self.arguments.executor_id))
+        self.lifeline.say_ready()
         self.phases.mark("runners")
         logger.info("executor %s is ready: %s", self.arguments.executor_id, self.phases)
 

@@ -1,11 +1,13 @@
 """The lifeline: a descriptor that an executor process inherits from its worker.
 
 The worker writes one line with what must not stand on a command line, and keeps its end open as long as it lives.
-The end of the line is the worker's end, and the executor's too. Source: Spark's WorkerWatcher, which watches a
-connection to the worker; a descriptor needs no address, no secret of the cluster, and notices SIGKILL at once.
+The end of the line is the worker's end, and the executor's too; all that the executor says on it is that it is ready.
+Source: Spark's WorkerWatcher, which watches a connection to the worker; a descriptor needs no address, no secret of
+the cluster, and notices SIGKILL at once.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from minispark.rpc.logic.address import RpcAddress
 __all__ = ["Credentials", "Lifeline"]
 
 MAX_LINE: Final = 16 * 1024
+READY: Final = b"ready\n"
 
 
 @record
@@ -88,6 +91,11 @@ class Lifeline:
         self.loop, self.gone = loop, gone
         os.set_blocking(self.fd, False)
         loop.add_reader(self.fd, self.on_readable)
+
+    def say_ready(self) -> None:
+        """Tell the worker that tasks can run here; whatever it says, the end of the line says more."""
+        with contextlib.suppress(OSError):
+            os.write(self.fd, READY)
 
     def on_readable(self) -> None:
         """Notice the end; the worker has no more to say, so whatever it says is passed over."""

@@ -1,4 +1,4 @@
-"""What a master keeps of its cluster on disk, and what it says to itself. Tags 343, 344, 390–394.
+"""What a master keeps of its cluster on disk, and what it says to itself. Tags 343, 344, 390–395.
 
 Nothing in a record can change but by a new one under the same key: executors and resources are not among them, since
 workers tell a new leader what runs. Source: the objects that Spark's PersistenceEngine keeps; MasterMessages.
@@ -17,6 +17,7 @@ __all__ = [
     "DriverEntry",
     "ElectedLeader",
     "RevokedLeadership",
+    "ScheduleAgain",
     "ToMasterItself",
     "WorkerEntry",
 ]
@@ -105,4 +106,9 @@ class RevokedLeadership(Message):
     text: str
 
 
-ToMasterItself = CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader | RevokedLeadership
+@message(395)
+class ScheduleAgain(Message):
+    """Place what can be placed: an application whose executors kept failing may have another one now."""
+
+
+ToMasterItself = CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader | RevokedLeadership | ScheduleAgain

@@ -32,11 +32,16 @@ StartProcess = Callable[[str], tuple[SimProcess, World]]
 
 
 class SimLifeline(Lifeline):
-    """A lifeline without a descriptor."""
+    """A lifeline without a descriptor.
 
-    def __init__(self) -> None:
+    Args:
+        ready: tells the worker that the executor is ready.
+    """
+
+    def __init__(self, ready: Callable[[], object]) -> None:
         super().__init__(-1)
         self.is_watched = False
+        self.say_ready = ready  # type: ignore[assignment]
 
     def watch(self, loop: Any, gone: Callable[[], object]) -> None:
         """Have a function called when the worker is gone."""
@@ -157,7 +162,7 @@ class SimLauncher:
         self.fails: OSError | None = None
         self.dies = False
 
-    def launch(self, command: ProcessCommand) -> SimRunning:
+    def launch(self, command: ProcessCommand, ready: Callable[[], object] = int) -> SimRunning:
         """Start an executor."""
         if self.fails is not None:
             raise self.fails
@@ -169,7 +174,7 @@ class SimLauncher:
         if self.dies:
             loop.call_as(None, process.end, 1)
             return SimRunning(process)
-        lifeline = SimLifeline()
+        lifeline = SimLifeline(lambda: loop.call_at_as(self.worker, loop.now + LIFELINE_S, ready))
         credentials = Credentials.parse(command.lifeline)
         executor = loop.run_as(
             process,

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import signal
+from collections.abc import Callable
 
 from minispark.deploy.processes import ProcessCommand
 
@@ -44,19 +45,23 @@ class FakeLauncher:
         started: all of them, in order.
         error: raised in place of starting one.
         stubborn: whether those that start from now on ignore SIGTERM.
+        hopeless: whether those that start from now on are never ready.
     """
 
     def __init__(self) -> None:
         self.started: list[FakeProcess] = []
         self.error: OSError | None = None
         self.stubborn = False
+        self.hopeless = False
         self.pids = itertools.count(1000)
 
-    def launch(self, command: ProcessCommand) -> FakeProcess:
+    def launch(self, command: ProcessCommand, ready: Callable[[], object] = int) -> FakeProcess:
         if self.error is not None:
             raise self.error
         process = FakeProcess(next(self.pids), command, stubborn=self.stubborn)
         self.started.append(process)
+        if not self.hopeless:
+            asyncio.get_running_loop().call_soon(ready)
         return process
 
     @property

@@ -73,6 +73,21 @@ def test_its_end_is_told_with_the_reason(
     with_worker(scenario, tmp_path)
 
 
+def test_one_that_is_never_ready_is_never_said_to_run_and_its_last_words_are_told(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        house.launcher.hopeless = True
+        await house.say(launch())
+        lines = [f"line {number}" for number in range(20)]
+        (tmp_path / "app-1/1/stderr").write_text("\n".join(lines))
+        house.launcher.last.exit(1)
+        await house.pass_time(0.0)
+        assert states(house) == [ExecutorState.EXITED]
+        text = house.leader.of(ExecutorStateChanged)[-1].text
+        assert text.splitlines() == ["exit code 1", *lines[-12:]]
+
+    with_worker(scenario, tmp_path)
+
+
 def test_one_that_cannot_be_started_has_failed_with_the_reason(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         house.launcher.error = FileNotFoundError(2, "No such file or directory", "/opt/python")

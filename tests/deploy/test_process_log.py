@@ -53,6 +53,15 @@ def test_a_log_may_be_never_rolled_or_just_emptied(tmp_path: Path, max_size: int
     assert texts(tmp_path) == {"out": left}
 
 
+def test_the_last_lines_are_told_and_a_log_that_is_not_there_has_none(tmp_path: Path) -> None:
+    log = RolledLog(tmp_path / "stderr")
+    assert log.tail() == ""
+
+    log.path.write_bytes(b"x" * 10_000 + b"\n" + b"".join(b"line %d \xff\n" % number for number in range(12)))
+
+    assert log.tail().splitlines() == [f"line {number} \ufffd" for number in range(12)]
+
+
 def test_logs_of_running_processes_are_looked_at_every_few_seconds(tmp_path: Path) -> None:
     async def main() -> None:
         world = VirtualWorld()

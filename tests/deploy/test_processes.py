@@ -90,8 +90,22 @@ def test_the_lifeline_brings_a_line_and_ends_with_the_worker(tmp_path: Path) -> 
         process = house.start(sys.executable, "-c", script, lifeline=b'{"secret": "00"}\n')
         assert await house.printed() == ['{"secret": "00"}']
         assert process.lifeline is not None
-        process.lifeline.shutdown(socket.SHUT_RDWR)
+        process.lifeline.lifeline.shutdown(socket.SHUT_RDWR)
         assert await process.ended() == 7
+
+    with_house(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(("script", "is_ready"), [("echo ready >&$2", True), ("exit 0", False)])
+def test_a_process_is_ready_when_it_says_so_on_its_lifeline(tmp_path: Path, script: str, is_ready: bool) -> None:
+    async def scenario(house: House) -> None:
+        heard: list[bool] = []
+        logs = RolledLog(tmp_path / "stdout"), RolledLog(tmp_path / "stderr")
+        argv = ("/bin/bash", "-c", f"{script}; sleep 0.2", "bash")
+        command = ProcessCommand(argv, {"PATH": os.environ["PATH"]}, tmp_path, logs, b"line\n")
+        process = house.launcher.launch(command, lambda: heard.append(True))
+        assert await process.ended() == 0
+        assert bool(heard) is is_ready
 
     with_house(tmp_path, scenario)
 

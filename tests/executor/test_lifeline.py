@@ -78,3 +78,15 @@ def test_the_end_of_the_worker_is_noticed_once_and_what_it_says_is_not() -> None
         end.close()
 
     asyncio.run(scenario())
+
+
+def test_an_executor_says_once_that_it_is_ready_and_a_worker_that_is_gone_is_no_error() -> None:
+    end, worker = lifeline()
+
+    end.say_ready()
+    said = worker.recv(100)
+    worker.close()
+    end.say_ready()
+
+    assert said == b"ready\n"
+    os.close(end.fd)

@@ -5,7 +5,7 @@ A part of the master's machine (`logic.membership`). Source: Spark's Master.
 
 from minispark.deploy.logic.cluster import Cluster, retain
 from minispark.deploy.logic.drivers import stamp
-from minispark.deploy.logic.effects import Forget, Persist, Reply
+from minispark.deploy.logic.effects import Forget, Persist, Reply, ScheduleLater
 from minispark.deploy.logic.members import NUMBERS_AT_ONCE, Application, Executor
 from minispark.ids import ApplicationId
 from minispark.messages.deploy import (
@@ -24,6 +24,9 @@ from minispark.messages.deploy_records import ApplicationEntry
 from minispark.messages.deploy_values import Acknowledged, ApplicationState, ExecutorState
 
 __all__ = ["Applications"]
+
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 5.0
 
 
 class Applications:
@@ -93,7 +96,10 @@ class Applications:
             self.remove(app, ApplicationState.FINISHED)
 
     def remove(self, app: Application, state: ApplicationState, text: str = "") -> None:
-        """End an application, and all that runs for it."""
+        """End an application, and all that runs for it.
+
+        With a text it is told: it may live, cut off for a moment only, and would wait for executors for ever.
+        """
         cluster = self.cluster
         cluster.inform(f"application {app.app_id} is {state.name} {text}".rstrip())
         del cluster.apps[app.app_id]
@@ -103,7 +109,7 @@ class Applications:
         for executor in (*app.executors.values(), *app.leaving.values()):
             self.kill(executor)
         app.state, app.ended_at = state, cluster.wall_s
-        if state is not ApplicationState.FINISHED:
+        if text:
             cluster.send(app.entry.app_client, ApplicationRemoved(cluster.term, text))
         retain(cluster.completed_apps, app, cluster.rules.retained_applications)
         cluster.effects.append(Forget(app.entry.key))
@@ -127,7 +133,8 @@ class Applications:
         app = cluster.apps.get(change.app_id)
         executor = None if app is None else app.executors.get(change.number) or app.leaving.get(change.number)
         if app is None or executor is None:
-            cluster.inform(f"executor {change.app_id}/{change.number} is {change.state.name}, and not known here")
+            if change.state is not ExecutorState.KILLED:  # what was ended by order is not known here any more
+                cluster.inform(f"executor {change.app_id}/{change.number} is {change.state.name}, not known here")
         else:
             self.update(app, executor, change)
         cluster.effects.append(Reply(Acknowledged()))
@@ -138,7 +145,8 @@ class Applications:
         if before is not ExecutorState.DECOMMISSIONED or change.state.is_finished:
             executor.state = change.state
         if change.state is ExecutorState.RUNNING:
-            app.failures_in_a_row = 0
+            app.failures_in_a_row, app.paused_until_s = 0, 0.0
+            cluster.changed = True
         update = ExecutorUpdated(cluster.term, change.number, change.state, change.text, change.exit_code)
         cluster.send(app.entry.app_client, update)
         if change.state.is_finished:
@@ -146,19 +154,26 @@ class Applications:
             app.remove_executor(executor)
             executor.worker.remove_executor(executor)
             if change.exit_code != 0 and before is not ExecutorState.DECOMMISSIONED:
-                self.count_failure(app)
+                self.count_failure(app, f"executor {change.number}: {change.text}")
             cluster.changed = True
 
-    def count_failure(self, app: Application) -> None:
-        """Give an application up whose executors do nothing but fail."""
+    def count_failure(self, app: Application, last: str) -> None:
+        """Give an application up whose executors do nothing but fail; until then, let it have the next one later."""
         app.failures_in_a_row += 1
         limit = self.cluster.rules.max_executor_retries
         running = any(executor.state is ExecutorState.RUNNING for executor in app.executors.values())
         if 0 <= limit <= app.failures_in_a_row and not running:
             failures = app.failures_in_a_row
-            text = f"{failures} executors failed in a row and none runs (minispark.deploy.maxExecutorRetries)"
+            text = (
+                f"{failures} executors failed in a row and none runs (minispark.deploy.maxExecutorRetries); "
+                f"the last, {last}"
+            )
             self.cluster.warn(f"application {app.app_id} is given up: {text}")
             self.remove(app, ApplicationState.FAILED, text)
+            return
+        pause_s = pause_after(app.failures_in_a_row)
+        app.paused_until_s = self.cluster.now_s + pause_s
+        self.cluster.effects.append(ScheduleLater(pause_s))
 
     def request_executors(self, request: RequestExecutors) -> None:
         """Set how many executors an application wants in all; none is ended for that."""
@@ -190,3 +205,11 @@ class Applications:
         """Answer an application's wish, which fails only if it is not known."""
         text = "" if app is not None else f"application {app_id} is not registered with this master"
         self.cluster.effects.append(Reply(Acknowledged(app is not None, text, count)))
+
+
+def pause_after(failures: int) -> float:
+    """Return for how long an application gets no executor after so many failures in a row, seconds.
+
+    Spark has no pause: an executor that dies at once, on a host with cores to spare, is started as fast as it dies.
+    """
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 32))

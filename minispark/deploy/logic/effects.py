@@ -9,7 +9,7 @@ from minispark.record import Record, record
 from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
 
-__all__ = ["CompleteLater", "Effect", "Forget", "Inform", "Persist", "Reply", "Send", "Warn"]
+__all__ = ["CompleteLater", "Effect", "Forget", "Inform", "Persist", "Reply", "ScheduleLater", "Send", "Warn"]
 
 
 @record
@@ -50,6 +50,13 @@ class CompleteLater(Record):
 
 
 @record
+class ScheduleLater(Record):
+    """Send `ScheduleAgain` to the master after a delay."""
+
+    delay_s: float
+
+
+@record
 class Inform(Record):
     """Log what an operator may want to know."""
 
@@ -63,4 +70,4 @@ class Warn(Record):
     text: str
 
 
-Effect = Send | Reply | Persist | Forget | CompleteLater | Inform | Warn
+Effect = Send | Reply | Persist | Forget | CompleteLater | ScheduleLater | Inform | Warn

@@ -102,11 +102,12 @@ class Application:
             when they end.
         executor_limit: how many it wants at most; None: no limit.
         failures_in_a_row: executors that ended badly since one ran.
+        paused_until_s: when it may have executors again, on the master's monotonic clock.
     """
 
     __slots__ = (
         "cores_granted", "ended_at", "entry", "executor_limit", "executors", "failures_in_a_row", "leaving",
-        "max_cores", "next_number", "state",
+        "max_cores", "next_number", "paused_until_s", "state",
     )  # fmt: skip
 
     def __init__(self, entry: ApplicationEntry, max_cores: int | None) -> None:
@@ -120,6 +121,7 @@ class Application:
         self.next_number = 0
         self.cores_granted = 0
         self.failures_in_a_row = 0
+        self.paused_until_s = 0.0
         self.ended_at: float | None = None
 
     @property

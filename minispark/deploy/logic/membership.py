@@ -41,7 +41,7 @@ from minispark.messages.deploy_clients import (
     RequestSubmitDriver,
     SubmitDriverResponse,
 )
-from minispark.messages.deploy_records import CheckForWorkerTimeOut, CompleteRecovery, ElectedLeader
+from minispark.messages.deploy_records import CheckForWorkerTimeOut, CompleteRecovery, ElectedLeader, ScheduleAgain
 from minispark.messages.deploy_values import Acknowledged, ApplicationState, MasterState
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.ref import RpcEndpointRef
@@ -82,7 +82,7 @@ class Membership:
 
     def handle(
         self,
-        message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader,
+        message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader | ScheduleAgain,
         now_s: float,
         wall_s: float,
     ) -> None:
@@ -114,7 +114,7 @@ class Membership:
             self.scheduling.schedule()
 
     def dispatch(  # noqa: C901  # one match, one line a case
-        self, message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader
+        self, message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader | ScheduleAgain
     ) -> None:
         """Hand a message to its part."""
         match message:
@@ -146,6 +146,8 @@ class Membership:
                 self.workers.check_silence()
             case ElectedLeader():
                 self.recovery.elected(message)
+            case ScheduleAgain():
+                self.cluster.changed = True
             case CompleteRecovery():
                 if self.cluster.phase is MasterState.RECOVERING and message.term == self.cluster.term:
                     self.recovery.complete()
@@ -182,7 +184,7 @@ class Membership:
         else:
             self.workers.kill_strangers(report)
 
-    def stand_by(self, message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery) -> None:
+    def stand_by(self, message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery | ScheduleAgain) -> None:
         """Send people on to the leader, wherever it is."""
         cluster = self.cluster
         match message:

@@ -37,7 +37,8 @@ class Scheduling:
         for app in cluster.apps.values():
             if not free:
                 break
-            free = self.schedule_app(app, free)
+            if app.paused_until_s <= cluster.now_s:
+                free = self.schedule_app(app, free)
 
     # -- drivers -------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from minispark.deploy.logic.cluster import MasterRules
-from minispark.deploy.logic.effects import Effect, Forget, Persist, Reply, Send, Warn
+from minispark.deploy.logic.effects import Effect, Forget, Persist, Reply, ScheduleLater, Send, Warn
 from minispark.deploy.logic.membership import Membership
 from minispark.ids import ApplicationId, DriverId, WorkerId
 from minispark.messages.deploy import (
@@ -20,7 +20,13 @@ from minispark.messages.deploy import (
     WorkerHeartbeat,
 )
 from minispark.messages.deploy_clients import RequestSubmitDriver, SubmitDriverResponse
-from minispark.messages.deploy_records import CheckForWorkerTimeOut, ClusterEntry, CompleteRecovery, ElectedLeader
+from minispark.messages.deploy_records import (
+    CheckForWorkerTimeOut,
+    ClusterEntry,
+    CompleteRecovery,
+    ElectedLeader,
+    ScheduleAgain,
+)
 from minispark.messages.deploy_values import ApplicationDescription, DriverDescription, DriverState, ExecutorState
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.message import Message
@@ -28,6 +34,8 @@ from minispark.testing.fakes import RecordingRef
 
 M = TypeVar("M", bound=Message)
 E = TypeVar("E")
+
+ToMachine = CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader | ScheduleAgain
 
 WALL_S = 1_795_320_306.0
 URL = "minispark://master:7077"
@@ -74,7 +82,7 @@ class ClusterHarness:
 
     # -- messages in ---------------------------------------------------------------------------------------------
 
-    def tell(self, message: ToMaster | CheckForWorkerTimeOut | CompleteRecovery | ElectedLeader) -> list[Effect]:
+    def tell(self, message: ToMaster | ToMachine) -> list[Effect]:
         """Give the machine a message; return what it wants done."""
         self.membership.handle(message, self.now_s, WALL_S + self.now_s)
         return self.perform()
@@ -94,6 +102,13 @@ class ClusterHarness:
             if isinstance(effect, Send):
                 effect.to.send(effect.message)
         return effects
+
+    def pause(self) -> float:
+        """Let the pause that the machine asked for last pass; return how long it was."""
+        pause_s = self.of(ScheduleLater)[-1].delay_s
+        self.now_s += pause_s
+        self.tell(ScheduleAgain())
+        return pause_s
 
     def answer(self, message: ToMaster) -> Message:
         """Ask the machine; return its reply."""

@@ -26,6 +26,12 @@ def killed(master: ClusterHarness, worker: str = "w1") -> list[int]:
     return [order.number for order in master.ref(worker).of(KillExecutor)]
 
 
+def fail(master: ClusterHarness, app_id: ApplicationId, number: int) -> float:
+    """Have an executor fail, and let the pause after it pass; return how long it was."""
+    master.executor_is(app_id, number, ExecutorState.EXITED, 1)
+    return master.pause()
+
+
 def test_an_application_is_told_its_id_and_is_on_disk() -> None:
     master = ClusterHarness()
 
@@ -77,8 +83,17 @@ def test_an_application_that_ends_takes_its_executors_and_its_record_with_it(end
     assert killed(master, "w1") + killed(master, "w2") == [0, 1]
     assert [len(master.ref(name).of(ApplicationFinished)) for name in ("w1", "w2")] == [1, 1]
     assert f"app_{app_id}" not in master.records()
-    assert not master.ref("a1").of(ApplicationRemoved)
+    assert bool(master.ref("a1").of(ApplicationRemoved)) == (end == "disconnect")
     assert [app.state for app in master.cluster.completed_apps] == [ApplicationState.FINISHED]
+
+
+def test_one_whose_connection_broke_is_told_that_it_has_lost_its_executors_in_case_it_lives() -> None:
+    master = ClusterHarness()
+    master.app("a1")
+
+    master.disconnect("a1")
+
+    assert "the connection to" in master.ref("a1").of(ApplicationRemoved)[0].text
 
 
 def test_an_end_that_is_told_twice_is_one() -> None:
@@ -108,16 +123,18 @@ def test_an_application_whose_executors_keep_failing_is_given_up_unless_one_ran_
     master.worker("w1")
     app_id = master.app("a1")
     for number in range(2):
-        master.executor_is(app_id, number, ExecutorState.EXITED, 1)
+        fail(master, app_id, number)
     master.executor_is(app_id, 2, ExecutorState.RUNNING)
     for number in range(2, 4):
-        master.executor_is(app_id, number, ExecutorState.EXITED, 1)
+        fail(master, app_id, number)
     assert app_id in master.cluster.apps  # two in a row, then two more
 
-    master.executor_is(app_id, 4, ExecutorState.EXITED, 1)
+    master.tell(ExecutorStateChanged(app_id, 4, ExecutorState.EXITED, "exit code 1\nno module named x", 1))
 
     assert master.allotted("a1") == [0, 1, 2, 3, 4]
-    assert "3 executors failed in a row" in master.ref("a1").of(ApplicationRemoved)[0].text
+    text = master.ref("a1").of(ApplicationRemoved)[0].text
+    assert text.startswith("3 executors failed in a row")
+    assert text.endswith("the last, executor 4: exit code 1\nno module named x")
     assert [app.state for app in master.cluster.completed_apps] == [ApplicationState.FAILED]
 
 
@@ -127,11 +144,38 @@ def test_one_that_has_a_running_executor_is_not_given_up_and_a_clean_exit_is_no_
     app_id = master.app("a1", describe_app(per_executor=1))
     master.executor_is(app_id, 0, ExecutorState.RUNNING)
 
-    master.executor_is(app_id, 1, ExecutorState.EXITED, 1)
+    fail(master, app_id, 1)
     master.executor_is(app_id, 0, ExecutorState.EXITED, 0)
 
     assert app_id in master.cluster.apps
     assert master.allotted("a1") == [0, 1, 2, 3]
+
+
+def test_each_failure_in_a_row_makes_the_pause_before_the_next_executor_longer_up_to_a_bound() -> None:
+    master = ClusterHarness(max_executor_retries=-1)
+    master.worker("w1")
+    app_id = master.app("a1")
+
+    pauses = [fail(master, app_id, number) for number in range(9)]
+    master.executor_is(app_id, 9, ExecutorState.RUNNING)
+    again = fail(master, app_id, 9)
+
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert again == 0.05
+
+
+def test_nothing_else_that_happens_shortens_the_pause_and_others_need_not_wait() -> None:
+    master = ClusterHarness()
+    master.worker("w1")
+    app_id = master.app("a1", describe_app(max_cores=2, per_executor=2, realm="a1"))
+
+    master.executor_is(app_id, 0, ExecutorState.EXITED, 1)
+    master.app("a2", describe_app(max_cores=2, per_executor=2, realm="a2"))
+    master.worker("w2")
+
+    assert (master.allotted("a1"), master.allotted("a2")) == ([0], [0])
+    master.pause()
+    assert master.allotted("a1") == [0, 1]
 
 
 def test_any_number_may_fail_where_retries_are_unbounded() -> None:
@@ -139,7 +183,7 @@ def test_any_number_may_fail_where_retries_are_unbounded() -> None:
     master.worker("w1")
     app_id = master.app("a1")
     for number in range(50):
-        master.executor_is(app_id, number, ExecutorState.FAILED, 1)
+        fail(master, app_id, number)
 
     assert app_id in master.cluster.apps
 

@@ -140,7 +140,7 @@ def test_numbers_of_executors_are_put_down_before_they_are_used() -> None:
     master.worker("w1", cores=1)
     app_id = master.app("a1")
     for number in range(NUMBERS_AT_ONCE):
-        master.executor_is(app_id, number, ExecutorState.FAILED, 1)
+        master.executor_is(app_id, number, ExecutorState.EXITED, 0)
 
     record = master.records()[f"app_{app_id}"]
 
