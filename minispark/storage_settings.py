@@ -1,9 +1,9 @@
-"""The settings of storage: memory for persisted partitions, and what is checked of them.
+"""The settings of storage: memory for persisted partitions and for tasks, and what is checked.
 
 A part of `conf.SparkConf`'s table, in a module of its own because of its size.
 """
 
-from minispark.setting import BYTES, FLAG, FRACTION, Setting, fraction, not_negative
+from minispark.setting import BYTES, FLAG, FRACTION, INTEGER, Setting, fraction, not_negative, positive
 
 __all__ = ["StorageSettings"]
 
@@ -34,4 +34,16 @@ class StorageSettings:
     cleaner_clean_checkpoints = Setting(
         "cleaner.referenceTracking.cleanCheckpoints", False, FLAG,
         "Whether the files of a checkpoint are deleted when nothing refers to its RDD any more.",
+    )  # fmt: skip
+    memory_task_size = Setting(
+        "memory.taskSize", 0, BYTES,
+        "About how many bytes the shuffles and sorts of one task may hold before they spill to disk; 0: half of the "
+        "part that minispark.memory.fraction says, divided by the tasks that an executor runs at once.", not_negative,
+    )  # fmt: skip
+    shuffle_spill_compress = Setting(
+        "shuffle.spill.compress", True, FLAG, "Whether lz4 is tried on what tasks spill to disk."
+    )
+    shuffle_spill_force_threshold = Setting(
+        "shuffle.spill.numElementsForceSpillThreshold", 1 << 62, INTEGER,
+        "After how many records a task spills whatever memory they take; for tests.", positive,
     )  # fmt: skip

@@ -6,11 +6,12 @@ files, spilling or partitions: who must bound memory hands in the records in pie
 """
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from itertools import chain
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
-__all__ = ["Aggregator", "FirstAggregator", "ListAggregator", "ReduceAggregator"]
+__all__ = ["Aggregator", "CoGroupAggregator", "FirstAggregator", "ListAggregator", "ReduceAggregator"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -111,13 +112,13 @@ def extend(values: list[V], more: list[V]) -> list[V]:
     return values
 
 
-class ListAggregator(Aggregator[V, list[V]]):
-    """All values of a key in a list."""
+class ListAggregator(Aggregator[V, Any]):
+    """All values of a key in a list. What is more than memory holds can be taken apart, and be put together again."""
 
     def __init__(self) -> None:
         super().__init__(new_list, append, extend)
 
-    def combine_values(self, records: Iterable[tuple[K, V]], into: dict[K, list[V]]) -> None:
+    def combine_values(self, records: Iterable[tuple[K, V]], into: dict[K, Any]) -> None:
         """Combine pairs into a dict."""
         get = into.get
         for key, value in records:
@@ -126,3 +127,70 @@ class ListAggregator(Aggregator[V, list[V]]):
                 into[key] = [value]
             else:
                 values.append(value)
+
+    def lists_of(self, group: Any) -> Sequence[list[V]]:
+        """Return the lists that a combined value consists of."""
+        return (group,)
+
+    def group_of(self, lists: Sequence[Any]) -> Any:
+        """Return the combined value that consists of these lists."""
+        return lists[0]
+
+    def count(self, groups: Iterable[Any]) -> int:
+        """Return how many values combined values have."""
+        return sum(map(len, groups))
+
+    def longest(self, groups: Iterable[Any]) -> int:
+        """Return the length of the longest list of combined values."""
+        return max(map(len, groups), default=0)
+
+
+def no_group(*values: Any) -> NoReturn:
+    """Refuse to make a group of a value that does not say whose it is."""
+    raise AssertionError("the values of a cogroup come by parent")
+
+
+def extend_each(group: tuple[list[Any], ...], more: tuple[list[Any], ...]) -> tuple[list[Any], ...]:
+    """Add the values of a group to another's, list by list."""
+    for mine, theirs in zip(group, more, strict=True):
+        mine.extend(theirs)
+    return group
+
+
+class CoGroupAggregator(ListAggregator[Any]):
+    """A list of each parent's values of a key, in a tuple.
+
+    Args:
+        num_parents: how many lists there are.
+    """
+
+    def __init__(self, num_parents: int) -> None:
+        Aggregator.__init__(self, no_group, no_group, extend_each)
+        object.__setattr__(self, "num_parents", num_parents)  # the base is frozen
+        self.num_parents: int
+
+    def combine_parent(self, place: int, records: Iterable[tuple[K, Any]], into: dict[K, Any]) -> None:
+        """Combine one parent's pairs into a dict of groups."""
+        get, places = into.get, range(self.num_parents)
+        for key, value in records:
+            group = get(key)
+            if group is None:
+                into[key] = group = tuple([[] for _ in places])
+            group[place].append(value)
+
+    def lists_of(self, group: Any) -> Sequence[list[Any]]:
+        """Return a group's lists."""
+        lists: Sequence[list[Any]] = group
+        return lists
+
+    def group_of(self, lists: Sequence[Any]) -> Any:
+        """Return the group of these lists."""
+        return tuple(lists)
+
+    def count(self, groups: Iterable[Any]) -> int:
+        """Return how many values groups have."""
+        return sum(map(len, chain.from_iterable(groups)))
+
+    def longest(self, groups: Iterable[Any]) -> int:
+        """Return the length of the longest list of groups."""
+        return max(map(len, chain.from_iterable(groups)), default=0)

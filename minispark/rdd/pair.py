@@ -13,10 +13,10 @@ from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.driver_side import DriverSide
 from minispark.rdd.face import Face, default_partitioner
 from minispark.rdd.merging import joined
-from minispark.rdd.narrow import FlatMapValuesNode, MapNode, MapPartitionsNode, MapValuesNode
+from minispark.rdd.narrow import FlatMapValuesNode, MapNode, MapValuesNode
 from minispark.rdd.node import Node
 from minispark.rdd.partitioner import HashPartitioner, Partitioner, portable_hash
-from minispark.rdd.shuffled import RegroupedNode, ShuffledNode, shuffle_of
+from minispark.rdd.shuffled import CombinedNode, RegroupedNode, ShuffledNode, shuffle_of
 
 if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
@@ -175,7 +175,7 @@ def combine(
     """Return the node of combined pairs: in place if the pairs are placed by that partitioner, else by a shuffle."""
     origin = face.origin(name)
     if pairs.partitioner == partitioner:
-        return MapPartitionsNode(origin, pairs, partial(combine_in_place, aggregator), keeps_partitioner=True)
+        return CombinedNode(origin, pairs, aggregator)
     shuffle_id = face.context.new_shuffle_id()
     return ShuffledNode(origin, ShuffleDependency(shuffle_id, pairs, partitioner, aggregator, map_side_combine=True))
 
@@ -189,15 +189,6 @@ def shuffle_pairs(
 
 
 # What tasks run: plain functions, so that they are pickled by name.
-
-
-def combine_in_place(
-    aggregator: Aggregator[V, C], index: int, records: Iterator[tuple[K, V]]
-) -> Iterable[tuple[K, C]]:
-    """Combine the pairs of a partition that holds all pairs of its keys."""
-    combined: dict[K, C] = {}
-    aggregator.combine_values(records, combined)
-    return combined.items()
 
 
 def start_from(zero: C, function: Callable[[C, V], C], value: V) -> C:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from minispark.rdd.accumulators import Accumulator, AccumulatorParam
+    from minispark.rdd.aggregator import Aggregator
     from minispark.rdd.dependency import ShuffleDependency
     from minispark.rdd.node import Node
 
@@ -158,6 +159,27 @@ class ShuffleAccess(Protocol):
 
         Raises:
             FetchFailedError: a map output is missing or damaged.
+        """
+
+    def combined(
+        self,
+        aggregator: "Aggregator[Any, Any]",
+        sources: Sequence[tuple[Callable[[Any, dict[Any, Any]], None], Iterable[tuple[Any, Any]]]],
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield the combined value of each key of pairs that are in this partition already, in bounded memory.
+
+        Args:
+            aggregator: merges combined values.
+            sources: one after the other: pairs, and the loop of the aggregator that combines them into a dict.
+        """
+
+    def in_order(self, records: Iterable[Any], key: Callable[[Any], Any], *, reverse: bool = False) -> Iterator[Any]:
+        """Yield records sorted, equal ones in the order in which they come, in bounded memory.
+
+        Args:
+            records: what is sorted.
+            key: what of a record is compared.
+            reverse: the greatest first.
         """
 
 

@@ -1,18 +1,22 @@
-"""Nodes that read a shuffle: the pairs of one, or the groups of several RDDs side by side. Computed in runners."""
+"""Nodes that read a shuffle, or do in place what follows one: combine, group, sort. Computed in runners."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from minispark.errors import ConfigurationError
 from minispark.ids import ShuffleId
+from minispark.rdd.aggregator import Aggregator, CoGroupAggregator
 from minispark.rdd.dependency import Dependency, Narrow, ShuffleDependency
+from minispark.rdd.narrow import OneToOneNode
 from minispark.rdd.node import Node, Origin, Partition
 from minispark.rdd.partitioner import Partitioner
 from minispark.rdd.ports import TaskContext
 
-__all__ = ["CoGroupedNode", "RegroupedNode", "ShuffledNode", "shuffle_of"]
+__all__ = ["CoGroupedNode", "CombinedNode", "RegroupedNode", "ShuffledNode", "SortedNode", "shuffle_of"]
 
+T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 C = TypeVar("C")
@@ -38,6 +42,58 @@ class ShuffledNode(Node[tuple[K, C]], Generic[K, V, C]):
         """Yield a reducer's pairs."""
         dependency: Any = self.dependencies[0]
         return context.shuffle.read(dependency, partition.index)
+
+
+class CombinedNode(OneToOneNode[tuple[K, V], tuple[K, C]], Generic[K, V, C]):
+    """The combined values of a parent each of whose partitions holds all pairs of its keys.
+
+    Args:
+        origin: where it comes from.
+        parent: an RDD of pairs.
+        aggregator: how values are combined.
+    """
+
+    calls_per_record = False
+
+    def __init__(self, origin: Origin, parent: Node[tuple[K, V]], aggregator: Aggregator[V, C]) -> None:
+        super().__init__(origin, parent, keeps_partitioner=True)
+        self.aggregator = aggregator
+
+    def transform(
+        self, records: Iterator[tuple[K, V]], partition: Partition, context: TaskContext
+    ) -> Iterator[tuple[K, C]]:
+        """Combine a partition."""
+        return context.shuffle.combined(self.aggregator, [(self.aggregator.combine_values, records)])
+
+
+class SortedNode(OneToOneNode[T, T]):
+    """The parent's records, each partition sorted.
+
+    Args:
+        origin: where it comes from.
+        parent: its parent.
+        key_of: what of a record is compared.
+        ascending: the smallest first.
+        keeps_partitioner: whether the parent's placing is worth something to what follows.
+    """
+
+    calls_per_record = False
+
+    def __init__(
+        self,
+        origin: Origin,
+        parent: Node[T],
+        key_of: Callable[[T], Any],
+        ascending: bool,
+        keeps_partitioner: bool = False,
+    ) -> None:
+        super().__init__(origin, parent, keeps_partitioner)
+        self.key_of = key_of
+        self.ascending = ascending
+
+    def transform(self, records: Iterator[T], partition: Partition, context: TaskContext) -> Iterator[T]:
+        """Sort a partition."""
+        return context.shuffle.in_order(records, self.key_of, reverse=not self.ascending)
 
 
 class ReducersPartition(Partition):
@@ -155,15 +211,14 @@ class CoGroupedNode(Node[tuple[K, tuple[list[Any], ...]]]):
 
     def compute(self, partition: Partition, context: TaskContext) -> Iterator[tuple[K, tuple[list[Any], ...]]]:
         """Yield the groups."""
-        groups: dict[K, tuple[list[Any], ...]] = {}
-        get, places = groups.get, range(len(self.dependencies))
-        for place in places:
-            for key, value in self.read(place, partition, context):
-                group = get(key)
-                if group is None:
-                    groups[key] = group = tuple([[] for _ in places])
-                group[place].append(value)
-        return iter(groups.items())
+        aggregator = CoGroupAggregator(len(self.dependencies))
+        return context.shuffle.combined(
+            aggregator,
+            [
+                (partial(aggregator.combine_parent, place), self.read(place, partition, context))
+                for place in range(len(self.dependencies))
+            ],
+        )
 
     def read(self, place: int, partition: Partition, context: TaskContext) -> Iterator[tuple[K, Any]]:
         """Yield one parent's pairs."""

@@ -1,6 +1,6 @@
 """The RDD's methods that sort; lazy. What they must learn by a job first, they learn before the first action."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from minispark.rdd.arguments import check_callable
 from minispark.rdd.driver_side import DriverSide
 from minispark.rdd.face import Face
-from minispark.rdd.narrow import CoalescedNode, KeyByNode, MapNode, MapPartitionsNode
+from minispark.rdd.narrow import CoalescedNode, KeyByNode, MapNode
 from minispark.rdd.node import Node
 from minispark.rdd.pair import shuffle_pairs
 from minispark.rdd.partitioner import RangePartitioner, check_num_partitions
 from minispark.rdd.preparation import Preparation
 from minispark.rdd.sampling import cut, sample_keys, sample_size
+from minispark.rdd.shuffled import SortedNode
 
 if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
@@ -48,8 +49,7 @@ class SortMethods(Face[T_co]):
         key_of = itemgetter(0) if key_function is None else partial(key_of_pair, key_function)
         count = num_sorted(self, num_partitions)
         partitioner = RangePartitioner(count, key_function, ascending)
-        in_order = partial(sorted_pairs, key_of, ascending)
-        return self.derive(sort(self, self.node, partitioner, key_of, in_order, "sort_by_key"))
+        return self.derive(sort(self, self.node, partitioner, key_of, key_of, "sort_by_key"))
 
     def sort_by(
         self, key_function: Callable[[T_co], Any], ascending: bool = True, num_partitions: int | None = None
@@ -58,8 +58,7 @@ class SortMethods(Face[T_co]):
         check_callable("sort_by", key_function)
         pairs = KeyByNode(self.origin("sort_by"), self.node, key_function)
         partitioner = RangePartitioner(num_sorted(self, num_partitions), None, ascending)
-        in_order = partial(sorted_pairs, itemgetter(0), ascending)
-        ordered = sort(self, pairs, partitioner, key_function, in_order, "sort_by")
+        ordered = sort(self, pairs, partitioner, key_function, itemgetter(0), "sort_by")
         return self.derive(MapNode(self.origin("sort_by"), ordered, itemgetter(1), is_safe=True))
 
 
@@ -75,7 +74,7 @@ def sort(
     pairs: Node[tuple[K, V]],
     partitioner: RangePartitioner,
     key_of: Callable[[Any], Any],
-    in_order: Callable[[int, Iterator[tuple[K, V]]], Iterable[tuple[K, V]]],
+    key_of_placed: Callable[[tuple[K, V]], Any],
     name: str,
 ) -> Node[tuple[K, V]]:
     """Return the node of sorted pairs.
@@ -85,13 +84,13 @@ def sort(
         pairs: what is to be placed and sorted.
         partitioner: without bounds; they are put in when the sample is there.
         key_of: what a record of the RDD is sorted by.
-        in_order: sorts a partition of pairs.
+        key_of_placed: what a pair is sorted by.
         name: the operation.
     """
     num_parents, count = face.get_num_partitions(), partitioner.num_partitions
     if count == 1:
         gathered = CoalescedNode(face.origin(name), pairs, 1) if num_parents > 1 else pairs
-        return MapPartitionsNode(face.origin(name), gathered, in_order)
+        return SortedNode(face.origin(name), gathered, key_of_placed, partitioner.ascending)
     placed = shuffle_pairs(face, pairs, partitioner, name)
 
     async def find_bounds() -> None:
@@ -102,7 +101,7 @@ def sort(
     placed.prepare_by(Preparation(find_bounds, face.context))
     # The ranges are no place to look for keys by: the key function may tell equal keys apart, and keys of another RDD
     # may not compare with the bounds. So what comes after hashes anew.
-    return MapPartitionsNode(face.origin(name), placed, in_order)
+    return SortedNode(face.origin(name), placed, key_of_placed, partitioner.ascending)
 
 
 # What tasks run: plain functions, so that they are pickled by name.
@@ -111,10 +110,3 @@ def sort(
 def key_of_pair(key_function: Callable[[K], Any], pair: tuple[K, Any]) -> Any:
     """Return what a pair is sorted by."""
     return key_function(pair[0])
-
-
-def sorted_pairs(
-    key_of: Callable[[tuple[K, V]], Any], ascending: bool, index: int, records: Iterator[tuple[K, V]]
-) -> Iterable[tuple[K, V]]:
-    """Return the pairs of a partition sorted."""
-    return sorted(records, key=key_of, reverse=not ascending)

@@ -1,6 +1,6 @@
 """The shuffle as one attempt sees it: `rdd.ports.ShuffleAccess`, made by the task runner for each attempt."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
@@ -8,12 +8,16 @@ from minispark.conf import SparkConf
 from minispark.ids import ShuffleId, TaskId
 from minispark.messages.runner import RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, MapStatus, TaskDescription
+from minispark.rdd.aggregator import Aggregator
 from minispark.rdd.closures import dumps_value
 from minispark.rdd.dependency import ShuffleDependency
+from minispark.shuffle.external_combine import Source, combine_records
+from minispark.shuffle.external_sort import sort_records
 from minispark.shuffle.files import MapOutputFile, remove_attempt_files
 from minispark.shuffle.logic.map_outputs import MapOutputsView, unpack_map_outputs
 from minispark.shuffle.logic.sizes import encode_sizes
 from minispark.shuffle.reader import ReadingPlace, ReadingTask, read_partition
+from minispark.shuffle.task_memory import TaskMemory
 from minispark.shuffle.writer import write_map_output
 
 __all__ = ["AttemptContext", "Shuffles"]
@@ -54,6 +58,15 @@ class Shuffles:
         self.conf = conf
         self.map_outputs = map_outputs
         self.context = context
+        self.memory = TaskMemory(
+            location.directory,
+            TaskId(context.task.task_id),
+            context.metrics,
+            conf.memory_task_size,
+            conf.shuffle_spill_force_threshold,
+            compress=conf.shuffle_spill_compress,
+            guarded=conf.executor_pool == "process",  # a process of its own for each attempt
+        )
 
     def write(
         self,
@@ -86,7 +99,7 @@ class Shuffles:
             self.conf.shuffle_checksum,
         )
         lengths, count = write_map_output(
-            dependency, records, output, compress=self.conf.shuffle_compress, fallback=dumps_value
+            dependency, records, output, self.memory, compress=self.conf.shuffle_compress, fallback=dumps_value
         )
         total_bytes = sum(lengths)
         self.context.metrics.shuffle_write_bytes += total_bytes
@@ -108,7 +121,23 @@ class Shuffles:
             conf.reducer_max_size_in_flight,
             self.ask,
         )
-        return read_partition(dependency, reduce_partition, outputs, self.context, place)
+        return read_partition(dependency, reduce_partition, outputs, self.context, place, self.memory)
+
+    def combined(self, aggregator: Aggregator[Any, Any], sources: Sequence[Source]) -> Iterator[tuple[Any, Any]]:
+        """Yield the combined value of each key of pairs that are in this partition already.
+
+        Raises:
+            StorageError: there is no room in memory nor on disk.
+        """
+        return combine_records(self.memory, aggregator, sources)
+
+    def in_order(self, records: Iterable[Any], key: Callable[[Any], Any], *, reverse: bool = False) -> Iterator[Any]:
+        """Yield records sorted, equal ones in the order in which they come.
+
+        Raises:
+            StorageError: there is no room in memory nor on disk.
+        """
+        return sort_records(self.memory, records, key, reverse=reverse)
 
 
 @lru_cache(maxsize=8)

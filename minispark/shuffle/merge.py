@@ -1,8 +1,8 @@
-"""Combining the values of a key, in a dict: before a map output is written, and when a reducer reads.
+"""Combining the values of a key in a dict: before a map output is written, and when a reducer reads.
 
 The loops are the aggregator's own, so that per record there is no call but the user's functions. What these raise
-passes through as it is; only a key or a record that cannot be combined at all is explained. Everything is held in
-memory: the dict comes back whole.
+passes through as it is; only a key or a record that cannot be combined at all is explained. What is combined when it
+does not fit into memory is `external_combine`'s business.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,35 +10,24 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from minispark.rdd import aggregator as loops
-from minispark.rdd.aggregator import Aggregator
 
-__all__ = ["NO_PAIRS", "combine_combiners", "combine_values"]
+__all__ = ["NO_PAIRS", "combine_into"]
 
 K = TypeVar("K")
-V = TypeVar("V")
 C = TypeVar("C")
 
 NO_PAIRS = "the records of a shuffle are (key, value) pairs"
 NOT_A_PAIR = ("unpack", "dictionary update sequence")  # in what Python says of a record that is none
 
 
-def combine_values(aggregator: Aggregator[V, C], records: Iterable[tuple[K, V]]) -> dict[K, C]:
-    """Return the combined value of each key, keys in the order in which they came first.
+def combine_into(
+    loop: Callable[[Any, dict[K, C]], None], records: Iterable[tuple[K, Any]], combined: dict[K, C]
+) -> None:
+    """Run a loop of an aggregator, keys in the order in which they come first.
 
     Raises:
         TypeError: a key cannot be hashed, or a record is no pair.
     """
-    return explained(aggregator.combine_values, records)
-
-
-def combine_combiners(aggregator: Aggregator[V, C], records: Iterable[tuple[K, C]]) -> dict[K, C]:
-    """Return the combined value of each key, of values that are combined already."""
-    return explained(aggregator.combine_combiners, records)
-
-
-def explained(loop: Callable[[Any, dict[K, C]], None], records: Iterable[tuple[K, Any]]) -> dict[K, C]:
-    """Run a loop of the aggregator; say what it means if a key or a record does not suit it."""
-    combined: dict[K, C] = {}
     try:
         loop(records, combined)
     except (TypeError, ValueError) as error:
@@ -51,7 +40,6 @@ def explained(loop: Callable[[Any, dict[K, C]], None], records: Iterable[tuple[K
             if any(phrase in text for phrase in NOT_A_PAIR):
                 raise TypeError(f"{NO_PAIRS}: {text}") from error
         raise
-    return combined
 
 
 def raised_in_loop(traceback: TracebackType | None) -> bool:

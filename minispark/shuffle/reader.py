@@ -6,7 +6,7 @@ What unpickling a record or merging it raises is the user's and passes through.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
@@ -15,15 +15,15 @@ from minispark.errors import FetchFailedError, MapOutputMissing
 from minispark.ids import ShuffleId, TaskId
 from minispark.messages.runner import RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, FetchFailed
-from minispark.rdd.aggregator import Aggregator
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.ports import MutableTaskMetrics
+from minispark.shuffle.external_combine import combine_records
 from minispark.shuffle.files import MapOutputDamaged, read_segment
 from minispark.shuffle.logic.fetch_plan import FetchRequest, plan_fetches
 from minispark.shuffle.logic.map_outputs import MapOutputLocation, MapOutputsView
-from minispark.shuffle.merge import combine_combiners, combine_values
 from minispark.shuffle.pairs import load_pairs
 from minispark.shuffle.remote import NotFetched, RemoteBlocks
+from minispark.shuffle.task_memory import TaskMemory
 
 __all__ = ["ReadingPlace", "ReadingTask", "read_partition"]
 
@@ -65,6 +65,7 @@ def read_partition(
     outputs: MapOutputsView,
     task: ReadingTask,
     place: ReadingPlace,
+    memory: TaskMemory,
 ) -> Iterator[tuple[Any, Any]]:
     """Yield one reducer's pairs: combined if the dependency has an aggregator, else as written, in the order of maps.
 
@@ -74,6 +75,7 @@ def read_partition(
         outputs: where the map outputs are.
         task: counts what is read, is told of failures, and says when to stop.
         place: where it is read.
+        memory: the attempt's share.
 
     Raises:
         FetchFailedError: a map output is missing or damaged.
@@ -84,17 +86,9 @@ def read_partition(
     runs = (zip(keys, values, strict=True) for keys, values in reader.batches(outputs))
     if dependency.aggregator is None:
         return chain.from_iterable(runs)
-    combine = combine_combiners if dependency.map_side_combine else combine_values
-    return chain.from_iterable(lazily(combine, dependency.aggregator, chain.from_iterable(runs)))
-
-
-def lazily(
-    combine: Callable[[Aggregator[Any, Any], Iterable[tuple[Any, Any]]], dict[Any, Any]],
-    aggregator: Aggregator[Any, Any],
-    pairs: Iterable[tuple[Any, Any]],
-) -> Iterator[Iterable[tuple[Any, Any]]]:
-    """Yield once, when asked, the combined pairs."""
-    yield combine(aggregator, pairs).items()
+    aggregator = dependency.aggregator
+    loop = aggregator.combine_combiners if dependency.map_side_combine else aggregator.combine_values
+    return combine_records(memory, aggregator, [(loop, chain.from_iterable(runs))])
 
 
 class Reader:

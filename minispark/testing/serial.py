@@ -17,6 +17,7 @@ from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId, MapStatus, TaskDescription
 from minispark.rdd import closures
 from minispark.rdd.accumulators import Accumulator, AccumulatorParam, Additions, param_for, set_additions
+from minispark.rdd.aggregator import Aggregator
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.lineage import prepare
 from minispark.rdd.node import Node, Partition, parents_first
@@ -26,6 +27,7 @@ from minispark.rdd.tasks import ResultTask, ShuffleMapTask, TaskWork
 __all__ = ["SerialJobRunner"]
 
 T = TypeVar("T")
+Source = tuple[Callable[[Any, dict[Any, Any]], None], Iterable[tuple[Any, Any]]]
 Ts = TypeVarTuple("Ts")
 
 HERE = BlockManagerId(ExecutorId("serial"), "localhost", 0, "")
@@ -82,6 +84,17 @@ class MemoryShuffles:
         else:
             dependency.aggregator.combine_values(pairs, combined)
         return iter(combined.items())
+
+    def combined(self, aggregator: Aggregator[Any, Any], sources: Sequence[Source]) -> Iterator[tuple[Any, Any]]:
+        """Yield the combined value of each key."""
+        combined: dict[Any, Any] = {}
+        for loop, records in sources:
+            loop(records, combined)
+        return iter(combined.items())
+
+    def in_order(self, records: Iterable[Any], key: Callable[[Any], Any], *, reverse: bool = False) -> Iterator[Any]:
+        """Yield records sorted."""
+        return iter(sorted(records, key=key, reverse=reverse))
 
 
 class SerialJobRunner:

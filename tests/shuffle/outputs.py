@@ -15,6 +15,7 @@ from minispark.rdd.partitioner import HashPartitioner, Partitioner
 from minispark.rdd.ports import MutableTaskMetrics
 from minispark.shuffle.access import Shuffles
 from minispark.shuffle.logic.map_outputs import MapOutputs
+from minispark.shuffle.task_memory import TaskMemory
 
 SHUFFLE = ShuffleId(3)
 
@@ -36,6 +37,11 @@ def session(path: Path, executor: str = "driver") -> BlockManagerId:
     (path / "shuffle").mkdir(parents=True)
     (path / "token").write_text("secret")
     return BlockManagerId(ExecutorId(executor), "localhost", 0, str(path))
+
+
+def task_memory(location: BlockManagerId, **options: Any) -> TaskMemory:
+    """Return the share of an attempt."""
+    return TaskMemory(location.directory, TaskId(1), MutableTaskMetrics(), **options)
 
 
 def description(task_id: int) -> TaskDescription:

@@ -1,11 +1,11 @@
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from minispark.rdd.aggregator import Aggregator, FirstAggregator, ListAggregator, ReduceAggregator
-from minispark.shuffle.merge import combine_combiners, combine_values
+from minispark.shuffle.merge import combine_into
 
 ADD: ReduceAggregator[Any] = ReduceAggregator(operator.add)
 MEAN: Aggregator[float, tuple[float, int]] = Aggregator(
@@ -13,6 +13,18 @@ MEAN: Aggregator[float, tuple[float, int]] = Aggregator(
     lambda mean, value: (mean[0] + value, mean[1] + 1),
     lambda left, right: (left[0] + right[0], left[1] + right[1]),
 )
+
+
+def combine_values(aggregator: Aggregator[Any, Any], records: Iterable[Any]) -> dict[Any, Any]:
+    combined: dict[Any, Any] = {}
+    combine_into(aggregator.combine_values, records, combined)
+    return combined
+
+
+def combine_combiners(aggregator: Aggregator[Any, Any], records: Iterable[Any]) -> dict[Any, Any]:
+    combined: dict[Any, Any] = {}
+    combine_into(aggregator.combine_combiners, records, combined)
+    return combined
 
 
 def test_values_are_combined_by_key_in_the_order_of_the_keys() -> None:

@@ -8,12 +8,10 @@ import pytest
 
 from minispark.errors import PicklingError
 from minispark.ids import TaskId
-from minispark.rdd.partitioner import HashPartitioner
-from minispark.shuffle import writer
 from minispark.shuffle.files import MapOutputFile, read_segment
-from minispark.shuffle.pairs import Compression, load_pairs
-from minispark.shuffle.writer import PartitionedPairs, write_map_output
-from tests.shuffle.outputs import SHUFFLE, dependency, session
+from minispark.shuffle.pairs import load_pairs
+from minispark.shuffle.writer import write_map_output
+from tests.shuffle.outputs import SHUFFLE, dependency, session, task_memory
 
 
 class Second:
@@ -31,7 +29,7 @@ class Second:
 def write(path: Path, records: Any, reducers: int = 2, **options: Any) -> tuple[list[int], int]:
     location = session(path / "session")
     output = partial(MapOutputFile, location.directory, SHUFFLE, TaskId(1), reducers)
-    return write_map_output(dependency(reducers, **options), records, output, compress=False)
+    return write_map_output(dependency(reducers, **options), records, output, task_memory(location), compress=False)
 
 
 def read(path: Path, reducer: int) -> list[tuple[Any, Any]]:
@@ -56,33 +54,6 @@ def test_partitions_without_a_pair_are_empty(tmp_path: Path) -> None:
 
 def test_no_record_at_all_is_an_output_of_empty_partitions(tmp_path: Path) -> None:
     assert write(tmp_path, []) == ([0, 0], 0)
-
-
-def test_gathered_pairs_are_pickled_when_there_are_enough_of_them() -> None:
-    pairs = PartitionedPairs(HashPartitioner(2), Compression(False))
-
-    pairs.add(range(63), range(63))
-    assert (pairs.records, pairs.gathered) == (0, 63)
-    pairs.add([1], [1])
-
-    assert (pairs.records, pairs.gathered) == (64, 0)
-    assert pairs.limit > 1000
-
-
-def test_of_large_values_only_a_few_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "FLUSH_BYTES", 100_000)
-    pairs = PartitionedPairs(HashPartitioner(2), Compression(False))
-    held = []
-
-    def records() -> Iterator[tuple[int, bytes]]:
-        for number in range(500):
-            held.append(number - pairs.records)
-            yield number, number.to_bytes(10_000)
-
-    pairs.add_records(records())
-
-    assert max(held[:100]) == 63
-    assert max(held[100:]) < 12
 
 
 def test_pairs_may_be_of_any_type_with_two_parts(tmp_path: Path) -> None:
@@ -123,6 +94,7 @@ def test_a_value_that_cannot_be_pickled_is_an_error(tmp_path: Path) -> None:
 def test_the_fallback_pickles_what_the_c_pickler_cannot(tmp_path: Path) -> None:
     location = session(tmp_path / "session")
     output = partial(MapOutputFile, location.directory, SHUFFLE, TaskId(1), 1)
-    write_map_output(dependency(1), [("a", lambda: 41)], output, compress=False, fallback=cloudpickle.dumps)
+    memory = task_memory(location)
+    write_map_output(dependency(1), [("a", lambda: 41)], output, memory, compress=False, fallback=cloudpickle.dumps)
 
     assert read(tmp_path, 0)[0][1]() == 41

@@ -1,0 +1,180 @@
+"""How much memory an attempt's containers may hold, and which of them goes to disk when it is too much.
+
+Each container (a dict of combined values, a list to be sorted, pickled pairs of a map output) opens an account and
+tells from time to time, by a sample of its records, about how many bytes it holds. When all together hold more than
+the attempt's share, the largest spills: at once if it only waits to be read, else the one that asks. Accounted bytes
+decide, because what a process holds does not shrink when objects are freed; it is watched beside them, for objects
+that are larger than they look. Source: Spark's TaskMemoryManager and Spillable.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from minispark.ids import TaskId
+from minispark.rdd.closures import dumps_value
+from minispark.rdd.ports import MutableTaskMetrics
+from minispark.shuffle.pairs import Compression
+from minispark.shuffle.spill_file import SpillFile
+
+__all__ = ["Account", "Steps", "TaskMemory", "resident_bytes"]
+
+DEFAULT_SHARE: Final = 256 << 20  # of an attempt whose executor says nothing
+FIRST_STEP: Final = 64  # records, that may turn out to be large
+LARGEST_STEP: Final = 1 << 16
+STEPS_PER_SHARE: Final = 8
+PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+GUARD_FACTOR: Final = 1.5
+GUARD_SLACK: Final = 32 << 20
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """What one container holds.
+
+    Attributes:
+        size_bytes: about how much, when it told last.
+        free: spills it although somebody else needs the memory; None: it cannot now.
+        resident_bytes: what the process held when the container began to fill.
+    """
+
+    size_bytes: int = 0
+    free: Callable[[], None] | None = None
+    resident_bytes: int = 0
+
+
+class TaskMemory:
+    """The share of one attempt.
+
+    Args:
+        directory: the session directory, where spill files go.
+        task_id: the attempt.
+        metrics: counts what is spilled.
+        share_bytes: what its containers may hold together; 0: 256 MiB.
+        force_records: records after which a container spills, whatever it holds.
+        compress: whether lz4 is tried on what is spilled.
+        guarded: whether the memory of this process is watched; makes sense only where it is this attempt's alone.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        task_id: TaskId,
+        metrics: MutableTaskMetrics,
+        share_bytes: int = 0,
+        force_records: int = 1 << 62,
+        *,
+        compress: bool = True,
+        guarded: bool = False,
+    ) -> None:
+        self.directory = directory
+        self.task_id = task_id
+        self.metrics = metrics
+        self.share_bytes = share_bytes or DEFAULT_SHARE
+        self.force_records = force_records
+        self.compress = compress
+        self.guarded = guarded
+        self.accounts: list[Account] = []
+
+    def open(self, free: Callable[[], None] | None = None) -> Account:
+        """Open an account."""
+        account = Account(0, free, resident_bytes() if self.guarded else 0)
+        self.accounts.append(account)
+        return account
+
+    def close(self, account: Account) -> None:
+        """Close an account; closing it again does nothing."""
+        account.free = None
+        if account in self.accounts:
+            self.accounts.remove(account)
+
+    def emptied(self, account: Account) -> None:
+        """Note that a container holds nothing any more, and begins anew."""
+        account.size_bytes = 0
+        if self.guarded:
+            account.resident_bytes = resident_bytes()
+
+    def must_spill(self, account: Account, size_bytes: int) -> bool:
+        """Take down what a container holds now, and tell whether it must spill.
+
+        Larger containers that can be freed are freed first.
+        """
+        account.size_bytes = size_bytes
+        while sum(other.size_bytes for other in self.accounts) > self.share_bytes:
+            others = [other for other in self.accounts if other is not account and other.free is not None]
+            largest = max(others, key=size_of, default=account)
+            if largest.size_bytes <= account.size_bytes or largest.free is None:
+                return True
+            largest.free()
+            self.emptied(largest)
+        return self.guarded and self.outgrown(account)
+
+    def outgrown(self, account: Account) -> bool:
+        """Tell whether the process has grown by much more than the share since a container began to fill.
+
+        Objects may be larger than they look. What was freed before does not count, so this does not fire for ever.
+        """
+        if account.size_bytes < self.share_bytes // 16:
+            return False
+        return resident_bytes() - account.resident_bytes > GUARD_FACTOR * self.share_bytes + GUARD_SLACK
+
+    def new_file(self) -> SpillFile:
+        """Open a file to spill to.
+
+        Raises:
+            StorageError: the directory cannot be written to.
+        """
+        return SpillFile(self.directory, self.task_id)
+
+    def spilled(self, size_bytes: int) -> None:
+        """Count bytes that were spilled."""
+        self.metrics.spilled_bytes += size_bytes
+
+    def compression(self) -> Compression:
+        """Return what frames the batches of one spill file."""
+        return Compression(self.compress)
+
+    @staticmethod
+    def fallback(value: Any) -> bytes:
+        """Pickle what the C pickler cannot."""
+        return dumps_value(value)
+
+
+class Steps:
+    """How many records a container takes before it looks at its size again: few, then an eighth of the share.
+
+    Args:
+        memory: the share.
+
+    Attributes:
+        size: of the next step, in records.
+        taken: records since the container was empty.
+    """
+
+    def __init__(self, memory: TaskMemory) -> None:
+        self.memory = memory
+        self.size = min(FIRST_STEP, memory.force_records)
+        self.taken = 0
+
+    def took(self, size_bytes: int) -> None:
+        """Note that a step was taken, and what the container holds now."""
+        self.taken += self.size
+        fitting = self.memory.share_bytes // STEPS_PER_SHARE * self.taken // max(size_bytes, 1)
+        self.size = min(max(1, fitting), 8 * self.size, LARGEST_STEP, self.memory.force_records)
+
+    @property
+    def forced(self) -> bool:
+        """Whether the container spills because of the number of its records."""
+        return self.taken >= self.memory.force_records
+
+
+def size_of(account: Account) -> int:
+    """Return what an account holds."""
+    return account.size_bytes
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process holds."""
+    with open("/proc/self/statm", "rb", buffering=0) as file:
+        return int(file.read().split()[1]) * PAGE_BYTES
