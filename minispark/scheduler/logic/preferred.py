@@ -69,7 +69,7 @@ class PreferredLocations:
                 source.links.append(Link(parent, dependency, lineage.nodes[dependency.rdd_id].num_partitions))
         if source.has_own:
             return source
-        if len(source.links) == 1 and source.links[0].is_one_to_one:
+        if len(source.links) == 1 and source.links[0].is_all_of(node.num_partitions):
             return source.links[0].source  # a chain of one-to-one RDDs prefers what its source does
         return source if source.links else None
 
@@ -172,10 +172,9 @@ class Link:
         self.starts = unpack_integers(dependency.starts)
         self.parents = unpack_integers(dependency.parents)
 
-    @property
-    def is_one_to_one(self) -> bool:
-        """Whether numbers stay as they are."""
-        return not self.starts and not self.shift
+    def is_all_of(self, num_partitions: int) -> bool:
+        """Whether these partitions are those above, one to one; a union's are more than those of its first part."""
+        return not self.starts and not self.shift and self.num_partitions == num_partitions
 
     def needed(self, partition: int) -> Numbers:
         """Return the partitions above."""

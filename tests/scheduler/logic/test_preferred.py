@@ -143,3 +143,13 @@ def test_a_lineage_of_thousands_of_rdds_is_walked_without_recursion() -> None:
     for depth in range(3000):
         build.narrow(depth, partitions=2)
     assert preferred(build) == [["a"], []]
+
+
+def test_a_union_has_more_partitions_than_the_first_of_its_parts_prefers_places_for() -> None:
+    build = LineageBuilder()
+    reduced, source = build.shuffled(build.source(2), 1), build.source(2)
+    dependencies = [NarrowDependency(RddId(reduced)), NarrowDependency(RddId(source), 1)]
+    build.narrow(build.add(3, dependencies))
+    outputs = Outputs({"a": 10})
+    assert preferred(build, outputs=outputs) == [["a"], [], []]
+    assert outputs.asked == [0]
