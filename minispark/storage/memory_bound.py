@@ -1,4 +1,5 @@
-"""How much memory an executor may keep persisted partitions in. Source: Spark's UnifiedMemoryManager.
+"""How much memory an executor may keep persisted partitions in, and its tasks work in. Source: Spark's
+UnifiedMemoryManager.
 
 In a cluster it is a part of the executor's memory; in local mode of what the machine has to spare, within the limits
 of the control groups around this process. Asked once, when the first partition is persisted.
@@ -7,7 +8,7 @@ of the control groups around this process. Asked once, when the first partition 
 from pathlib import Path
 from typing import Final
 
-__all__ = ["available_memory", "storage_bound"]
+__all__ = ["available_memory", "storage_bound", "task_share"]
 
 PROC: Final = Path("/proc")
 CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -23,6 +24,20 @@ def storage_bound(memory_bytes: int, fraction: float, testing_bytes: int = 0) ->
         testing_bytes: `minispark.memory.storageSize`; not 0: the bound itself.
     """
     return testing_bytes or max(LEAST_BYTES, int(memory_bytes * fraction))
+
+
+def task_share(memory_bytes: int, fraction: float, slots: int) -> int:
+    """Return what the shuffles and sorts of one task may hold before they spill, in bytes.
+
+    Half of what storage and execution have together, and of that the same for each task: tasks are in processes of
+    their own, where one cannot ask another to give something back.
+
+    Args:
+        memory_bytes: what the executor has.
+        fraction: `minispark.memory.fraction`.
+        slots: how many tasks the executor runs at once.
+    """
+    return max(LEAST_BYTES, int(memory_bytes * fraction)) // 2 // slots
 
 
 def available_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:

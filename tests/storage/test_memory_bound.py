@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from minispark.storage.memory_bound import available_memory, storage_bound
+from minispark.storage.memory_bound import available_memory, storage_bound, task_share
 
 MIB = 1 << 20
 
@@ -17,6 +17,11 @@ def test_the_bound_is_a_part_of_the_memory() -> None:
 
 def test_a_bound_that_was_set_counts_as_it_is() -> None:
     assert storage_bound(1000 * MIB, 0.6, 5) == 5
+
+
+def test_tasks_share_half_of_what_storage_and_tasks_have_together() -> None:
+    assert task_share(1000 * MIB, 0.6, 3) == 100 * MIB
+    assert task_share(1 * MIB, 0.6, 2) == 8 * MIB
 
 
 def test_without_limits_the_memory_is_what_the_machine_has_to_spare(tmp_path: Path) -> None:
