@@ -201,6 +201,7 @@ class ExecutorProcess:
         """Make the executor and its pool, whose runners are where the driver is, as far as that is seen here."""
         self.pool = self.make_pool(
             self.arguments.cores, conf, self.data.output_location, self.world,
+            memory_bytes=self.arguments.memory_bytes,
             zygote=self.zygote,
             sys_path=merged_path(application.sys_path, application.directory, sys.path, os.path.exists),
             working_directory=application.directory if os.path.isdir(application.directory) else "",
