@@ -93,10 +93,12 @@ class FileStore:
             return None
         try:
             note = json.loads((self.place(term) / "leader").read_bytes())
-        except FileNotFoundError:  # it was claimed a moment ago, or its leader died at once
+            beat, holder, resigned, locked_on = (note[key] for key in ("beat", "holder", "resigned", "locked_on"))
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            # It was claimed a moment ago, or its leader died at once; or the machine did before the note was on disk.
             return Claim(term, -1)
-        is_over = note["resigned"] or (note["locked_on"] == self.boot_id and self.holder_is_dead(term))
-        return Claim(term, note["beat"], note["holder"], is_over)
+        is_over = resigned or (locked_on == self.boot_id and self.holder_is_dead(term))
+        return Claim(term, beat, holder, is_over)
 
     def terms(self) -> Iterator[int]:
         """Return the terms that were claimed and not cleaned up."""

@@ -159,6 +159,14 @@ def test_a_claim_that_was_never_finished_is_one(tmp_path: Path) -> None:
     assert FileStore(tmp_path).latest() == Claim(4, -1)
 
 
+@pytest.mark.parametrize("note", [b"", b'{"holder": "m1", "be', b"[]", b"{}", b"\xff\x00"])
+def test_a_note_that_a_crash_of_the_machine_left_half_is_as_none(tmp_path: Path, note: bytes) -> None:
+    leader(tmp_path)
+    (tmp_path / "term-0000000001" / "leader").write_bytes(note)
+
+    assert FileStore(tmp_path).latest() == Claim(1, -1)
+
+
 def test_a_superseded_leader_can_neither_renew_nor_write_nor_load(tmp_path: Path) -> None:
     first, second = leader(tmp_path), FileStore(tmp_path)
     second.claim(2, "m2")
