@@ -35,6 +35,8 @@ PROTOCOL = 1
 
 HANDSHAKE_MAX_SIZE = 16 * 1024
 NONCE_SIZE = 32
+MAX_TEXT = 255
+MAX_REASON = 600
 
 Role = Literal["control", "bulk"]
 
@@ -130,10 +132,25 @@ def read(kind: type[Message], body: bytes | memoryview) -> Message:
     """
     got = codec.decode(body)
     if isinstance(got, Refused):
-        raise ProtocolError(f"refused by the peer: {got.reason}")
+        reason = "".join(letter if letter.isprintable() else " " for letter in got.reason[:MAX_REASON])
+        raise ProtocolError(f"refused by the peer: {reason}")
     if not isinstance(got, kind):
         raise ProtocolError(f"{type(got).__name__} came in the handshake where {kind.__name__} was due")
     return got
+
+
+def read_hello(body: bytes | memoryview) -> Hello:
+    """Return the hello of a peer that has proved nothing yet: what it says of itself must be fit for a log.
+
+    Raises:
+        ProtocolError: it is no Hello, or has texts that would be more than a part of a line.
+    """
+    theirs = read(Hello, body)
+    assert isinstance(theirs, Hello)
+    texts = (theirs.minispark, theirs.python, theirs.hash_info, theirs.name, theirs.realm, ",".join(theirs.codecs))
+    if not all(len(text) <= MAX_TEXT and text.isprintable() for text in texts):
+        raise ProtocolError(f"a text in the Hello has more than {MAX_TEXT} letters, or some that cannot be printed")
+    return theirs
 
 
 def agree(secret: bytes, transcript: tuple[bytes, bytes], peer: Hello, *, sealed: bool, dialler: bool) -> Agreement:
@@ -166,8 +183,7 @@ class Dialler:
         """
         welcome = read(Welcome, body)
         assert isinstance(welcome, Welcome)
-        theirs = read(Hello, welcome.hello)
-        assert isinstance(theirs, Hello)
+        theirs = read_hello(welcome.hello)
         if problem := disagreements(self.hello, theirs):
             raise ProtocolError(f"handshake with {theirs.name!r} failed: {problem}")
         transcript = (self.first, welcome.hello)
@@ -205,8 +221,7 @@ class Answerer:
 
     def greet(self, body: bytes) -> tuple[bytes, None]:
         """Answer a Hello."""
-        theirs = read(Hello, body)
-        assert isinstance(theirs, Hello)
+        theirs = read_hello(body)
         if problem := disagreements(self.hello, theirs):
             raise ProtocolError(f"{self.hello.name!r} refuses {theirs.name!r}: {problem}")
         secret = self.secrets.get(theirs.realm)

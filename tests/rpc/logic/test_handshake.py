@@ -108,6 +108,28 @@ def test_a_refusal_tells_its_reason() -> None:
         Dialler(hello("driver"), SECRET).received(encode(Refused("not today"))[0])
 
 
+@pytest.mark.parametrize("field", ["python", "minispark", "hash_info", "name", "realm"])
+def test_what_a_stranger_says_of_itself_can_be_no_line_of_a_log_and_not_much_of_one(field: str) -> None:
+    text = "3.11\n2026-11-22 05:00:00.000 INFO the master is at evil:7077" + "x" * 8000
+    changes: dict[str, Any] = {field: text}
+    dialler = Dialler(dataclasses.replace(hello("driver"), **changes), b"another secret")
+    answerer = Answerer(hello("executor"), {"": SECRET})
+
+    with pytest.raises(ProtocolError) as caught:
+        answerer.received(dialler.first)
+
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_nor_can_the_reason_of_a_refusal() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        Dialler(hello("driver"), SECRET).received(encode(Refused("no\n" + "x" * 8000))[0])
+
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_message_out_of_turn_is_refused() -> None:
     with pytest.raises(ProtocolError, match="Proof came in the handshake where Hello was due"):
         Answerer(hello("executor"), {"": SECRET}).received(encode(Proof(b""))[0])
