@@ -13,8 +13,9 @@ from pathlib import Path
 from minispark.errors import ConfigurationError
 from minispark.ids import ApplicationId, DriverId
 from minispark.messages.deploy_values import ShippedFile
+from minispark.storage.memory_folder import remove_memory
 
-__all__ = ["WorkDirectory", "check_file_name", "remove_session_files"]
+__all__ = ["WorkDirectory", "check_file_name", "remove_session_files", "remove_session_memory"]
 
 PREFIXES = ("app-", "driver-")
 KEPT_FOR_READERS = ("shuffle", "token", "lock")
@@ -121,12 +122,13 @@ def changes(folder: Path) -> Iterator[float]:
 
 
 def remove_session_files(folder: Path, *, served: bool) -> None:
-    """Remove what an executor that has ended left in its folder: its janitor may have had no time.
+    """Remove what an executor that has ended left in its folder, and on tmpfs: its janitor may have had no time.
 
     Args:
         folder: the executor's; its logs stay.
         served: whether a shuffle service goes on serving its map outputs, which stay too then.
     """
+    remove_session_memory(folder)
     for session in sorted(folder.glob("minispark-*")):
         if not served:
             shutil.rmtree(session, ignore_errors=True)
@@ -138,3 +140,9 @@ def remove_session_files(folder: Path, *, served: bool) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def remove_session_memory(folder: Path) -> None:
+    """Remove what an executor that has ended left in memory; nobody else reads that."""
+    for session in sorted(folder.glob("minispark-*")):
+        remove_memory(session)

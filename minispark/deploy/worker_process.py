@@ -30,6 +30,7 @@ from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.secrets import CLUSTER_REALM, application_secret
 from minispark.rpc.world import World
 from minispark.shuffle.service import start_shuffle_service
+from minispark.storage.memory_folder import sweep_memory
 
 __all__ = ["WorkerOptions", "WorkerProcess", "start_worker"]
 
@@ -144,6 +145,7 @@ async def start_worker(
     directory = options.directory
     if not isinstance(directory, WorkDirectory):
         directory = await world.run_blocking(WorkDirectory, directory)
+        await world.run_blocking(sweep_memory)
     env = RpcEnv(
         "worker", world, conf, secret=secret, realm=CLUSTER_REALM,
         server_tls=options.server_tls, client_tls=options.client_tls,

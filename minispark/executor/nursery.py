@@ -26,7 +26,7 @@ from typing import NoReturn
 
 from minispark.errors import ConfigurationError
 from minispark.executor import runner_main
-from minispark.executor.session import remove_folder, remove_memory
+from minispark.executor.session import remove_folder
 from minispark.executor.zygote import CONTROL_PACKET_SIZE
 from minispark.messages.runner import (
     ForkRunner,
@@ -39,6 +39,7 @@ from minispark.messages.runner import (
 )
 from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.message import Message
+from minispark.storage.memory_folder import remove_memory
 
 __all__ = ["run"]
 
@@ -303,12 +304,14 @@ def move(start: StartZygote) -> None:
 
 def remove(directory: str, kept: tuple[str, ...]) -> None:
     """Remove a session directory, and nothing that does not look like one; entries that others need stay."""
-    if not directory or not (Path(directory) / "lock").is_file():
+    if not directory:
+        return
+    remove_memory(directory)  # also where somebody else was faster with the rest
+    if not (Path(directory) / "lock").is_file():
         return
     if not kept:
         remove_folder(Path(directory))
         return
-    remove_memory(Path(directory))
     for entry in Path(directory).iterdir():
         if entry.is_dir() and entry.name not in kept:
             shutil.rmtree(entry, ignore_errors=True)

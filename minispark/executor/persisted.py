@@ -6,12 +6,10 @@ Nothing of block managers is loaded before the first runner asks: most programs 
 
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minispark.conf import SparkConf
 from minispark.executor.runners import RunnerPool
-from minispark.executor.session import SessionDirectory, sweep
 from minispark.ids import BlockId, TaskId
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.runner_blocks import AbandonBlock, NeedBlock, WriteBlock
@@ -58,7 +56,6 @@ class PersistedBlocks:
         self.pool = pool
         self.memory_bytes = memory_bytes
         self.fetcher = fetcher
-        self.memory: SessionDirectory | None = None
         self.manager: BlockManager | None = None
         self.executor: Executor | None = None
 
@@ -102,6 +99,7 @@ class PersistedBlocks:
         """Make the block manager; in an executor process at its start, so that its peers know of it."""
         storage: Any = import_module("minispark.storage.block_manager")
         bound: Any = import_module("minispark.storage.memory_bound")
+        folder: Any = import_module("minispark.storage.memory_folder")
         memory_bytes = bound.available_memory() if self.memory_bytes is None else self.memory_bytes
         manager: BlockManager = storage.BlockManager(
             self.location,
@@ -112,15 +110,9 @@ class PersistedBlocks:
             drop_live=self.pool.drop_blocks,
             world=self.env.world,
             scope=self.env.scope,
-            memory_directory=storage.memory_folder(self.location, self.make_folder),
+            memory=folder.MemoryFolder(self.location.directory),
             fetcher=self.fetcher,
         )
         self.env.setup_endpoint(storage.BLOCK_MANAGER, manager)
         self.manager = manager
         return manager
-
-    def make_folder(self, parent: Path) -> Path:
-        """Make a session directory on tmpfs, after removing what those left who are gone: it takes memory."""
-        sweep(parent)
-        self.memory = SessionDirectory.create(parent, self.env.world.secret_bytes)
-        return self.memory.path

@@ -6,7 +6,6 @@ what even that left behind (a power cut): a directory is in use exactly as long 
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -17,10 +16,10 @@ from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.ids import TaskId, task_result_block_id
 from minispark.shuffle.files import remove_attempt_files
+from minispark.storage.memory_folder import PREFIX, lock_of, locked, remove_memory, sweep_memory
 
-__all__ = ["SessionDirectory", "local_directory", "remove_folder", "remove_leavings", "remove_memory", "sweep"]
+__all__ = ["SessionDirectory", "local_directory", "remove_folder", "remove_leavings", "sweep"]
 
-PREFIX = "minispark-"
 ATTEMPTS = 100
 
 
@@ -62,7 +61,7 @@ class SessionDirectory:
                     f"cannot create a session directory in {parent}: {error}; set minispark.local.dir to a directory "
                     "that exists and can be written to"
                 ) from error
-            lock_fd = take_lock(path)
+            lock_fd = lock_of(path)
             if lock_fd is not None:
                 fill(path, secret_bytes)
                 return cls(path, lock_fd)
@@ -95,34 +94,6 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_memory(path: Path) -> None:
-    """Remove the directory on tmpfs that a session directory's link `memory` leads to, and the link."""
-    with contextlib.suppress(OSError):
-        memory = Path(os.readlink(path / "memory"))
-        if memory.name.startswith(PREFIX) and (memory / "lock").is_file():
-            shutil.rmtree(memory, ignore_errors=True)
-        (path / "memory").unlink()
-
-
-def take_lock(path: Path) -> int | None:
-    """Create and lock a directory's lock file; None if a sweep was faster (it takes the directory for a dead one)."""
-    try:
-        fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError:
-        return None
-    return fd if locked(fd) else None
-
-
-def locked(fd: int) -> bool:
-    """Lock an open lock file, or close it and tell that it is in use or was removed."""
-    with contextlib.suppress(OSError):
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(fd).st_nlink:
-            return True
-    os.close(fd)
-    return False
-
-
 def remove_leavings(directory: str, task_id: TaskId) -> None:
     """Remove what an attempt left whose runner died: files of a map output, finished or not, and a result."""
     remove_attempt_files(directory, task_id)
@@ -131,10 +102,11 @@ def remove_leavings(directory: str, task_id: TaskId) -> None:
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Remove the session directories of this user that nobody holds the lock of; return them.
+    """Remove the session directories of this user that nobody holds the lock of; return them. On tmpfs, too.
 
     A directory without a lock file was made a moment ago and is left alone.
     """
+    sweep_memory()
     removed = []
     for path in sorted(parent.glob(f"{PREFIX}*")):
         with contextlib.suppress(OSError):

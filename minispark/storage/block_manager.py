@@ -8,7 +8,6 @@ block: runners do, so that its loop never waits for a disk.
 import os
 from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 from typing import Final, Protocol, assert_never
 
 from minispark.errors import MiniSparkError
@@ -38,11 +37,11 @@ from minispark.storage.logic.node_blocks import (
     RemoveFile,
     Report,
 )
+from minispark.storage.memory_folder import MemoryFolder
 
-__all__ = ["BLOCK_MANAGER", "BlockFetcher", "BlockManager", "memory_folder"]
+__all__ = ["BLOCK_MANAGER", "BlockFetcher", "BlockManager"]
 
 BLOCK_MANAGER: Final = "BlockManager"
-TMPFS: Final = Path("/dev/shm")
 RESERVE_BYTES: Final = 16 << 20  # of a tmpfs, which others use too
 
 
@@ -66,7 +65,7 @@ class BlockManager(RpcEndpoint):
         drop_live: has the runner of a slot let go of objects.
         world: removes files off the loop.
         scope: owns what runs for it.
-        memory_directory: a folder on tmpfs; None: everything is on disk, whatever it counts as.
+        memory: names a folder on tmpfs; None: everything is on disk, whatever it counts as.
         fetcher: gets blocks from other executors; None: there are none.
     """
 
@@ -79,7 +78,7 @@ class BlockManager(RpcEndpoint):
         drop_live: Callable[[int, tuple[BlockId, ...]], None],
         world: World,
         scope: TaskScope,
-        memory_directory: str | None = None,
+        memory: MemoryFolder | None = None,
         fetcher: BlockFetcher | None = None,
     ) -> None:
         self.location = location
@@ -90,7 +89,7 @@ class BlockManager(RpcEndpoint):
         self.scope = scope
         self.fetcher = fetcher
         self.disk_directory = os.path.join(location.directory, "blocks")
-        self.memory_directory = memory_directory
+        self.memory = memory
         self.numbers = count()
         has_peers = (lambda: False) if fetcher is None else fetcher.has_peers
         self.blocks = NodeBlocks(max_memory_bytes, Paths(self.memory_path, self.disk_path), has_peers)
@@ -185,7 +184,7 @@ class BlockManager(RpcEndpoint):
 
     def memory_path(self, block_id: BlockId, size_bytes: int) -> str:
         """Name a file on tmpfs, or on disk if there is no tmpfs with that much room."""
-        directory = self.memory_directory
+        directory = None if self.memory is None else self.memory.directory
         if directory is None or room_in(directory) < size_bytes + RESERVE_BYTES:
             return self.disk_path(block_id)
         return os.path.join(directory, f"{block_id}.{next(self.numbers)}")
@@ -202,23 +201,3 @@ def room_in(directory: str) -> int:
     except OSError:
         return 0
     return facts.f_bavail * facts.f_frsize
-
-
-def memory_folder(location: BlockManagerId, make: Callable[[Path], Path], tmpfs: Path = TMPFS) -> str | None:
-    """Make a folder on tmpfs for an executor's blocks; None if there is none.
-
-    The session directory gets a link `memory` to it: whoever removes that directory follows the link.
-
-    Args:
-        location: the executor.
-        make: makes a session directory in a folder (`session.SessionDirectory`); raises MiniSparkError if it cannot.
-        tmpfs: where.
-    """
-    if not os.access(tmpfs, os.W_OK | os.X_OK):
-        return None
-    try:
-        folder = make(tmpfs)
-        os.symlink(folder, os.path.join(location.directory, "memory"))
-    except (MiniSparkError, OSError):
-        return None
-    return os.fspath(folder / "blocks")

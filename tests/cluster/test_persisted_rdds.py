@@ -10,22 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from minispark.conf import SparkConf
 from minispark.context import SparkContext
 from minispark.messages.storage_level import StorageLevel
+from minispark.storage.memory_folder import folder_of
+from tests.cluster.cluster_house import mine, registered, until, with_cluster
 
 pytestmark = pytest.mark.cluster
 
 KILLED = """
-import asyncio, os
+import asyncio
 from minispark import SparkContext
+from minispark.storage.memory_folder import folder_of
 
 async def main():
     async with SparkContext("local[2]") as sc:
-        await sc.parallelize(range(1000), 2).cache().count()
-        print(os.path.realpath(sc.driver.mode.session.path / "memory"), flush=True)
+        rdd = sc.parallelize(range(1000), 2).cache()
+        await rdd.count()
+        print(folder_of(sc.driver.mode.session.path), flush=True)
         await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -120,14 +125,46 @@ def test_a_partition_whose_job_was_cancelled_is_not_kept() -> None:
     assert with_context(job) == (1, [])
 
 
-def test_nothing_stays_on_tmpfs_when_a_driver_is_killed() -> None:
+def kill_a_driver(also_its_zygote: bool) -> Path:
+    """Kill a driver that keeps partitions; return its folder on tmpfs, which has existed."""
     with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         folder = Path(process.stdout.readline().strip())
-        existed = folder.exists()
+        assert list(folder.glob("rdd_*"))
+        children = psutil.Process(process.pid).children()
+        for child in children if also_its_zygote else []:
+            child.kill()
         process.kill()
-    deadline = time.monotonic() + 5
-    while folder.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert existed
-    assert not folder.exists()
+    psutil.wait_procs(children, timeout=5)
+    return folder
+
+
+def test_nothing_stays_on_tmpfs_when_a_driver_is_killed() -> None:
+    assert not kill_a_driver(also_its_zygote=False).exists()
+
+
+def test_what_a_driver_and_its_zygote_left_goes_when_the_next_context_starts() -> None:
+    folder = kill_a_driver(also_its_zygote=True)
+
+    async def job(sc: SparkContext) -> bool:
+        return folder.exists()
+
+    assert folder.exists()
+    assert not with_context(job)
+
+
+def test_nothing_stays_on_tmpfs_when_executors_and_their_zygotes_are_killed_together(tmp_path: Path) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc)
+        folders = [folder_of(peer.directory) for peer in sc.driver.block_manager_master.peers.values()]
+        assert not any(folder.exists() for folder in folders)
+        rdd = sc.parallelize(range(1000), 4).cache()
+        await rdd.count()
+        assert all(folder.exists() for folder in folders)
+        processes = [psutil.Process(pid) for pid in mine(sc)]
+        for process in [*(child for each in processes for child in each.children()), *processes]:
+            process.kill()
+        async with asyncio.timeout(2):
+            await until(lambda: not any(folder.exists() for folder in folders))
+
+    with_cluster(scenario, SparkConf({"minispark.local.dir": tmp_path}))

@@ -9,6 +9,7 @@ from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.executor.session import SessionDirectory, local_directory, remove_leavings, sweep
 from minispark.ids import TaskId
+from minispark.storage.memory_folder import MemoryFolder
 
 
 def test_a_session_directory_is_the_users_own(tmp_path: Path) -> None:
@@ -88,22 +89,10 @@ def test_the_setting_says_where(tmp_path: Path) -> None:
 
 
 def test_what_a_session_has_on_tmpfs_goes_with_it(tmp_path: Path) -> None:
-    for folder in ("disk", "tmpfs"):
-        (tmp_path / folder).mkdir()
-    session, memory = (SessionDirectory.create(tmp_path / folder, os.urandom) for folder in ("disk", "tmpfs"))
-    (session.path / "memory").symlink_to(memory.path)
-
-    session.remove()
-
-    assert list(tmp_path.glob("*/*")) == []
-    memory.release()
-
-
-def test_a_link_to_something_else_is_not_followed(tmp_path: Path) -> None:
     session = SessionDirectory.create(tmp_path, os.urandom)
-    (tmp_path / "precious").mkdir()
-    (session.path / "memory").symlink_to(tmp_path / "precious")
+    memory = MemoryFolder(str(session.path))
+    assert memory.directory is not None
 
     session.remove()
 
-    assert (tmp_path / "precious").exists()
+    assert not memory.path.exists()

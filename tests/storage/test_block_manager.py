@@ -9,7 +9,7 @@ from minispark.messages.runner_blocks import BlockPlan, NeedBlock, WriteBlock
 from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.scope import TaskScope
-from minispark.storage.block_manager import BlockManager, memory_folder
+from minispark.storage.block_manager import BlockManager
 from minispark.testing.fakes import RecordingContext, RecordingRef
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
 from tests.executor.attempts import task
@@ -137,15 +137,3 @@ def test_a_copy_is_fetched_when_the_master_says_so(tmp_path: Path) -> None:
     path, told = with_house(tmp_path, scenario, Peers(4))
     assert Path(path).read_bytes() == bytes(4)
     assert told is UpdateBlockInfo
-
-
-def test_the_folder_on_tmpfs_is_found_from_the_session_directory(tmp_path: Path) -> None:
-    (tmp_path / "session").mkdir()
-    (tmp_path / "shm" / "folder").mkdir(parents=True)
-    here = BlockManagerId(ExecutorId("1"), "localhost", 0, str(tmp_path / "session"))
-
-    folder = memory_folder(here, lambda parent: parent / "folder", tmp_path / "shm")
-
-    assert folder == str(tmp_path / "shm" / "folder" / "blocks")
-    assert (tmp_path / "session" / "memory").resolve() == tmp_path / "shm" / "folder"
-    assert memory_folder(here, lambda parent: parent, tmp_path / "missing") is None
