@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import queue
+import random
 import signal
 import subprocess
 import sys
@@ -20,11 +21,13 @@ from types import TracebackType
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.cluster import shuffling_program
-from tests.cluster.shuffling_program import Order, plain
+from tests.cluster.shuffling_program import TASKS, Order, plain
+from tests.cluster.stress import factor
 
-__all__ = ["LOOPBACK", "Cluster", "Daemon", "Host", "Program", "wait_until"]
+__all__ = ["JOBS", "LOOPBACK", "Cluster", "Daemon", "Host", "Program", "moment", "seeds", "wait_until"]
 
 DEADLINE_S = 40.0
 SECRET = "a secret of this test's cluster alone"
@@ -40,6 +43,7 @@ APPLICATION = {
     "minispark.network.timeout": "2s",
     "minispark.network.timeoutInterval": "200ms",
     "minispark.shuffle.readHostLocal": False,
+    "minispark.executor.stopDeadline": "1s",
     "minispark.standalone.executorRemoveDelayOnDisconnection": "1s",
 }
 """The same of applications; map outputs of another executor are fetched as from another host."""
@@ -59,6 +63,14 @@ class Host:
 
 
 LOOPBACK = Host("127.0.0.1")
+
+JOBS = 3
+seeds = pytest.mark.parametrize("seed", range(factor(1, 20)))
+
+
+def moment(rng: random.Random) -> int:
+    """Return after how many tasks of so many jobs something happens: neither before the first nor after the last."""
+    return rng.randrange(1, JOBS * TASKS - 8)
 
 
 def wait_until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
@@ -106,6 +118,15 @@ class Daemon:
         if self.process.poll() is None:
             self.process.terminate()
         return self.process.wait(deadline_s)
+
+    def power_off(self) -> None:
+        """Kill a worker with all that it has started, at once."""
+        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        for process in family:
+            process.suspend()  # so that none of them notices that another one is gone
+        for process in family:
+            process.kill()
+        self.process.wait()
 
     def executors(self) -> list[psutil.Process]:
         """Return the executor processes that this worker has started."""

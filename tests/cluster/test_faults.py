@@ -1,23 +1,16 @@
 """Processes that are killed or freeze at random moments of shuffling jobs: exact answers, and nothing left behind."""
 
+import contextlib
 import random
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.daemons import Cluster
-from tests.cluster.shuffling_program import TASKS
-from tests.cluster.stress import factor
+from tests.cluster.daemons import JOBS, LOOPBACK, Cluster, moment, seeds
 
 pytestmark = pytest.mark.cluster
-
-JOBS = 3
-seeds = pytest.mark.parametrize("seed", range(factor(1, 20)))
-
-
-def moment(rng: random.Random) -> int:
-    """Return after how many tasks of a program something happens: neither before the first nor after the last."""
-    return rng.randrange(1, JOBS * TASKS - 4)
 
 
 def recovering(folder: Path) -> Cluster:
@@ -103,12 +96,55 @@ def test_a_leader_that_freezes_and_wakes_up_ends_and_disturbs_nobody(seed: int, 
 
 
 @seeds
-def test_a_frozen_executor_is_given_up_and_ended(seed: int, tmp_path: Path) -> None:
+def test_a_frozen_executor_is_given_up_and_disturbs_nobody_when_it_wakes_up(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     with Cluster(tmp_path) as cluster:
         daemons = [cluster.master(), *cluster.workers()]
         program = cluster.program(seed=seed, jobs=JOBS)
         program.wait_for("TaskEnd", moment(rng))
-        rng.choice([each for daemon in daemons for each in daemon.executors()]).suspend()
+        frozen = rng.choice([each for daemon in daemons for each in daemon.executors()])
+        frozen.suspend()
+        program.expect("is given up: no heartbeat of it came")
+        frozen.resume()
         program.expect_exact_answers()
         cluster.expect_nothing_left(*daemons)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    disk = tmp_path / "work-small"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "minispark-test", disk], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a file system of a test's own is not permitted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_named_and_costs_its_job_only(small_disk: Path, tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        daemons = [cluster.master(), cluster.worker(directory=small_disk)]
+        filler = small_disk / "filler"
+        filler.touch()
+        program = cluster.program(jobs=1, padding=40_000)
+        code = program.wait()
+        assert code == 1
+        assert "No space left on device" in program.text
+        filler.unlink()
+        cluster.expect_nothing_left(*daemons)
+        cluster.program(jobs=1, padding=100).expect_exact_answers()
+
+
+def test_a_worker_whose_disk_is_full_does_not_hold_up_the_others(small_disk: Path, tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        cluster.master()
+        filler = small_disk / "filler"
+        cluster.worker(directory=small_disk).expect("the master is at")
+        cluster.workers(LOOPBACK)
+        with contextlib.suppress(OSError):
+            filler.write_bytes(bytes(8 << 20))
+        cluster.program(jobs=JOBS).expect_exact_answers()
+        filler.unlink()
