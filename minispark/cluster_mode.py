@@ -88,6 +88,11 @@ class ClusterMode:
         return self.backend
 
     @property
+    def cluster_backend(self) -> CoarseGrainedSchedulerBackend:
+        """Gets and ends executors."""
+        return self.backend
+
+    @property
     def default_parallelism(self) -> int:
         """How many partitions keep all cores busy, as far as they are known."""
         allotted = 0 if self.standalone is None else sum(self.standalone.allotted.values())

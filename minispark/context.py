@@ -13,10 +13,12 @@ from minispark.conf import SparkConf
 from minispark.cores import available_cores
 from minispark.errors import ConfigurationError, ContextError, PicklingError
 from minispark.executor.current_task import current_task_context
+from minispark.executor_control import ExecutorControl
 from minispark.ids import RddId, ShuffleId
 from minispark.job_control import JobControl
 from minispark.persistence import Persistence
 from minispark.rdd.call_site import call_site
+from minispark.reading import Reading
 from minispark.rpc.world import SystemWorld, World
 from minispark.scheduler.logic.master_url import LocalMaster, check_task_cpus, max_failures, parse_master
 from minispark.sharing import Sharing
@@ -79,7 +81,7 @@ def load_driver() -> "type[Driver]":
     return Driver
 
 
-class SparkContext(JobControl, Sharing, Persistence):
+class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
     """An application: where its RDDs are made and its jobs run.
 
     Use it with `async with`; one is active in a process at a time, on the loop that started it.

@@ -42,8 +42,8 @@ from minispark.scheduler.recording import Unrecorded, recorder_for
 from minispark.scheduler.speculations import attempts_progressed
 from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
-from minispark.shuffle.files import remove_attempt_files, remove_shuffle_files
 from minispark.shuffle.logic.map_outputs import MapOutputs
+from minispark.shuffle.removal import MapOutputRemover
 from minispark.shuffle.tracker import MapOutputTracker
 from minispark.storage.block_manager_master import BlockManagerMaster
 from minispark.storage.broadcast import BinaryServer, BinaryTable
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from minispark.executor.runners import RunnerPool
     from minispark.executor.session import SessionDirectory
     from minispark.rdd.ports import JobRunner
+    from minispark.scheduler.cluster_backend import CoarseGrainedSchedulerBackend
     from minispark.scheduler.executor_allocation import ExecutorAllocationManager
 
 __all__ = ["Driver", "RunMode"]
@@ -75,6 +76,10 @@ class RunMode(Protocol):
     @property
     def replacer(self) -> ExecutorReplacer | None:
         """Gets other executors for those that have gone silent; None: nobody can."""
+
+    @property
+    def cluster_backend(self) -> "CoarseGrainedSchedulerBackend | None":
+        """Gets and ends executors; None: there are none."""
 
     @property
     def default_parallelism(self) -> int:
@@ -382,10 +387,11 @@ class Driver:
         """Delete map outputs that nobody needs, off the loop; a stop removes the directories anyway."""
         if self.stopping is not None:
             return
+        remover = MapOutputRemover(self.world, lambda: self.results.transfer)
         if isinstance(what, RemoveMapOutput):
-            removal = self.world.run_blocking(remove_attempt_files, what.directory, what.map_id)
+            removal = remover.remove_output(what.map_id, what.location)
         else:
-            removal = self.world.run_blocking(remove_shuffle_files, what.directories, what.shuffle_id)
+            removal = remover.remove_shuffle(what.shuffle_id, what.locations)
         self.spawn(removal, name=f"delete: {what}")
 
     # -- stop --------------------------------------------------------------------------------------------------------

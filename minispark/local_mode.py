@@ -43,6 +43,7 @@ class LocalMode:
 
     is_local: Final = True
     replacer: Final = None
+    cluster_backend: Final = None
 
     def __init__(self, conf: SparkConf, world: World, cores: int, zygote: ZygoteProcess | None = None) -> None:
         self.conf = conf
