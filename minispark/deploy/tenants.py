@@ -139,7 +139,8 @@ class Tenants:
 
     def application_finished(self, app_id: ApplicationId) -> None:
         """End what still runs of an application, and clean up once nothing does."""
-        self.state.application_finished(app_id)
+        left_files = self.place.directory.application(app_id).is_dir()  # maybe of a worker before this one
+        self.state.application_finished(app_id, left_files=left_files)
         for key in self.state.executors_of(app_id):
             self.executors[key].kill()
         self.clean_up_applications()

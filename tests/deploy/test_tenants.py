@@ -48,6 +48,17 @@ def test_an_application_that_has_ended_leaves_its_logs(tmp_path: Path) -> None:
     with_worker(scenario, tmp_path)
 
 
+def test_so_does_one_whose_executors_a_worker_before_this_one_ran(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        (tmp_path / "app-1/1/minispark-1-a/shuffle").mkdir(parents=True)
+        (tmp_path / "app-1/1/stdout").write_text("hello")
+        await house.say(ApplicationFinished(1, APP), ApplicationFinished(1, ApplicationId("app-9")))
+        assert [path.name for path in (tmp_path / "app-1/1").iterdir()] == ["stdout"]
+        assert house.worker.tenants.state.running_names() == set()
+
+    with_worker(scenario, tmp_path)
+
+
 @pytest.mark.scenario("WRK-002", "work-dir cleanup removes old app dirs (± shuffle service db)")
 @pytest.mark.parametrize("service", [False, True])
 def test_folders_of_old_applications_are_removed_every_half_hour(tmp_path: Path, service: bool) -> None:

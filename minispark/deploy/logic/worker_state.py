@@ -119,8 +119,15 @@ class WorkerState:
 
     # -- applications --------------------------------------------------------------------------------------------
 
-    def application_finished(self, app_id: ApplicationId) -> None:
-        """Take note that an application has ended; it is forgotten when its last executor here has."""
+    def application_finished(self, app_id: ApplicationId, *, left_files: bool = False) -> None:
+        """Take note that an application has ended; it is forgotten when its last executor here has.
+
+        Args:
+            app_id: which.
+            left_files: whether it has a folder here, also if no executor of it was started by this worker.
+        """
+        if left_files:
+            self.applications[app_id] = None
         if app_id in self.applications:
             self.finished[app_id] = None
 
