@@ -10,7 +10,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-__all__ = ["LoopTurn", "Pace", "added_up", "as_dict", "in_order", "joined", "reduced"]
+__all__ = ["LoopTurn", "Pace", "added_up", "as_dict", "in_order", "joined", "merged_by_key", "reduced"]
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -92,6 +92,15 @@ async def added_up(parts: list[list[tuple[T, int]]]) -> dict[T, int]:
         for value, number in some:
             counts[value] = counts.get(value, 0) + number
     return counts
+
+
+async def merged_by_key(function: Callable[[V, V], V], parts: list[list[tuple[K, V]]]) -> dict[K, V]:
+    """Return a dict of the pairs of all parts; values of equal keys are merged."""
+    merged: dict[K, V] = {}
+    async for some in slices(parts, HASHED):
+        for key, value in some:
+            merged[key] = function(merged[key], value) if key in merged else value
+    return merged
 
 
 async def in_order(

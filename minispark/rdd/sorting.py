@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from minispark.rdd.arguments import check_callable
 from minispark.rdd.driver_side import DriverSide
-from minispark.rdd.face import Face
+from minispark.rdd.face import Face, default_partitioner
 from minispark.rdd.narrow import CoalescedNode, KeyByNode, MapNode
 from minispark.rdd.node import Node
 from minispark.rdd.pair import shuffle_pairs
-from minispark.rdd.partitioner import RangePartitioner, check_num_partitions
+from minispark.rdd.partitioner import RangePartitioner, check_num_partitions, portable_hash
 from minispark.rdd.preparation import Preparation
 from minispark.rdd.sampling import cut, sample_keys, sample_size
 from minispark.rdd.shuffled import SortedNode
@@ -60,6 +60,30 @@ class SortMethods(Face[T_co]):
         partitioner = RangePartitioner(num_sorted(self, num_partitions), None, ascending)
         ordered = sort(self, pairs, partitioner, key_function, itemgetter(0), "sort_by")
         return self.derive(MapNode(self.origin("sort_by"), ordered, itemgetter(1), is_safe=True))
+
+    def repartition_and_sort_within_partitions(
+        self: "Face[tuple[K, V]]",
+        num_partitions: int | None = None,
+        partition_function: Callable[[Any], int] = portable_hash,
+        ascending: bool = True,
+        key_function: Callable[[K], Any] | None = None,
+    ) -> "RDD[tuple[K, V]]":
+        """Return the pairs placed by their keys, as `partition_by` does, each partition sorted by key.
+
+        Args:
+            num_partitions: of the result.
+            partition_function: from a key to an int of any size.
+            ascending: the smallest key first.
+            key_function: what of a key is compared; None: the key itself.
+        """
+        name = "repartition_and_sort_within_partitions"
+        if key_function is not None:
+            check_callable(name, key_function)
+        key_of = itemgetter(0) if key_function is None else partial(key_of_pair, key_function)
+        partitioner = default_partitioner(self.context, [self.node], num_partitions, partition_function)
+        is_placed = self.partitioner == partitioner
+        placed: Node[Any] = self.node if is_placed else shuffle_pairs(self, self.node, partitioner, name)
+        return self.derive(SortedNode(self.origin(name), placed, key_of, ascending, keeps_partitioner=True))
 
 
 def num_sorted(face: Face[Any], num_partitions: int | None) -> int:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, compress, count, islice, repeat
+from itertools import count, islice, repeat
 from operator import itemgetter
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from minispark.errors import ConfigurationError
 from minispark.rdd.aggregator import FirstAggregator, ListAggregator
 from minispark.rdd.arguments import check_callable
 from minispark.rdd.face import Face, default_partitioner, nodes_of
@@ -148,27 +147,6 @@ class Transformations(Face[T_co]):
         partitioner = default_partitioner(self.context, [pairs], num_partitions, partition_function)
         return self.derive(combine(self, pairs, ListAggregator(), partitioner, "group_by"))
 
-    def sample(self, with_replacement: bool, fraction: float, seed: int | None = None) -> "RDD[T_co]":
-        """Return some of the records, drawn by chance; the same ones each time, if they come in the same order.
-
-        Args:
-            with_replacement: whether a record may be drawn several times.
-            fraction: the chance of each record; with replacement how often each is drawn on average. At least 0, and
-                at most 1 without replacement.
-            seed: what the draw depends on; by default the number of the new RDD.
-
-        Raises:
-            ConfigurationError: no such fraction is possible.
-        """
-        if not 0 <= fraction < float("inf") or (fraction > 1 and not with_replacement):
-            limits = "at least 0" if with_replacement else "between 0 and 1"
-            raise ConfigurationError(f"sample takes a fraction of {limits}, not {fraction!r}")
-        origin = self.origin("sample")
-        draw = partial(sample_partition, with_replacement, fraction, origin.rdd_id if seed is None else seed)
-        return self.derive(
-            MapPartitionsNode(origin, self.node, draw, keeps_partitioner=True, is_order_sensitive=True)
-        )
-
     def declare_indeterminate(self) -> "RDD[T_co]":
         """Return the same records, known to differ when they are computed again (drawn by chance, read from a clock).
 
@@ -188,25 +166,6 @@ class Transformations(Face[T_co]):
 
 
 # What tasks run: plain functions, so that they are pickled by name.
-
-
-def sample_partition(
-    with_replacement: bool, fraction: float, seed: int, index: int, records: Iterator[T]
-) -> Iterator[T]:
-    """Draw from a partition."""
-    rng = Random(f"{seed}/{index}")
-    if with_replacement:
-        return chain.from_iterable(repeat(record, arrivals(fraction, rng)) for record in records)
-    return compress(records, map(float(fraction).__gt__, iter(rng.random, None)))
-
-
-def arrivals(mean: float, rng: Random) -> int:
-    """Return a number that is distributed as Poisson says: how many fall into a span, one in a unit on average."""
-    number, reached = 0, rng.expovariate(1.0)
-    while reached < mean:
-        number += 1
-        reached += rng.expovariate(1.0)
-    return number
 
 
 def same_records(index: int, records: Iterator[T]) -> Iterator[T]:
