@@ -342,13 +342,18 @@ def test_a_union_of_rdds_is_one_rdd() -> None:
     assert run_inline(scenario) == [1, 2, 3, 9]
 
 
-def test_a_shuffle_that_nobody_refers_to_any_more_is_forgotten_with_its_files() -> None:
+@pytest.mark.scenario("SHF-005", "sort manager cleans files (serialised & deserialised path)")
+@pytest.mark.parametrize("combined", [True, False])
+def test_a_shuffle_that_nobody_refers_to_any_more_is_forgotten_with_its_files(combined: bool) -> None:
     async def scenario(sc: SparkContext) -> None:
-        counts = sc.parallelize("aab").map(lambda letter: (letter, 1)).reduce_by_key(lambda a, b: a + b)
-        assert sorted(await counts.collect()) == [("a", 2), ("b", 1)]
+        pairs = sc.parallelize("aab").map(lambda letter: (letter, 1))
+        counts = pairs.reduce_by_key(lambda a, b: a + b) if combined else pairs.partition_by(2)
+        assert sorted(await counts.collect()) == (
+            [("a", 2), ("b", 1)] if combined else [("a", 1), ("a", 1), ("b", 1)]
+        )
         files = session_directory(sc) / "shuffle"
         assert list(files.iterdir())
-        del counts
+        del counts, pairs
         await settle()
         assert list(files.iterdir()) == []
         assert not sc.driver.work.of_shuffle

@@ -20,6 +20,7 @@ __all__ = [
     "MoveMapOutput",
     "RegisterDirectory",
     "RemoveBlockFile",
+    "RemoveMapOutputs",
     "Taken",
     "UploadMapOutput",
 ]
@@ -140,4 +141,18 @@ class GetMigrationPeers(Ask[MigrationPeers]):
     executor_id: ExecutorId
 
 
-BlocksRequest = FetchMapOutputs | FetchBlock | RemoveBlockFile | RegisterDirectory | UploadMapOutput
+@message(364)
+class RemoveMapOutputs(Message):
+    """Driver → executor or shuffle service: nobody needs these map outputs any more; answered by `Taken`.
+
+    All of a shuffle (`map_id` −1), or those of one attempt, whatever it wrote for (`shuffle_id` −1).
+    """
+
+    executor_id: ExecutorId
+    shuffle_id: ShuffleId
+    map_id: TaskId
+
+
+BlocksRequest = (
+    FetchMapOutputs | FetchBlock | RemoveBlockFile | RegisterDirectory | UploadMapOutput | RemoveMapOutputs
+)

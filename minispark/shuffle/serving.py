@@ -1,4 +1,5 @@
-"""Serving map outputs to other hosts: the answer of the bulk service "blocks" to `FetchMapOutputs`.
+"""Serving map outputs to other hosts: the answer of the bulk service "blocks" to `FetchMapOutputs`,
+and to `RemoveMapOutputs` when nobody needs them any more.
 
 Used by executors for their own session directory and by the shuffle service for those of a host. Indexes and small
 blocks are read off the loop; large blocks go out by `os.sendfile`. Nothing is verified here: the checksums
@@ -10,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from minispark.ids import ShuffleId, TaskId
-from minispark.messages.transfer import FetchMapOutputs, MapOutputsHead
+from minispark.messages.transfer import FetchMapOutputs, MapOutputsHead, RemoveMapOutputs, Taken
 from minispark.rpc.bulk import CHUNK, BulkChannel
 from minispark.rpc.world import World
 from minispark.shuffle.files import OWN_TROUBLE, MapOutputDamaged, map_output_paths, read_entry
+from minispark.shuffle.removal import remove_asked
 from minispark.storage.transfer import BlockService, Directories, realm_of
 
 __all__ = ["MapOutputServer"]
@@ -49,6 +51,7 @@ class MapOutputServer:
     def add_to(self, service: BlockService) -> None:
         """Have a service answer with these map outputs."""
         service.add(FetchMapOutputs, self.send_outputs)
+        service.add(RemoveMapOutputs, self.remove_outputs)
 
     async def send_outputs(self, channel: BulkChannel, request: FetchMapOutputs) -> None:
         """Send one reducer's share of some map outputs, or what keeps them from being sent."""
@@ -67,6 +70,13 @@ class MapOutputServer:
             else:
                 await channel.send_data(await self.world.run_blocking(read_together, group))
         await channel.end(sum(segment.size for segment in segments))
+
+    async def remove_outputs(self, channel: BulkChannel, request: RemoveMapOutputs) -> None:
+        """Remove map outputs that nobody needs, if they are here."""
+        directory = self.directories.directory_of(realm_of(channel), request.executor_id)
+        if directory is not None:
+            await self.world.run_blocking(remove_asked, directory, request)
+        await channel.send(Taken())
 
     async def send_large(self, channel: BulkChannel, segment: Segment) -> None:
         """Send a block from its file."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 from minispark.errors import ProtocolError
 from minispark.ids import BlockId, ExecutorId
 from minispark.messages.task import BlockManagerId
-from minispark.messages.transfer import BlockHead, FetchBlock, RemoveBlockFile, Taken
+from minispark.messages.transfer import BlockHead, FetchBlock, RemoveBlockFile, RemoveMapOutputs, Taken
 from minispark.rpc.bulk import BulkChannel
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
@@ -281,6 +281,16 @@ class Transfer:
         """
         async with self.channel(address_of(location)) as channel:
             await channel.send(RemoveBlockFile(location.executor_id, block_id))
+            await expect(channel, Taken)
+
+    async def remove_outputs(self, location: BlockManagerId, request: RemoveMapOutputs) -> None:
+        """Have map outputs removed by whoever serves them.
+
+        Raises:
+            RpcError: it cannot be reached.
+        """
+        async with self.channel(address_of(location)) as channel:
+            await channel.send(request)
             await expect(channel, Taken)
 
 

@@ -336,7 +336,7 @@ class History:
         self.cluster.map_outputs.assert_empty()
         for what in self.cluster.removed_files:
             if isinstance(what, RemoveMapOutput):
-                assert what.directory.startswith("exec-"), what
+                assert what.location.directory.startswith("exec-"), what
 
     def assert_eventful(self) -> None:
         """Assert that this was a history worth the name."""

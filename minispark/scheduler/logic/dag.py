@@ -153,7 +153,7 @@ class DagState:
         if stage is None:
             if isinstance(ended.reason, Success) and isinstance(ended.reason.result, MapStatus):
                 output = ended.reason.result
-                self.effects.append(RemoveMapOutput(output.location.directory, output.map_id))
+                self.effects.append(RemoveMapOutput(output.location, output.map_id))
             return
         match ended.reason:
             case Success():
@@ -201,7 +201,7 @@ class DagState:
         """Register a map output; the last one ends the stage."""
         stage.pending.discard(ended.partition)
         if self.rollback.is_surplus(stage, status):
-            self.effects.append(RemoveMapOutput(status.location.directory, status.map_id))
+            self.effects.append(RemoveMapOutput(status.location, status.map_id))
         elif self.recovery.is_trusted(ended):
             self.map_outputs.register(stage.shuffle_id, status)
         if stage.stage_id in self.running and not stage.pending:
@@ -361,9 +361,9 @@ class DagState:
             return
         self.forgotten.discard(shuffle_id)
         statuses = self.map_outputs.remove_shuffle(shuffle_id)
-        directories = dict.fromkeys(status.location.directory for status in statuses)
-        if directories:
-            self.effects.append(RemoveShuffleFiles(shuffle_id, tuple(directories)))
+        locations = {status.location.directory: status.location for status in statuses}
+        if locations:
+            self.effects.append(RemoveShuffleFiles(shuffle_id, tuple(locations.values())))
 
     # -- invariants --------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from minispark.ids import JobId, ShuffleId, StageId, TaskId
 from minispark.messages.listener import ListenerEvent
 from minispark.messages.scheduler import JobSubmitted, KillTaskSet, PartitionCompleted, SubmitTaskSet
-from minispark.messages.task import DirectResult
+from minispark.messages.task import BlockManagerId, DirectResult
 from minispark.record import Record, record
 from minispark.scheduler.logic.job import JobFailure
 
@@ -96,17 +96,17 @@ class SubmitMoreTasks(Record):
 
 @record
 class RemoveShuffleFiles(Record):
-    """Delete what is left of a shuffle that was forgotten; `directories` are those that held its outputs."""
+    """Delete what is left of a shuffle that was forgotten; `locations` are those that held its outputs, each once."""
 
     shuffle_id: ShuffleId
-    directories: tuple[str, ...]
+    locations: tuple[BlockManagerId, ...]
 
 
 @record
 class RemoveMapOutput(Record):
     """Delete a map output that came when nobody needed its stage any more."""
 
-    directory: str
+    location: BlockManagerId
     map_id: TaskId
 
 

@@ -88,7 +88,7 @@ class Rollback:
     def succeeded_too_late(self, stage: Stage, ended: TaskEnded, success: Success) -> None:
         """Take the success of an attempt that was rolled back: what it wrote goes; what it gave cannot."""
         if isinstance(success.result, MapStatus):
-            self.dag.effects.append(RemoveMapOutput(success.result.location.directory, success.result.map_id))
+            self.dag.effects.append(RemoveMapOutput(success.result.location, success.result.map_id))
             return
         reason = (
             f"a task of attempt {ended.stage_attempt} of stage {stage.stage_id} ({stage.name}) ended after that"

@@ -214,7 +214,7 @@ def test_a_map_output_that_comes_after_its_stage_is_gone_is_removed() -> None:
         late = map_success(0)
         harness.end(harness.sets[0], 0, late)
         assert isinstance(late.result, MapStatus)
-        assert harness.of(RemoveMapOutput) == [RemoveMapOutput(late.result.location.directory, late.result.map_id)]
+        assert harness.of(RemoveMapOutput) == [RemoveMapOutput(late.result.location, late.result.map_id)]
 
 
 def test_a_cancelled_job_kills_the_stages_that_only_it_needs() -> None:

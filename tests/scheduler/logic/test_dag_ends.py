@@ -86,14 +86,14 @@ def test_a_shuffle_that_nothing_refers_to_is_kept_until_the_jobs_that_read_it_en
         assert harness.succeeded() == [1]
 
 
-def test_a_shuffle_that_no_job_reads_goes_at_once_with_each_directory_named_once() -> None:
+def test_a_shuffle_that_no_job_reads_goes_at_once_with_each_place_named_once() -> None:
     with dag() as harness:
         harness.submit(submit_job(1, two_stages().lineage()))
         harness.end_all_maps(harness.last)
         harness.end_all_results(harness.last)
         harness.state.forget_shuffle(ShuffleId(0))
         (removed,) = files_removed(harness)
-        assert len(removed.directories) == 1
+        assert len(removed.locations) == 1
 
 
 def test_of_a_shuffle_that_was_never_written_no_files_are_removed() -> None:

@@ -61,7 +61,7 @@ def test_what_an_attempt_that_was_rolled_back_still_writes_is_removed() -> None:
         late = map_success(1, map_id=99, reducers=2)
         harness.end(old, 1, late)
         assert isinstance(late.result, MapStatus)
-        assert harness.of(RemoveMapOutput) == [RemoveMapOutput(late.result.location.directory, late.result.map_id)]
+        assert harness.of(RemoveMapOutput) == [RemoveMapOutput(late.result.location, late.result.map_id)]
         assert harness.of(PartitionCompleted) == []
         assert places(harness, 1) == ["-", "-"]
         harness.end_all_maps(harness.last)
@@ -219,5 +219,6 @@ def test_a_copy_that_ends_after_its_stage_does_not_replace_what_was_read(lost: b
         copy = map_success(1, map_id=21, reducers=2, executor="b")
         harness.end(maps, 1, copy, "b")
         assert map_ids(harness) == ([-1, -1] if lost else [10, 11])
-        assert harness.of(RemoveMapOutput) == [RemoveMapOutput("dir-b", TaskId(21))]
+        assert isinstance(copy.result, MapStatus)
+        assert harness.of(RemoveMapOutput) == [RemoveMapOutput(copy.result.location, TaskId(21))]
         harness.state.cancellation.cancel_all("enough")
