@@ -75,6 +75,13 @@ class Gathering:
             combine_into(loop, (first,), self.combined)
             self.look()
 
+    def end(self) -> dict[Any, Any]:
+        """Hand over the dict, after a last look at what it holds."""
+        if self.steps.taken:
+            self.account.size_bytes = held_bytes(self.combined, self.aggregator)
+        combined, self.combined = self.combined, {}
+        return combined
+
     def look(self) -> None:
         """Estimate what the dict holds, and make room if that is too much."""
         size = held_bytes(self.combined, self.aggregator)
@@ -151,12 +158,12 @@ class BucketOf:
     num_partitions = BUCKETS
 
     def __init__(self, level: int) -> None:
-        self.level = level
+        self.shift = 8 * level
 
     def assign(self, keys: Sequence[Any]) -> Sequence[int]:
         """Return the bucket of each key."""
-        # A tuple's hash mixes that of its parts well, at C speed.
-        return [mixed % BUCKETS for mixed in map(hash, zip(repeat(self.level), keys, strict=False))]
+        # A tuple's hash mixes that of its parts, at C speed; each level looks at other bits of it.
+        return [(mixed >> self.shift) % BUCKETS for mixed in map(hash, zip(keys, repeat(None), strict=False))]
 
 
 class Buckets(PartitionedPairs):
@@ -200,7 +207,7 @@ class Combining:
         gathering = self.gathering
         for loop, records in sources:
             gathering.add(loop, records)
-        combined, gathering.combined = gathering.combined, {}
+        combined = gathering.end()
         if self.buckets is None:
             pairs = combined.items() if self.lists is None else self.lists.whole(combined)
             can_wait = self.lists is None

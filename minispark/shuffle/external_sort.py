@@ -84,9 +84,12 @@ class Sorting:
             before = len(held)
             held += islice(records, self.steps.size)
             taken = len(held) - before
-            if taken < self.steps.size:
+            if taken < self.steps.size and not self.steps.taken:
                 return held
             size += estimate_bytes(held[before:]) + SORTING_BYTES * taken
+            if taken < self.steps.size:
+                self.account.size_bytes = size
+                return held
             self.steps.took(size)
             if self.memory.must_spill(self.account, size) or self.steps.forced:
                 self.spill(held)

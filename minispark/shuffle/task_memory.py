@@ -25,6 +25,7 @@ FIRST_STEP: Final = 64  # records, that may turn out to be large
 LARGEST_STEP: Final = 1 << 16
 STEPS_PER_SHARE: Final = 8
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+MUCH_SMALLER: Final = 4
 GUARD_FACTOR: Final = 1.5
 GUARD_SLACK: Final = 32 << 20
 
@@ -98,13 +99,14 @@ class TaskMemory:
     def must_spill(self, account: Account, size_bytes: int) -> bool:
         """Take down what a container holds now, and tell whether it must spill.
 
-        Larger containers that can be freed are freed first.
+        Of those that can be freed, and are not much smaller, the largest are freed first: what only waits is written
+        and read once, and then is no burden any more.
         """
         account.size_bytes = size_bytes
         while sum(other.size_bytes for other in self.accounts) > self.share_bytes:
             others = [other for other in self.accounts if other is not account and other.free is not None]
             largest = max(others, key=size_of, default=account)
-            if largest.size_bytes <= account.size_bytes or largest.free is None:
+            if largest.free is None or largest.size_bytes * MUCH_SMALLER < account.size_bytes:
                 return True
             largest.free()
             self.emptied(largest)
