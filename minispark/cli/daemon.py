@@ -17,6 +17,7 @@ import uvloop
 
 from minispark.cli.exits import Exit, one_line_errors
 from minispark.cli.notify import Notifier
+from minispark.deploy.processes import limit
 from minispark.rpc.world import SystemWorld, World
 
 __all__ = ["Daemon", "Ended", "log_to_stderr", "run_daemon"]
@@ -59,6 +60,7 @@ class Daemon(Protocol):
 def run_daemon(name: str, start: Callable[[World], Awaitable[Daemon]], *, verbose: bool) -> None:
     """Run a daemon to its end and end the process with a code of `Exit`."""
     log_to_stderr(verbose=verbose)
+    limit(os.getpid())  # a master has two connections to each worker and driver, and a secret that no dump may hold
     with one_line_errors(name, Exit.CANNOT_LISTEN), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(serve(start, SystemWorld(), Notifier(os.environ)))
     sys.exit(int(code))

@@ -26,6 +26,7 @@ from minispark.cli.worker import memory_of
 from minispark.conf import SparkConf
 from minispark.deploy import driver_process
 from minispark.deploy.master_process import start_master
+from minispark.deploy.processes import limit
 from minispark.deploy.secrets import SECRET_VARIABLE, tls_contexts
 from minispark.deploy.worker_process import WorkerOptions, WorkerProcess, start_worker
 from minispark.errors import ConfigurationError, MiniSparkError, RpcError
@@ -99,6 +100,7 @@ def run(
     Other exit codes: 1 rank 0 or the master is gone, 2 an argument is wrong, 4 the nodes did not come in time.
     """
     log_to_stderr(verbose=False)
+    limit(os.getpid())
     with one_line_errors("run"):
         conf = settle({}, conf_pairs, properties_file)
         place = Rendezvous(rendezvous or default_place())

@@ -18,7 +18,7 @@ from typing import Protocol
 from minispark.deploy.process_log import LogRoller, RolledLog
 from minispark.rpc.world import ChildProcess, World
 
-__all__ = ["ProcessCommand", "ProcessLauncher", "RunningProcess", "SystemLauncher"]
+__all__ = ["ProcessCommand", "ProcessLauncher", "RunningProcess", "SystemLauncher", "limit"]
 
 MAX_FILES = 1 << 16
 WORD_SIZE = 64

@@ -1,6 +1,7 @@
 """minispark.cli.daemon: what signals, systemd and the daemon's own end make of it; real processes, real signals."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -44,10 +45,12 @@ def start(tmp_path: Path) -> Any:
     """Return a function that starts a scripted daemon; what it started is gone afterwards."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    def run(
+        *arguments: str, preexec_fn: Callable[[], object] | None = None, **environment: str
+    ) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *arguments], cwd=tmp_path, env={**os.environ, **environment},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn,
         )  # fmt: skip
         started.append(process)
         return process
@@ -123,6 +126,16 @@ def test_systemd_is_told_and_its_watchdog_fed(start: Start, tmp_path: Path) -> N
             heard.append(line.recv(100))
 
     assert heard[:4] == [b"READY=1\nSTATUS=a daemon for a test", *[b"WATCHDOG=1"] * 3]
+
+
+def test_it_may_open_as_many_files_as_the_system_lets_it_and_leaves_no_dump_with_its_secret(start: Start) -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    process = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, most)))
+
+    has_started(process)
+
+    assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE)[0] == min(most, 1 << 16)
+    assert resource.prlimit(process.pid, resource.RLIMIT_CORE)[0] == 0
 
 
 def test_the_log_has_time_and_level(start: Start) -> None:
