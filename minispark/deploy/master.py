@@ -140,6 +140,12 @@ class Master(RpcEndpoint):
         self.machine.disconnected(address, self.world.monotonic(), self.world.wall())
         self.do_in_order(self.machine.take_effects(), NOBODY)
 
+    def on_network_error(self, error: BaseException, address: RpcAddress) -> None:
+        """Have the machine think of a peer that cannot be connected to."""
+        if not self.ended.done():
+            self.machine.unreachable(address, self.world.monotonic(), self.world.wall())
+            self.do_in_order(self.machine.take_effects(), NOBODY)
+
     def do_in_order(self, effects: Sequence[Effect], context: CallContext, *, at_once: bool = False) -> None:
         """Do things when those before them are done, and what has to be on disk is."""
         if self.queue is None or at_once:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from minispark.errors import MiniSparkError
 from minispark.ids import ExecutorId, TaskId
-from minispark.messages.cluster import RemoveExecutor, RemoveWorker
+from minispark.messages.cluster import ExecutorProcessLost, RemoveExecutor, RemoveWorker
 from minispark.messages.scheduler import ReviveOffers
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
@@ -173,6 +173,8 @@ class CoarseGrainedSchedulerBackend:
     def kill_and_replace(self, executor_id: ExecutorId, reason: str) -> None:
         """End an executor, if it still lives, and have another one started; see `ExecutorReplacer`."""
         self.replace([executor_id], decommission=False, reason=reason, count_failures=True)
+        # The cluster may have forgotten it long ago, and would never say that it is gone.
+        self.endpoint.self_ref.send(RemoveExecutor(executor_id, ExecutorProcessLost(reason)))
 
     def remove_executor(self, executor_id: ExecutorId, *, decommission: bool, reason: str) -> None:
         """Kill or decommission an executor that is excluded; see `ExecutorAllocation`."""

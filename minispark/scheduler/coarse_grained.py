@@ -319,6 +319,10 @@ class DriverEndpoint(RpcEndpoint):
             if ref.address == address and not self.is_stopping:
                 self.connection_lost(executor_id)
 
+    def on_network_error(self, error: BaseException, address: RpcAddress) -> None:
+        """Do the same if an executor cannot be connected to: tasks that were to be launched there never arrive."""
+        self.on_disconnected(address)
+
     def connection_lost(self, executor_id: ExecutorId) -> None:
         """Wait for whoever knows how the executor ended, or take it for lost."""
         if executor_id in self.delays:

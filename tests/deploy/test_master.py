@@ -223,6 +223,20 @@ def test_recovery_ends_when_its_time_is_up() -> None:
     assert run_virtual(main()) == (MasterState.ALIVE, 0)
 
 
+def test_a_worker_that_cannot_be_connected_to_is_gone_because_it_never_heard_its_orders() -> None:
+    async def main() -> tuple[int, int]:
+        master = await started()
+        workers = master.endpoint.machine.cluster.workers
+        register(master)
+        await settle()
+        before = len(workers)
+        master.endpoint.on_network_error(OSError("no route"), RpcAddress("w1", 4000))
+        await master.close()
+        return before, len(workers)
+
+    assert run_virtual(main()) == (1, 0)
+
+
 def test_an_ended_leader_answers_nobody() -> None:
     async def main() -> tuple[list[Any], list[Any]]:
         store = MemoryStore()

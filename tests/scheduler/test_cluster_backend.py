@@ -114,6 +114,8 @@ def test_a_silent_executor_is_ended_and_as_many_are_wanted_as_before() -> None:
         await cluster.done()
         assert cluster.provisioner.kills == [[ONE]]
         assert cluster.provisioner.totals == [2]
+        cluster.hear()
+        assert list(cluster.endpoint.table.executors) == [TWO]  # even if the cluster has forgotten the other one
 
     run_virtual(scenario())
 

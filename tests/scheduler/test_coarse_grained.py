@@ -331,6 +331,17 @@ def test_nobody_waits_for_the_reason_why_a_killed_executor_goes() -> None:
     run_virtual(scenario())
 
 
+def test_who_cannot_be_connected_to_is_lost_because_what_it_was_sent_is() -> None:
+    async def scenario() -> None:
+        cluster = ClusterHarness(DriverRules(removal_delay_s=0.0))
+        cluster.add("1")
+        cluster.endpoint.on_network_error(OSError("no route"), cluster.address("1"))
+        cluster.hear()
+        assert [news.executor_id for news in cluster.dag.of(ExecutorRemoved)] == [ONE]
+
+    run_virtual(scenario())
+
+
 def test_the_end_of_a_connection_of_somebody_else_is_no_loss() -> None:
     async def scenario() -> None:
         cluster = ClusterHarness()

@@ -219,6 +219,14 @@ class Membership:
             self.applications.remove(app, ApplicationState.FINISHED, f"the connection to {address} ended")
         self.settle()
 
+    def unreachable(self, address: RpcAddress, now_s: float, wall_s: float) -> None:
+        """Take a peer for dead that cannot be connected to, because it never heard what it was told to do.
+
+        In a recovery, where it was told nothing but who leads, it has its time to answer all the same.
+        """
+        if self.cluster.phase is not MasterState.RECOVERING:
+            self.disconnected(address, now_s, wall_s)
+
     def take_effects(self) -> list[Effect]:
         """Return what is to be done, once."""
         taken, self.cluster.effects = self.cluster.effects, []
