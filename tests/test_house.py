@@ -29,6 +29,7 @@ NO_TEST_OF_THEIR_OWN = {
     "rdd/rdd.py": "brings the classes of methods together; each is tested by its subject",
     "rpc/ref.py": "a protocol",
     "scheduler/backend.py": "a protocol",
+    "storage/logic/block_effects.py": "values that the machine in node_blocks.py returns",
     "scheduler/logic/effects.py": "values that the machine in dag.py returns",
     "scheduler/logic/job.py": "values that the machine in dag.py keeps",
     "testing/builders.py": "fills in what tests leave out; wrong values fail those tests",

@@ -11,11 +11,13 @@ from itertools import count
 from typing import Final, Protocol, assert_never
 
 from minispark.errors import MiniSparkError
-from minispark.ids import BlockId, TaskId
+from minispark.ids import BlockId, TaskId, rdd_block_id
 from minispark.messages.blocks import (
+    BlockTaken,
     RegisterBlockManager,
     RemoveRddBlocks,
     ReplicateBlock,
+    TakeBlock,
     ToBlockManager,
     UpdateBlockInfo,
 )
@@ -26,17 +28,17 @@ from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.storage.block_files import remove
-from minispark.storage.logic.node_blocks import (
+from minispark.storage.logic.block_effects import (
     Answer,
     Asker,
     DropLive,
     Effect,
     Fetch,
-    NodeBlocks,
     Paths,
     RemoveFile,
     Report,
 )
+from minispark.storage.logic.node_blocks import NodeBlocks
 from minispark.storage.memory_folder import MemoryFolder
 
 __all__ = ["BLOCK_MANAGER", "BlockFetcher", "BlockManager"]
@@ -67,6 +69,9 @@ class BlockManager(RpcEndpoint):
         scope: owns what runs for it.
         memory: names a folder on tmpfs; None: everything is on disk, whatever it counts as.
         fetcher: gets blocks from other executors; None: there are none.
+
+    Attributes:
+        is_leaving: whether this executor was told to go, and takes nothing any more.
     """
 
     def __init__(
@@ -95,6 +100,8 @@ class BlockManager(RpcEndpoint):
         self.blocks = NodeBlocks(max_memory_bytes, Paths(self.memory_path, self.disk_path), has_peers)
         self.answers: dict[int, Callable[[BlockPlan], None]] = {}
         self.slot_of_partition: dict[int, int] = {}
+        self.takers: dict[BlockId, list[CallContext]] = {}  # who goes, and waits for a block to be here
+        self.is_leaving: Callable[[], bool] = lambda: False
 
     def on_start(self) -> None:
         """Tell the master who is here."""
@@ -108,9 +115,24 @@ class BlockManager(RpcEndpoint):
             case ReplicateBlock():
                 if self.fetcher is not None:
                     self.blocks.replicate(message.rdd_id, message.partition, message.level, message.generation)
+            case TakeBlock():
+                self.take(message, context)
             case _:
                 assert_never(message)
         self.perform()
+
+    def take(self, message: TakeBlock, context: CallContext) -> None:
+        """Get a block of an executor that goes; it is told when the block is here, or why it cannot be."""
+        if self.fetcher is None or self.is_leaving():
+            context.reply(BlockTaken(False, self.is_leaving()))
+            return
+        self.blocks.replicate(message.rdd_id, message.partition, message.level, message.generation)
+        block_id = rdd_block_id(message.rdd_id, message.partition)
+        block = self.blocks.blocks.get(block_id)
+        if block is not None and block.is_fetched:
+            self.takers.setdefault(block_id, []).append(context)
+        else:
+            context.reply(BlockTaken(block is not None, False))
 
     # -- what the executor calls -------------------------------------------------------------------------------------
 
@@ -179,6 +201,8 @@ class BlockManager(RpcEndpoint):
             size_bytes = -1
         self.blocks.fetched(block_id, path, size_bytes)
         self.perform()
+        for context in self.takers.pop(block_id, ()):
+            context.reply(BlockTaken(self.blocks.path_of(block_id) is not None, False))
 
     # -- files -------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ from minispark.ids import RddId, TaskId, rdd_block_id
 from minispark.messages.runner_blocks import BlockPlan
 from minispark.messages.storage_level import StorageLevel
 from minispark.storage import block_files
-from minispark.storage.logic.node_blocks import Answer, Asker, DropLive, NodeBlocks, Paths, RemoveFile
+from minispark.storage.logic.block_effects import Answer, Asker, DropLive, Paths, RemoveFile
+from minispark.storage.logic.node_blocks import NodeBlocks
 from minispark.storage.runner_blocks import RunnerBlocks
 
 LEVELS = [

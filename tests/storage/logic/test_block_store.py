@@ -1,0 +1,110 @@
+import pytest
+
+from minispark.ids import rdd_block_id
+from minispark.messages.runner_blocks import BlockPlan, WriteBlock
+from minispark.storage.logic.block_effects import DropLive
+from tests.storage.logic.blocks_house import DISK, LIVE, MEMORY, MEMORY_AND_DISK, MIB, A, B, Node
+
+
+@pytest.mark.scenario("DIS-005", "compute without caching if nothing fits")
+def test_a_block_that_does_not_fit_is_skipped_and_leaves_nothing() -> None:
+    node = Node(max_bytes=MIB)
+
+    assert node.store(1, size=2 * MIB) == BlockPlan("skip")
+    assert node.blocks.memory.used_bytes == 0
+
+
+@pytest.mark.scenario("DIS-005", "if some partitions fit")
+def test_as_many_partitions_stay_as_fit() -> None:
+    node = Node(max_bytes=3 * MIB)
+
+    actions = [node.store(1, partition, size=MIB).action for partition in range(5)]
+
+    assert actions == ["read", "read", "read", "skip", "skip"]
+
+
+@pytest.mark.scenario("BLK-006", "mixed levels")
+def test_what_may_be_on_disk_is_moved_there_and_what_may_not_is_dropped() -> None:
+    node = Node(max_bytes=2 * MIB)
+    node.store(1, 0, A, MEMORY_AND_DISK)
+    node.store(1, 1, A, MEMORY)
+
+    node.store(1, 0, B, MEMORY, size=2 * MIB)
+
+    assert set(node.blocks.blocks) == {rdd_block_id(A, 0), rdd_block_id(B, 0)}
+    moved = node.blocks.blocks[rdd_block_id(A, 0)]
+    assert moved.path.startswith("/disk/")
+    assert not moved.in_memory
+
+
+@pytest.mark.scenario("BLK-007", "memory+disk")
+def test_a_block_without_room_in_memory_goes_to_disk_if_its_level_says_so() -> None:
+    node = Node(max_bytes=MIB)
+
+    assert node.store(1, level=MEMORY_AND_DISK, size=2 * MIB).path.startswith("/disk/")
+
+
+@pytest.mark.scenario("BLK-007", "disk")
+def test_a_block_for_the_disk_takes_no_memory() -> None:
+    node = Node()
+
+    assert node.store(1, level=DISK).path.startswith("/disk/")
+    assert node.blocks.memory.used_bytes == 0
+
+
+def test_a_block_that_cannot_be_moved_is_dropped() -> None:
+    node = Node(max_bytes=MIB)
+    node.store(1, 0, A, MEMORY_AND_DISK)
+    node.need(1, 0, B)
+    plan = node.finish(1, 0, B)
+
+    plan = node.finish(1, 0, B, unmoved=tuple(move.block_id for move in plan.moves))
+
+    assert plan.action == "read"
+    assert set(node.blocks.blocks) == {rdd_block_id(B, 0)}
+
+
+def test_a_full_tmpfs_sends_a_block_to_disk_and_a_full_disk_gives_it_up() -> None:
+    node = Node()
+    node.need(1)
+
+    plan = node.ask(1, WriteBlock(rdd_block_id(A, 0), MIB, 0, False, full=True))
+    assert plan is not None
+    assert plan.path.startswith("/disk/")
+
+    assert node.ask(1, WriteBlock(rdd_block_id(A, 0), MIB, 0, False, full=True)) == BlockPlan("skip")
+
+
+def test_objects_are_kept_while_they_fit_and_others_need_not_go_for_them() -> None:
+    node = Node(max_bytes=4 * MIB)
+
+    assert node.store(0, 0, level=LIVE, size=MIB, live=2 * MIB).live
+    assert not node.store(0, 1, level=LIVE, size=MIB, live=2 * MIB).live
+
+
+def test_objects_go_when_a_file_needs_their_room_and_their_runner_is_told() -> None:
+    node = Node(max_bytes=4 * MIB)
+    node.store(0, 0, level=LIVE, size=MIB, live=3 * MIB)
+
+    assert node.store(1, 1, size=2 * MIB).action == "read"
+    assert node.seen(DropLive) == [DropLive(0, (rdd_block_id(A, 0),))]
+
+
+def test_a_second_runner_may_keep_objects_too_if_there_is_room() -> None:
+    node = Node()
+    node.store(0, level=LIVE, size=MIB, live=2 * MIB)
+
+    plan = node.need(3, level=LIVE)
+
+    assert plan is not None
+    assert plan.live
+    assert node.blocks.memory.used_bytes == 5 * MIB
+
+
+def test_the_objects_of_a_lost_runner_count_no_more() -> None:
+    node = Node()
+    node.store(0, level=LIVE, size=MIB, live=2 * MIB)
+
+    node.blocks.runner_lost(0)
+
+    assert node.blocks.memory.used_bytes == MIB
