@@ -23,6 +23,7 @@ from minispark.executor.driver_watch import DRIVER_WATCH, DriverWatch
 from minispark.executor.executor import EXECUTOR, STOPPED, Executor
 from minispark.executor.lifeline import Credentials, Lifeline
 from minispark.executor.logic.module_path import merged_path
+from minispark.executor.partition_migrator import PartitionMigrator
 from minispark.executor.persisted import PersistedBlocks
 from minispark.executor.phases import Phases
 from minispark.executor.pools import make_pool
@@ -51,6 +52,8 @@ from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.shuffle.executor_data import ExecutorData
 from minispark.storage.block_fetcher import RemoteBlocks
+from minispark.storage.block_manager import BLOCK_MANAGER
+from minispark.storage.transfer import address_of
 
 __all__ = ["ExecutorProcess"]
 
@@ -229,7 +232,7 @@ class ExecutorProcess:
             serve=self.env.dispatcher.serve,
             reregister=self.reregister,
             driver_gone=lambda text: self.end(ExecutorExit.HEARTBEATS, f"the driver does not answer: {text}"),
-            migrators=self.migrators(conf),
+            migrators=self.migrators(conf, persisted, master),
             helpers=(self.data.fetcher, supply, persisted),
             affinity=persisted.slot_for,
             runner_gone=persisted.runner_lost,
@@ -239,9 +242,15 @@ class ExecutorProcess:
         persisted.start()
         return executor
 
-    def migrators(self, conf: SparkConf) -> list[BlockMigrator]:
+    def migrators(self, conf: SparkConf, persisted: PersistedBlocks, master: RpcEndpointRef) -> list[BlockMigrator]:
         """Return what hands over this executor's blocks when it is told to go."""
-        return [self.data.migrator(DriverRefs.bind(self.env, self.arguments.driver).map_output_tracker)]
+        outputs = self.data.migrator(DriverRefs.bind(self.env, self.arguments.driver).map_output_tracker)
+        partitions = PartitionMigrator(persisted.stored, outputs.peers, master, self.block_manager_of, conf)
+        return [outputs, partitions]
+
+    def block_manager_of(self, peer: BlockManagerId) -> RpcEndpointRef:
+        """Return the BlockManager of another executor."""
+        return self.env.bind(BLOCK_MANAGER, address_of(peer))
 
     async def register(self) -> None:
         """Register with the driver.

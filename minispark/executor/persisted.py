@@ -20,6 +20,7 @@ from minispark.rpc.ref import RpcEndpointRef
 
 if TYPE_CHECKING:
     from minispark.executor.executor import Executor
+    from minispark.messages.storage_level import StorageLevel
     from minispark.storage.block_manager import BlockFetcher, BlockManager
 
 __all__ = ["PersistedBlocks"]
@@ -95,6 +96,15 @@ class PersistedBlocks:
         """Return the slot whose runner holds what an attempt probably reads; None if nobody knows."""
         return None if self.manager is None else self.manager.slot_for(task)
 
+    def is_leaving(self) -> bool:
+        """Tell whether the executor was told to go."""
+        return self.executor is not None and self.executor.decommissioner.begun
+
+    def stored(self) -> dict[BlockId, tuple["StorageLevel", int]]:
+        """Return the blocks that are here and finished: how, and as of which time their RDDs are persisted."""
+        blocks = {} if self.manager is None else self.manager.blocks.blocks
+        return {name: (block.level, block.generation) for name, block in blocks.items() if block.is_stored}
+
     def start(self) -> "BlockManager":
         """Make the block manager; in an executor process at its start, so that its peers know of it."""
         storage: Any = import_module("minispark.storage.block_manager")
@@ -113,6 +123,7 @@ class PersistedBlocks:
             memory=folder.MemoryFolder(self.location.directory),
             fetcher=self.fetcher,
         )
+        manager.is_leaving = self.is_leaving
         self.env.setup_endpoint(storage.BLOCK_MANAGER, manager)
         self.manager = manager
         return manager

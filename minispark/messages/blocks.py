@@ -12,12 +12,14 @@ from minispark.rpc.ref import RpcEndpointRef
 __all__ = [
     "BlockLocations",
     "BlockRemoved",
+    "BlockTaken",
     "GetLocations",
     "RegisterBlockManager",
     "RemoveBlock",
     "RemoveExecutorBlocks",
     "RemoveRddBlocks",
     "ReplicateBlock",
+    "TakeBlock",
     "ToBlockManager",
     "ToBlockManagerMaster",
     "UpdateBlockInfo",
@@ -104,5 +106,23 @@ class ReplicateBlock(Message):
     generation: int
 
 
-ToBlockManager = RemoveRddBlocks | ReplicateBlock
+@message(150)
+class BlockTaken(Message):
+    """Executor → executor that goes: the block is here now, or cannot be; perhaps because I was told to go, too."""
+
+    is_here: bool
+    is_leaving: bool
+
+
+@message(151)
+class TakeBlock(Ask[BlockTaken]):
+    """Executor that goes → executor: get yourself this persisted partition before I am gone."""
+
+    rdd_id: RddId
+    partition: int
+    level: StorageLevel
+    generation: int
+
+
+ToBlockManager = RemoveRddBlocks | ReplicateBlock | TakeBlock
 ToBlockManagerMaster = UpdateBlockInfo | GetLocations | RemoveBlock | RemoveExecutorBlocks | RegisterBlockManager

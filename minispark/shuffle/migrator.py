@@ -53,7 +53,7 @@ class MapOutputMigrator:
         self.tracker = tracker
         self.peers = peers
         self.enabled = conf.storage_decommission_enabled and conf.storage_decommission_shuffle_blocks
-        self.state = Migration(conf.storage_decommission_max_failures)
+        self.state = Migration[Output](conf.storage_decommission_max_failures)
 
     async def migrate(self) -> int:
         """Move the outputs that are here now; return how many had to stay so far."""
@@ -65,7 +65,7 @@ class MapOutputMigrator:
             await self.perform(move)
         return len(state.stayed)
 
-    async def perform(self, move: Move) -> None:
+    async def perform(self, move: Move[Output]) -> None:
         """Move one output, and take note of what became of it."""
         state = self.state
         try:
@@ -84,7 +84,7 @@ class MapOutputMigrator:
             else:
                 state.done(move)
 
-    async def upload(self, move: Move) -> MapOutputStored:
+    async def upload(self, move: Move[Output]) -> MapOutputStored:
         """Send one output and tell the driver where it is.
 
         Raises:

@@ -1,14 +1,15 @@
-"""Which map outputs of an executor that goes are handed to whom, and when one is given up.
+"""Which map outputs, or persisted partitions, of an executor that goes are handed to whom, and when one is given up.
 
-`shuffle.migrator` performs it. Outputs are taken in the order in which they were found, peers in turn. A transfer
-that fails is tried again, at another peer if there is one, up to a limit; a peer that goes itself is asked no more,
-and that counts for no failure. What is gone by the time it is sent needs no new home. Source: the shuffle half of
-Spark's BlockManagerDecommissioner.
+`shuffle.migrator` and `executor.partition_migrator` perform it; whatever moves is an output here. They are taken in
+the order in which they were found, peers in turn. A transfer that fails is tried again, at another peer if there is
+one, up to a limit; a peer that goes itself is asked no more, and that counts for no failure. What is gone by the time
+it is sent needs no new home. Source: Spark's BlockManagerDecommissioner.
 """
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from minispark.ids import ExecutorId, ShuffleId, TaskId
 from minispark.messages.task import BlockManagerId
@@ -16,18 +17,19 @@ from minispark.messages.task import BlockManagerId
 __all__ = ["Migration", "Move", "Output"]
 
 Output = tuple[ShuffleId, TaskId]
+What = TypeVar("What")
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Move(Generic[What]):
     """One transfer: that output, to that executor."""
 
-    output: Output
+    output: What
     peer: BlockManagerId
 
 
-class Migration:
-    """The map outputs of one executor that goes.
+class Migration(Generic[What]):
+    """What moves of one executor that goes.
 
     Args:
         max_failures: transfers of one output that may fail before it stays.
@@ -39,15 +41,15 @@ class Migration:
 
     def __init__(self, max_failures: int) -> None:
         self.max_failures = max_failures
-        self.waiting: deque[Output] = deque()
-        self.failures: dict[Output, int] = {}
-        self.moved: dict[Output, None] = {}
-        self.stayed: dict[Output, None] = {}
-        self.gone: dict[Output, None] = {}
+        self.waiting: deque[What] = deque()
+        self.failures: dict[What, int] = {}
+        self.moved: dict[What, None] = {}
+        self.stayed: dict[What, None] = {}
+        self.gone: dict[What, None] = {}
         self.peers: deque[BlockManagerId] = deque()
         self.leaving: dict[ExecutorId, None] = {}
 
-    def found(self, outputs: Iterable[Output]) -> int:
+    def found(self, outputs: Iterable[What]) -> int:
         """Take the outputs that are here; return how many are new: what was dealt with does not come again."""
         before = len(self.failures)
         for output in outputs:
@@ -60,7 +62,7 @@ class Migration:
         """Take the executors that may be given outputs from now on; those that go themselves are left out."""
         self.peers = deque(peer for peer in peers if peer.executor_id not in self.leaving)
 
-    def next(self) -> Move | None:
+    def next(self) -> Move[What] | None:
         """Return the next transfer; None if there is nothing to move, or nobody to take it: then what waits stays."""
         if not self.waiting:
             return None
@@ -72,21 +74,21 @@ class Migration:
         self.peers.rotate(-1)
         return Move(self.waiting.popleft(), peer)
 
-    def done(self, move: Move) -> None:
+    def done(self, move: Move[What]) -> None:
         """Take note that an output has a new home."""
         self.moved[move.output] = None
 
-    def missing(self, move: Move) -> None:
+    def missing(self, move: Move[What]) -> None:
         """Take note that an output's files were gone: nobody needs it any more."""
         self.gone[move.output] = None
 
-    def peer_leaves(self, move: Move) -> None:
+    def peer_leaves(self, move: Move[What]) -> None:
         """Take note that the peer goes too: the output waits for another one."""
         self.leaving[move.peer.executor_id] = None
         self.use(list(self.peers))
         self.waiting.append(move.output)
 
-    def failed(self, move: Move) -> None:
+    def failed(self, move: Move[What]) -> None:
         """Take note that a transfer failed: the output is tried again, or stays."""
         self.failures[move.output] += 1
         if self.failures[move.output] < self.max_failures:

@@ -12,14 +12,14 @@ def peer(number: int) -> BlockManagerId:
     return BlockManagerId(ExecutorId(str(number)), f"host-{number}", 7077, f"/session-{number}")
 
 
-def migration(*outputs: Output, peers: int = 2) -> Migration:
-    state = Migration(max_failures=3)
+def migration(*outputs: Output, peers: int = 2) -> Migration[Output]:
+    state = Migration[Output](max_failures=3)
     state.found(outputs)
     state.use([peer(number) for number in range(peers)])
     return state
 
 
-def take(state: Migration) -> Move:
+def take(state: Migration[Output]) -> Move[Output]:
     move = state.next()
     assert move is not None
     return move
