@@ -40,6 +40,14 @@ async def pair(host: str = "127.0.0.1", **tls: ssl.SSLContext) -> AsyncIterator[
         await server.close()
 
 
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return what a server and a client need of TLS."""
+    server_tls, client_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server_tls.load_cert_chain(TLS / "certificate.pem", TLS / "key.pem")
+    client_tls.load_verify_locations(TLS / "certificate.pem")
+    return server_tls, client_tls
+
+
 def address_of(env: RpcEnv) -> RpcAddress:
     assert env.address is not None
     return env.address
@@ -69,9 +77,7 @@ def test_asks_sends_and_large_attachments_over_a_real_socket(run: Run, kind: str
 @pytest.mark.cluster
 @LOOPS
 def test_tls_takes_the_place_of_seals(run: Run) -> None:
-    server_tls, client_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    server_tls.load_cert_chain(TLS / "certificate.pem", TLS / "key.pem")
-    client_tls.load_verify_locations(TLS / "certificate.pem")
+    server_tls, client_tls = contexts()
 
     async def main() -> None:
         async with pair(server=server_tls, client=client_tls) as (server, client, _):
@@ -119,6 +125,27 @@ def test_a_file_goes_out_by_sendfile_whole_to_a_slow_reader(run: Run, kind: str,
                     pieces.append(bytes(piece))
                     await asyncio.sleep(0.001)
             assert b"".join(pieces) == path.read_bytes()[11:]
+
+    run(main())
+
+
+@pytest.mark.cluster
+@LOOPS
+def test_a_stream_over_tls_arrives_whole(run: Run) -> None:
+    data = os.urandom(3 * CHUNK + 11)
+
+    async def send(channel: BulkChannel) -> None:
+        for end in (1, len(data)):
+            await channel.send_data(data[:end])
+            await channel.end(end)
+
+    async def main() -> None:
+        server_tls, client_tls = contexts()
+        async with asyncio.timeout(10), pair(server=server_tls, client=client_tls) as (server, client, _):
+            server.bulk.serve("send", send)
+            async with await client.bulk.open(address_of(server), "send") as channel:
+                for end in (1, len(data)):
+                    assert b"".join([bytes(piece) async for piece in channel.receive_data()]) == data[:end]
 
     run(main())
 
