@@ -37,7 +37,7 @@ __all__ = ["Network"]
 log = logging.getLogger(__name__)
 
 CODECS = ("msgpack", "pickle5", "lz4")
-MAX_HANDSHAKES = 512  # of peers that have not proved anything yet; more are turned away
+MAX_HANDSHAKES = 512  # of peers that have not proved anything yet; the oldest makes room for one more
 DRAIN_S = 2.0
 
 
@@ -72,7 +72,7 @@ class Network:
         self.listener: Listener | None = None
         self.outboxes: dict[RpcAddress, DialledLine] = {}
         self.connections: dict[Connection, None] = {}  # in the order in which they were made
-        self.handshakes = 0
+        self.strangers: dict[Connection, None] = {}  # that peers made, and whose handshake is not done
         self.bulk = Bulk(self)
         self.stopped = False
 
@@ -100,10 +100,15 @@ class Network:
         """Return this side's hello for a connection; a peer that connected has a time to prove the secret."""
         if connection.dialled is None:
             self.connections[connection] = None
-            self.handshakes += 1
+            self.strangers[connection] = None
             self.env.world.call_later(self.connect_timeout_s, self.expire, connection)
-            if self.stopped or self.handshakes > MAX_HANDSHAKES:
-                connection.break_off(RpcError(f"{self.handshakes} connections wait for their handshake already"))
+            if self.stopped:
+                connection.break_off(RpcEnvStopped(f"the RpcEnv {self.env.name!r} is stopped"))
+            elif len(self.strangers) > MAX_HANDSHAKES:
+                # Who knows the secret is done in a moment: it is among the youngest, and nobody can lock it out.
+                oldest = next(iter(self.strangers))
+                del self.strangers[oldest]
+                oldest.break_off(RpcError(f"more than {MAX_HANDSHAKES} connections wait for their handshake"))
         nonce = self.env.world.secret_bytes(32)
         return self.identity.hello(connection.role, connection.realm, self.env.address, sealed=sealed, nonce=nonce)
 
@@ -114,8 +119,7 @@ class Network:
 
     def opened(self, connection: Connection) -> None:
         """Let a connection whose handshake is done serve its purpose."""
-        if connection.dialled is None:
-            self.handshakes -= 1
+        self.strangers.pop(connection, None)
         if connection.role == "bulk":
             self.bulk.opened(connection)
             return
@@ -251,7 +255,7 @@ class Network:
         self.connections.pop(connection, None)
         line: Line | None = connection.line
         if connection.agreement is None:
-            self.handshakes -= connection.dialled is None
+            self.strangers.pop(connection, None)
             if connection.dialled is None and error is not None:
                 log.warning("%s: the connection of %s was refused: %s", self.env.name, connection, error)
             return
