@@ -85,7 +85,7 @@ class BulkChannel:
         self.out_fd = self.duplicate_fd()
         connection.on_frame = self.take
         connection.on_drained = self.wake_writer
-        # Not 0: TLS transports pause their protocol at the limit, and one that is empty has then nothing to resume for.
+        # Not 0: TLS transports pause their protocol at the limit, and an empty one has then nothing to resume for.
         connection.transport.set_write_buffer_limits(high=1, low=0)
         connection.closed.add_done_callback(self.ended)
 
