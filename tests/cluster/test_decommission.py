@@ -1,0 +1,95 @@
+"""Executors that were told to go: what they leave is handed over, so that nothing is computed again."""
+
+import asyncio
+import gc
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minispark import SparkConf, SparkContext
+from minispark.ids import RddId
+from tests.cluster.cluster_house import mode_of, registered, until, with_cluster
+
+pytestmark = pytest.mark.cluster
+
+EXPECTED = [(key, 10) for key in range(4)]
+
+
+def noting(folder: Path, go: Path | None = None) -> Callable[[int], int]:
+    """Return a function that leaves a file each time it is called, and may wait for one then."""
+
+    def note(n: int) -> int:
+        (folder / f"computed-{n}-{time.monotonic_ns()}").touch()
+        while go is not None and not go.exists():
+            signal.sigtimedwait([], 0.01)
+        return n
+
+    return note
+
+
+def computed(folder: Path) -> int:
+    """Return how often it was called."""
+    return len(list(folder.glob("computed-*")))
+
+
+async def gone(sc: SparkContext, told: list[str]) -> None:
+    """Wait until executors have ended."""
+    table = mode_of(sc).endpoint.table
+    await until(lambda: not set(told) & set(table.executors))
+
+
+def settings(folder: Path, **more: Any) -> SparkConf:
+    values = {"local.dir": folder, "decommission.enabled": True} | more
+    return SparkConf({f"minispark.{key}": value for key, value in values.items()})
+
+
+@pytest.mark.scenario("DEC-004", "both kinds")
+@pytest.mark.scenario("DEC-005", "both")
+@pytest.mark.scenario("DEC-005", "46957 migrated files cleaned")
+@pytest.mark.scenario("DEC-005", "running task caching data (after task start, after task end)")
+@pytest.mark.parametrize("when", ["after task start", "after task end"])
+def test_map_outputs_and_persisted_partitions_are_handed_over_and_cleaned_where_they_are(
+    when: str, tmp_path: Path
+) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc)
+        go = tmp_path / "go"
+        kept = sc.parallelize(range(40), 4).map(noting(tmp_path, go)).persist()
+        grouped = kept.map(lambda n: (n % 4, n)).group_by_key(2).map_values(len)
+        job = asyncio.ensure_future(grouped.collect())
+        await until(lambda: computed(tmp_path) >= 2)
+        told = await sc.decommission_executors(sc.executor_ids()[:1]) if when == "after task start" else []
+        go.touch()
+        assert sorted(await job) == EXPECTED
+        await gone(sc, told or await sc.decommission_executors(sc.executor_ids()[:1]))
+
+        assert sorted(await grouped.collect()) == EXPECTED
+        assert await kept.sum() == sum(range(40))
+
+        assert computed(tmp_path) == 40, "nothing was computed again"
+        await until(lambda: len(list(tmp_path.rglob("*.data"))) == 4)
+        del grouped, kept, job
+        gc.collect()
+        await until(lambda: not list(tmp_path.rglob("*.data")))
+
+    with_cluster(scenario, settings(tmp_path))
+
+
+@pytest.mark.scenario("DEC-005", "integration: respects switch")
+def test_where_nothing_is_handed_over_it_is_computed_again(tmp_path: Path) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc)
+        kept = sc.parallelize(range(40), 4).map(noting(tmp_path)).persist()
+        assert await kept.sum() == sum(range(40))
+        rows = sc.driver.block_manager_master.locations(RddId(kept.id)) or ()
+        held = {holder.executor_id for row in rows for holder in row}
+        assert len(held) == 2
+        await gone(sc, await sc.decommission_executors(sc.executor_ids()[:1]))
+        assert await kept.sum() == sum(range(40))
+        assert computed(tmp_path) > 40
+
+    with_cluster(scenario, settings(tmp_path, **{"storage.decommission.enabled": False}))
