@@ -32,6 +32,7 @@ umask 077
 mkdir -p "$HOME/.minispark/run" && cd "$HOME/.minispark/run" || exit 1
 if [ -s {name}.pid ] && grep -qs minispark "/proc/$(cat {name}.pid)/cmdline"; then echo "runs already"; exit 0; fi
 {secret_variable}={secret}; export {secret_variable}
+[ ! -s {name}.log ] || mv -f {name}.log {name}.log.1
 : >{name}.log
 nohup setsid {command} >>{name}.log 2>&1 </dev/null &
 echo $! >{name}.pid

@@ -69,6 +69,17 @@ def test_the_secret_is_on_no_command_line(home: Path) -> None:
 
 
 @pytest.mark.cluster
+def test_the_log_of_the_daemon_before_is_kept(home: Path) -> None:
+    for text in ("first", "second"):
+        script = start_script("worker-a", [sys.executable, "-c", f"import sys; sys.exit('{text}')"], b"s" * 16)
+        subprocess.run(["sh", "-s"], input=script, text=True, capture_output=True, check=False)
+
+    logs = home / ".minispark" / "run"
+    assert (logs / "worker-a.log").read_text() == "second\n"
+    assert (logs / "worker-a.log.1").read_text() == "first\n"
+
+
+@pytest.mark.cluster
 def test_a_daemon_that_does_not_start_says_why(home: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('the reason')"]
 
