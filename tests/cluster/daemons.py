@@ -27,7 +27,7 @@ from tests.cluster import shuffling_program
 from tests.cluster.shuffling_program import TASKS, Order, plain
 from tests.cluster.stress import factor
 
-__all__ = ["JOBS", "LOOPBACK", "Cluster", "Daemon", "Host", "Program", "moment", "seeds", "wait_until"]
+__all__ = ["JOBS", "LOOPBACK", "REPETITIONS", "Cluster", "Daemon", "Host", "Program", "moment", "seeds", "wait_until"]
 
 DEADLINE_S = 40.0
 SECRET = "a secret of this test's cluster alone"
@@ -65,7 +65,8 @@ class Host:
 LOOPBACK = Host("127.0.0.1")
 
 JOBS = 3
-seeds = pytest.mark.parametrize("seed", range(factor(1, 20)))
+REPETITIONS = factor(1, 20)
+seeds = pytest.mark.parametrize("seed", range(REPETITIONS))
 
 
 def moment(rng: random.Random) -> int:
@@ -93,12 +94,13 @@ class Daemon:
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def expect(self, text: str, deadline_s: float = DEADLINE_S) -> None:
+    def expect(self, text: str, times: int = 1, deadline_s: float = DEADLINE_S) -> None:
         """Wait until it has said so."""
 
         def has_said() -> bool:
-            said = text in self.text
-            assert said or self.process.poll() is None or text in self.text, f"{self.name} has ended"
+            has_ended = self.process.poll() is not None
+            said = self.text.count(text) >= times
+            assert said or not has_ended, f"{self.name} has ended and never said {text!r}"
             return said
 
         wait_until(has_said, f"{self.name} says {text!r}", deadline_s)
@@ -249,10 +251,10 @@ class Cluster:
         self.masters.append(master.text.split("minispark://")[1].split()[0])
         return master
 
-    def worker(self, host: Host = LOOPBACK, directory: Path | None = None, cores: int = 1) -> Daemon:
+    def worker(self, host: Host = LOOPBACK, directory: Path | None = None, memory: str = "1g") -> Daemon:
         """Start a worker."""
         return self.start(
-            "worker", ",".join(self.masters), "--cores", cores, "--memory", "1g",
+            "worker", ",".join(self.masters), "--cores", 1, "--memory", memory,
             "--work-dir", directory or self.folder / f"work-{len(self.daemons)}", host=host,
         )  # fmt: skip
 
@@ -273,6 +275,13 @@ class Cluster:
             )
         self.daemons.append(program := Program(order, process, log))
         return program
+
+    def run(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
+        """Run a command of `minispark` to its end."""
+        command = [sys.executable, "-m", "minispark", *map(str, arguments)]
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False, timeout=DEADLINE_S
+        )
 
     # -- end ---------------------------------------------------------------------------------------------------------
 

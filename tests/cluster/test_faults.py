@@ -124,21 +124,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_is_named_and_costs_its_job_only(small_disk: Path, tmp_path: Path) -> None:
+@seeds
+def test_a_full_disk_is_named_and_costs_its_job_only(seed: int, small_disk: Path, tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         daemons = [cluster.master(), cluster.worker(directory=small_disk)]
-        filler = small_disk / "filler"
-        filler.touch()
-        program = cluster.program(jobs=1, padding=40_000)
-        code = program.wait()
-        assert code == 1
+        program = cluster.program(seed=seed, jobs=1, padding=40_000)
+        assert program.wait() == 1
         assert "No space left on device" in program.text
-        filler.unlink()
         cluster.expect_nothing_left(*daemons)
-        cluster.program(jobs=1, padding=100).expect_exact_answers()
+        cluster.program(seed=seed, jobs=1).expect_exact_answers()
 
 
-def test_a_worker_whose_disk_is_full_does_not_hold_up_the_others(small_disk: Path, tmp_path: Path) -> None:
+@seeds
+def test_a_worker_whose_disk_is_full_does_not_hold_up_the_others(seed: int, small_disk: Path, tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         cluster.master()
         filler = small_disk / "filler"
@@ -146,5 +144,5 @@ def test_a_worker_whose_disk_is_full_does_not_hold_up_the_others(small_disk: Pat
         cluster.workers(LOOPBACK)
         with contextlib.suppress(OSError):
             filler.write_bytes(bytes(8 << 20))
-        cluster.program(jobs=JOBS).expect_exact_answers()
+        cluster.program(seed=seed, jobs=JOBS).expect_exact_answers()
         filler.unlink()
