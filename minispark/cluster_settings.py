@@ -253,6 +253,11 @@ class ClusterSettings:
         "shuffle.readHostLocal", True, FLAG,
         "Whether map outputs of other executors on the same host are read from their files, not over the network.",
     )  # fmt: skip
+    shuffle_map_output_min_size_for_broadcast = Setting(
+        "shuffle.mapOutput.minSizeForBroadcast", 512 << 10, BYTES,
+        "From this size on the places of a shuffle's map outputs go to a cluster's executors as a broadcast; must be "
+        "below rpc.message.maxSize.", not_negative,
+    )  # fmt: skip
     reducer_max_size_in_flight = Setting(
         "reducer.maxSizeInFlight", 48 << 20, BYTES,
         "Bytes that a task has asked of other hosts and not yet read.", positive,

@@ -44,7 +44,7 @@ from minispark.scheduler.stage_work import StageWork
 from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from minispark.shuffle.removal import MapOutputRemover
-from minispark.shuffle.tracker import MapOutputTracker
+from minispark.shuffle.tracker import MapOutputTracker, min_broadcast_bytes
 from minispark.storage.block_manager_master import BlockManagerMaster
 from minispark.storage.broadcast import BinaryServer, BinaryTable
 from minispark.storage.result_fetcher import ResultFetcher
@@ -246,6 +246,9 @@ class Driver:
         self.scheduler = scheduler
         scheduler.has_moved = self.map_outputs.has_moved
         self.tracker = MapOutputTracker(self.map_outputs, self.dag_scheduler, self.mode.peers_of)
+        self.tracker.min_broadcast_bytes = min_broadcast_bytes(self.conf)
+        if not self.mode.is_local:
+            self.tracker.large = lambda: self.distribution
         env.setup_endpoint("MapOutputTracker", self.tracker)
         env.setup_endpoint(OUTPUT_COMMIT_COORDINATOR, OutputCommitCoordinator(self.commits))
         env.setup_endpoint(BARRIER_SYNC, self.barriers)
@@ -392,6 +395,7 @@ class Driver:
             removal = remover.remove_output(what.map_id, what.location)
         else:
             removal = remover.remove_shuffle(what.shuffle_id, what.locations)
+            self.tracker.forget(what.shuffle_id)
         self.spawn(removal, name=f"delete: {what}")
 
     # -- stop --------------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def reply_of(answer: Message) -> RunnerReply:
         case BinaryContent() | Binary():
             return Binary(bytes(answer.data), answer.broadcast_id)
         case MapOutputStatuses():
-            return MapOutputs(answer.epoch, bytes(answer.data))
+            return MapOutputs(answer.epoch, bytes(answer.data), answer.broadcast_id)
         case BarrierSynced() | PermissionToCommit():
             return answer
         case _:

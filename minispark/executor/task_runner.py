@@ -14,21 +14,20 @@ from minispark.errors import TaskKilled
 from minispark.executor.barrier_context import BarrierTaskContext
 from minispark.executor.current_task import current_task_context, set_current
 from minispark.executor.failures import describe
+from minispark.executor.known_outputs import KnownMapOutputs
 from minispark.executor.metrics import SYSTEM, Clocks, TaskClock
 from minispark.executor.results import ResultLimits, serialise
 from minispark.executor.task_context import TaskContextImpl
 from minispark.executor.task_files import require_files
-from minispark.ids import BinaryId, BlockId, BroadcastId, ShuffleId
+from minispark.ids import BinaryId, BlockId, BroadcastId
 from minispark.messages import task as values
 from minispark.messages.coordination import BARRIER_ADDRESSES
 from minispark.messages.distribution import FILES_VERSION
 from minispark.messages.runner import (
     Binary,
     BroadcastFile,
-    MapOutputs,
     NeedBinary,
     NeedBroadcast,
-    NeedMapOutputs,
     RunnerReply,
     RunnerRequest,
 )
@@ -55,7 +54,6 @@ __all__ = ["RunnerServices", "TaskRunner", "UserCode"]
 
 MAX_WORKS: Final = 64
 MAX_WORK_BYTES: Final = 64 << 20
-MAX_MAP_OUTPUTS: Final = 16
 
 # What binaries refer to by name: all nodes and actions. Imported here, and so before runners are forked, it is
 # imported once, not in the first task of each runner, and its pages are shared.
@@ -131,7 +129,7 @@ class TaskRunner:
         self.max_additions_bytes = services.conf.rpc_message_max_size // 2
         self.works = Works()
         install_asker(self.ask)
-        self.map_outputs: dict[ShuffleId, MapOutputs] = {}
+        self.map_outputs = KnownMapOutputs(services.ask, self.large_binary)
         self.blocks = RunnerBlocks(
             services.ask, closures.dumps_value, checks_records=services.conf.storage_check_mutation
         )
@@ -221,7 +219,7 @@ class TaskRunner:
         return answer.data if answer.broadcast_id is None else self.large_binary(answer.broadcast_id)
 
     def large_binary(self, broadcast_id: BroadcastId) -> memoryview:
-        """Map a binary that is handed out as a broadcast."""
+        """Map bytes of the driver that are handed out as a broadcast."""
         answer = self.services.ask(NeedBroadcast(broadcast_id))
         assert isinstance(answer, BroadcastFile)
         content = memoryview(map_file(answer.path))
@@ -240,20 +238,7 @@ class TaskRunner:
     def open_shuffle(self, context: TaskContextImpl) -> ShuffleAccess:
         """Make an attempt's view of the shuffle."""
         services = self.services
-        return Shuffles(services.location, services.conf, self.outputs_of, context, services.ask)
-
-    def outputs_of(self, shuffle_id: ShuffleId, epoch: int) -> bytes | bytearray | memoryview:
-        """Return the packed map statuses of a shuffle, as of an epoch or later."""
-        known = self.map_outputs.get(shuffle_id)
-        if known is None or known.epoch < epoch:
-            answer = self.services.ask(NeedMapOutputs(shuffle_id, epoch))
-            assert isinstance(answer, MapOutputs)
-            known = MapOutputs(answer.epoch, bytes(answer.data))  # one object, whose hash `Shuffles` needs only once
-            self.map_outputs.pop(shuffle_id, None)
-            if len(self.map_outputs) >= MAX_MAP_OUTPUTS:
-                self.map_outputs.pop(next(iter(self.map_outputs)))
-            self.map_outputs[shuffle_id] = known
-        return known.data
+        return Shuffles(services.location, services.conf, self.map_outputs.of, context, services.ask)
 
     def classify(self, error: BaseException, context: TaskContextImpl, additions: Additions) -> TaskOutcome:
         """Say what an exception means for the scheduler; the first that applies counts.

@@ -99,10 +99,14 @@ class NeedBinary(Ask[Binary]):
 
 @message(86)
 class MapOutputs(Message):
-    """Executor → runner: the map statuses of a shuffle, as `shuffle.logic.map_outputs` packs them."""
+    """Executor → runner: the map statuses of a shuffle, as `shuffle.logic.map_outputs` packs them.
+
+    Of large ones, which broadcast they are (`data` is empty then).
+    """
 
     epoch: int
     data: Attachment
+    broadcast_id: BroadcastId | None = None
 
 
 @message(87)

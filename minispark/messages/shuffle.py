@@ -1,6 +1,6 @@
 """Map output locations: executor ↔ driver (endpoint `MapOutputTracker`). Tags 120–139."""
 
-from minispark.ids import ShuffleId
+from minispark.ids import BroadcastId, ShuffleId
 from minispark.messages.transfer import GetMigrationPeers, MoveMapOutput
 from minispark.rpc.message import Ask, Attachment, Message, message
 
@@ -11,12 +11,15 @@ __all__ = ["GetMapOutputStatuses", "MapOutputStatuses", "ToMapOutputTracker"]
 class MapOutputStatuses(Message):
     """Driver → executor: the statuses of all map outputs of a shuffle, packed by `shuffle.logic.map_outputs`.
 
+    Of large ones, which broadcast they are (`data` is empty then).
+
     Maps whose output is missing are marked as such; a reader of one fails with a metadata FetchFailed.
     """
 
     shuffle_id: ShuffleId
     epoch: int
     data: Attachment
+    broadcast_id: BroadcastId | None = None
 
 
 @message(121)

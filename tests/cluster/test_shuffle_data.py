@@ -57,7 +57,10 @@ def test_with_a_shuffle_service_map_outputs_outlive_their_executors(tmp_path: Pa
 
 
 @pytest.mark.scenario("DEC-005", "shuffle blocks")
-def test_an_executor_that_goes_in_order_hands_its_map_outputs_over(tmp_path: Path) -> None:
+@pytest.mark.scenario("DEC-005", "36782 no deadlock when map statuses go by broadcast")
+@pytest.mark.scenario("MOT-002", "remote fetch under max message size direct, above threshold through broadcast")
+@pytest.mark.parametrize("broadcast_from", [512 << 10, 1], ids=["direct", "by broadcast"])
+def test_an_executor_that_goes_in_order_hands_its_map_outputs_over(tmp_path: Path, broadcast_from: int) -> None:
     async def scenario(sc: SparkContext) -> None:
         await registered(sc)
         stages = Stages()
@@ -73,6 +76,8 @@ def test_an_executor_that_goes_in_order_hands_its_map_outputs_over(tmp_path: Pat
 
         await until(lambda: stages.count)
         assert stages.count == 1, "the map stage did not run again"
+        assert bool(sc.driver.tracker.broadcasts) is (broadcast_from == 1)
 
     conf = SparkConf({"minispark.local.dir": tmp_path, "minispark.decommission.enabled": True})
+    conf.set("minispark.shuffle.mapOutput.minSizeForBroadcast", broadcast_from)
     with_cluster(scenario, conf)

@@ -365,9 +365,9 @@ def test_map_outputs_are_asked_for_again_only_when_they_are_too_old() -> None:
     services.map_outputs[4] = MapOutputs(3, b"three")
     runner = TaskRunner(services)
 
-    assert [bytes(runner.outputs_of(ShuffleId(4), epoch)) for epoch in (2, 3)] == [b"three", b"three"]
+    assert [bytes(runner.map_outputs.of(ShuffleId(4), epoch)) for epoch in (2, 3)] == [b"three", b"three"]
     services.map_outputs[4] = MapOutputs(5, b"five")
-    assert bytes(runner.outputs_of(ShuffleId(4), 4)) == b"five"
+    assert bytes(runner.map_outputs.of(ShuffleId(4), 4)) == b"five"
     assert len(services.asked) == 2
 
 
