@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 
 from minispark import SparkConf, SparkContext
 from minispark.ids import RddId
+from minispark.messages.listener import ListenerEvent, StageSubmitted, TaskEnd
+from minispark.messages.task import FetchFailed
 from tests.cluster.cluster_house import mode_of, registered, until, with_cluster
 
 pytestmark = pytest.mark.cluster
@@ -34,6 +36,20 @@ def noting(folder: Path, go: Path | None = None) -> Callable[[int], int]:
 def computed(folder: Path) -> int:
     """Return how often it was called."""
     return len(list(folder.glob("computed-*")))
+
+
+class Events:
+    """Keeps the stages that are submitted and the fetch failures."""
+
+    def __init__(self) -> None:
+        self.stages: list[StageSubmitted] = []
+        self.fetch_failures: list[FetchFailed] = []
+
+    def on_event(self, event: ListenerEvent) -> None:
+        if isinstance(event, StageSubmitted):
+            self.stages.append(event)
+        elif isinstance(event, TaskEnd) and isinstance(event.reason, FetchFailed):
+            self.fetch_failures.append(event.reason)
 
 
 async def gone(sc: SparkContext, told: list[str]) -> None:
@@ -93,3 +109,62 @@ def test_where_nothing_is_handed_over_it_is_computed_again(tmp_path: Path) -> No
         assert computed(tmp_path) > 40
 
     with_cluster(scenario, settings(tmp_path, **{"storage.decommission.enabled": False}))
+
+
+@pytest.mark.scenario("DEC-003", "shuffle output regenerated even with a shuffle service when the host goes")
+def test_what_a_shuffle_service_keeps_is_written_again_when_its_host_goes(tmp_path: Path) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc)
+        grouped = sc.parallelize(range(40), 4).map(lambda n: (n % 4, n)).group_by_key(2).map_values(len)
+        assert sorted(await grouped.collect()) == EXPECTED
+        cluster = mode_of(sc).cluster
+        assert cluster is not None
+        worker = cluster.workers[0].worker
+        assert worker is not None
+        names = list(mode_of(sc).endpoint.table.executors)
+        worker.decommission()
+        await until(lambda: len(mode_of(sc).endpoint.table.executors) == 1)
+        assert len(names) == 2
+
+        events = Events()
+        sc.add_listener(events)
+        assert sorted(await grouped.collect()) == EXPECTED
+        await until(lambda: len(events.stages) == 2)
+        assert [event.stage.is_map_stage for event in events.stages] == [True, False]
+
+    more = {"shuffle.service.enabled": True, "storage.decommission.enabled": False}
+    with_cluster(scenario, settings(tmp_path, **more))
+
+
+@pytest.mark.scenario("DEC-003", "fetch failure of stalled / eager worker leads to rerun")
+@pytest.mark.parametrize("is_stalled", [True, False])
+def test_readers_of_what_went_with_a_decommissioned_executor_have_it_written_again(
+    is_stalled: bool, tmp_path: Path
+) -> None:
+    wait = noting(tmp_path, tmp_path / "go")
+
+    def count(groups: Iterator[tuple[int, Iterable[int]]]) -> list[tuple[int, int]]:
+        if is_stalled:
+            wait(0)  # before anything is read
+        found = [(key, len(list(values))) for key, values in groups]
+        wait(1)
+        return found
+
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc)
+        events = Events()
+        sc.add_listener(events)
+        pairs = sc.parallelize(range(40), 4).map(lambda n: (n % 4, n))
+        job = asyncio.ensure_future(pairs.group_by_key(4).map_partitions(count).collect())
+        await until(lambda: computed(tmp_path) >= 2)
+        await gone(sc, await sc.decommission_executors(sc.executor_ids()[:1]))
+        (tmp_path / "go").touch()
+
+        assert sorted(await job) == EXPECTED
+
+        await until(lambda: events.fetch_failures)
+        await until(lambda: len(events.stages) >= 4)
+        assert [event.stage.is_map_stage for event in events.stages[:4]] == [True, False, True, False]
+
+    more = {"storage.decommission.enabled": False, "executor.decommission.forceKillTimeout": "100ms"}
+    with_cluster(scenario, settings(tmp_path, **more).set("minispark.shuffle.io.maxRetryTime", "100ms"))
