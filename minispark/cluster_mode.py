@@ -167,6 +167,7 @@ class ClusterMode:
             driver.give_up,
         )
         self.standalone = standalone
+        self.endpoint.registered = standalone.registered
         self.backend.provisioner, self.backend.scope = standalone, env.scope
         scheduler.explain_starvation = standalone.explain_starvation
         driver.attach(self.backend, self.endpoint)

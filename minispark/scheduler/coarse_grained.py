@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError, ProtocolError
 from minispark.ids import ExecutorId, TaskId
-from minispark.messages.blocks import RemoveExecutorBlocks
+from minispark.messages.blocks import DecommissionBlockManager, RemoveExecutorBlocks
 from minispark.messages.cluster import (
     ApplicationConf,
     DecommissionExecutor,
@@ -129,6 +129,7 @@ class DriverEndpoint(RpcEndpoint):
     Attributes:
         table: the executors; written here alone.
         is_stopping: the application ends: connections that end are no losses.
+        registered: done when the application has been taken by a master; None: it need not be waited for.
         heard_decommission: told of executors that are to go, for dynamic allocation.
     """
 
@@ -169,7 +170,7 @@ class DriverEndpoint(RpcEndpoint):
                 self.make_offers(self.table.free_offers(), is_all_free=True)
                 self.offer_again_later()
             case RetrieveApplicationConf():
-                context.reply(self.application())
+                self.describe_application(context)
             case RegisterExecutor():
                 self.register(message, context)
             case LaunchedExecutor(executor_id):
@@ -210,6 +211,16 @@ class DriverEndpoint(RpcEndpoint):
             self.decommission(executor_id, early)
         if not self.is_ready and self.table.total_cores >= self.rules.expected_cores * self.rules.min_ratio:
             self.be_ready("enough executors are there")
+
+    def describe_application(self, context: CallContext) -> None:
+        """Tell an executor what to be; one that is faster than the master's word to this driver waits for that."""
+        registered = self.registered
+        if registered is not None and not registered.done():
+            registered.add_done_callback(lambda _: self.describe_application(context))
+        elif registered is not None and (registered.cancelled() or registered.exception() is not None):
+            context.send_failure(MiniSparkError("the cluster has not taken this application"))
+        else:
+            context.reply(self.application())
 
     def launched(self, executor_id: ExecutorId) -> None:
         """Offer the cores of an executor that can take tasks now."""
@@ -383,6 +394,7 @@ class DriverEndpoint(RpcEndpoint):
         executor = self.table.executors[executor_id]
         logger.info("executor %s on %s is decommissioned: %s", executor_id, executor.host, order.text)
         self.heard_decommission(executor_id)
+        self.audience.blocks.send(DecommissionBlockManager(executor_id))
         if executor.has_launched:
             news = ExecutorDecommissioned(executor_id, executor.host, order.text, bool(order.worker_host))
             self.audience.dag_scheduler.send(news)

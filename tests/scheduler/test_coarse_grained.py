@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from minispark.errors import ProtocolError
-from minispark.ids import BinaryId, ExecutorId, JobId, StageId, TaskId, WorkerId
+from minispark.ids import ApplicationId, BinaryId, ExecutorId, JobId, StageId, TaskId, WorkerId
 from minispark.messages.blocks import RemoveExecutorBlocks
 from minispark.messages.cluster import (
     DecommissionExecutor,
@@ -35,7 +35,7 @@ from minispark.scheduler.backend import WorkerOffer
 from minispark.scheduler.coarse_grained import DriverRules, in_messages
 from minispark.scheduler.logic.executors import Decommission
 from minispark.testing.builders import task_set
-from minispark.testing.virtual_loop import run_virtual
+from minispark.testing.virtual_loop import run_virtual, settle
 from tests.scheduler.cluster_harness import APPLICATION, ClusterHarness
 
 ONE, TWO = ExecutorId("1"), ExecutorId("2")
@@ -48,6 +48,24 @@ def task(task_id: int, data: bytes = b"") -> TaskDescription:
 
 
 # -- coming ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_executor_that_is_faster_than_the_masters_word_waits_for_it() -> None:
+    async def scenario() -> None:
+        cluster = ClusterHarness()
+        registered = cluster.endpoint.registered = asyncio.get_running_loop().create_future()
+        first = cluster.tell(RetrieveApplicationConf(ONE))
+        assert first.replies == []
+        registered.set_result(ApplicationId("app-1"))
+        await settle()
+        assert first.replies == [APPLICATION]
+        cluster.endpoint.registered = asyncio.get_running_loop().create_future()
+        late = cluster.tell(RetrieveApplicationConf(ONE))
+        cluster.endpoint.registered.cancel()
+        await settle()
+        assert [str(error) for error in late.failures] == ["the cluster has not taken this application"]
+
+    run_virtual(scenario())
 
 
 def test_an_executor_learns_what_to_be_registers_and_is_offered_when_it_has_launched() -> None:
