@@ -81,6 +81,7 @@ class ExecutorProcess:
     backend: RpcEndpointRef
     data: ExecutorData
     env: RpcEnv
+    persisted: PersistedBlocks
 
     def __init__(
         self,
@@ -218,6 +219,7 @@ class ExecutorProcess:
         persisted = PersistedBlocks(
             self.env, master, location, conf, self.pool,
             memory_bytes=self.arguments.memory_bytes, fetcher=RemoteBlocks(location, master, self.data.transfer),
+            reregister=self.reregister,
         )  # fmt: skip
         self.data.files.find = persisted.path_of
         executor = Executor(
@@ -238,6 +240,7 @@ class ExecutorProcess:
             runner_gone=persisted.runner_lost,
             leave=self.leave,
         )
+        self.persisted = persisted
         persisted.attach(executor)
         persisted.start()
         return executor
@@ -285,6 +288,7 @@ class ExecutorProcess:
         except RpcError as error:
             self.end(ExecutorExit.REREGISTRATION, f"the driver does not take this executor back: {error}")
         else:
+            self.persisted.registered_again()
             self.backend.send(LaunchedExecutor(self.arguments.executor_id))
 
     # -- end ---------------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class PersistedBlocks:
         pool: runs the attempts.
         memory_bytes: what the executor has; None: the share of the machine that local mode takes.
         fetcher: gets blocks from other executors.
+        reregister: has the driver know of this executor again, who then calls `registered_again`.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class PersistedBlocks:
         *,
         memory_bytes: int | None = None,
         fetcher: "BlockFetcher | None" = None,
+        reregister: Callable[[], object] = lambda: None,
     ) -> None:
         self.env = env
         self.master = master
@@ -57,6 +59,7 @@ class PersistedBlocks:
         self.pool = pool
         self.memory_bytes = memory_bytes
         self.fetcher = fetcher
+        self.reregister = reregister
         self.manager: BlockManager | None = None
         self.executor: Executor | None = None
 
@@ -105,6 +108,11 @@ class PersistedBlocks:
         blocks = {} if self.manager is None else self.manager.blocks.blocks
         return {name: (block.level, block.generation) for name, block in blocks.items() if block.is_stored}
 
+    def registered_again(self) -> None:
+        """Tell the driver what is here: it had given this executor up, and has taken it back."""
+        if self.manager is not None:
+            self.manager.register()
+
     def start(self) -> "BlockManager":
         """Make the block manager; in an executor process at its start, so that its peers know of it."""
         storage: Any = import_module("minispark.storage.block_manager")
@@ -124,6 +132,7 @@ class PersistedBlocks:
             fetcher=self.fetcher,
         )
         manager.is_leaving = self.is_leaving
+        manager.reregister = self.reregister
         self.env.setup_endpoint(storage.BLOCK_MANAGER, manager)
         self.manager = manager
         return manager

@@ -10,9 +10,11 @@ from minispark.rpc.message import Ask, Message, message
 from minispark.rpc.ref import RpcEndpointRef
 
 __all__ = [
+    "BlockInfoUpdated",
     "BlockLocations",
     "BlockRemoved",
     "BlockTaken",
+    "DecommissionBlockManager",
     "GetLocations",
     "RegisterBlockManager",
     "RemoveBlock",
@@ -26,8 +28,15 @@ __all__ = [
 ]
 
 
+@message(152)
+class BlockInfoUpdated(Message):
+    """Master → executor: noted; or (`is_known` false) you are not known here, register again."""
+
+    is_known: bool
+
+
 @message(140)
-class UpdateBlockInfo(Message):
+class UpdateBlockInfo(Ask[BlockInfoUpdated]):
     """Executor → master: I hold this block now (`size_bytes` on `path`), or no more (`path` empty).
 
     `in_memory` tells whether the file counts as memory; `live_bytes` is what objects of its records take beside it;
@@ -79,6 +88,13 @@ class RemoveExecutorBlocks(Message):
     executor_id: ExecutorId
 
 
+@message(153)
+class DecommissionBlockManager(Message):
+    """Scheduler → master: that executor was told to go; it gets no more copies."""
+
+    executor_id: ExecutorId
+
+
 @message(147)
 class RegisterBlockManager(Message):
     """Executor → master: I keep blocks, in so much memory; tell me at `manager` what shall go."""
@@ -125,4 +141,11 @@ class TakeBlock(Ask[BlockTaken]):
 
 
 ToBlockManager = RemoveRddBlocks | ReplicateBlock | TakeBlock
-ToBlockManagerMaster = UpdateBlockInfo | GetLocations | RemoveBlock | RemoveExecutorBlocks | RegisterBlockManager
+ToBlockManagerMaster = (
+    UpdateBlockInfo
+    | GetLocations
+    | RemoveBlock
+    | RemoveExecutorBlocks
+    | DecommissionBlockManager
+    | RegisterBlockManager
+)

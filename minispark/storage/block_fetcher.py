@@ -3,6 +3,8 @@
 Source: Spark's BlockManager.getRemoteBlock. Must not know which task needs the block.
 """
 
+from typing import Final
+
 from minispark.errors import MiniSparkError
 from minispark.ids import BlockId
 from minispark.messages.blocks import GetLocations
@@ -11,6 +13,8 @@ from minispark.rpc.ref import RpcEndpointRef
 from minispark.storage.transfer import Transfer
 
 __all__ = ["RemoteBlocks", "in_order"]
+
+REFRESH_AFTER: Final = 5  # holders in a row that fail: the table may have changed meanwhile
 
 
 class RemoteBlocks:
@@ -37,15 +41,24 @@ class RemoteBlocks:
         Raises:
             RpcError: the master does not answer.
         """
-        known = await self.master.ask(GetLocations(block_id))
-        for holder in in_order(known.locations, self.location):
+        known = await self.holders(block_id)
+        failures, limit = 0, len(known)
+        while known and failures < limit:
+            holder = known.pop(0)
             try:
                 size_bytes = await self.transfer.fetch_block_to_file(holder, block_id, path)
             except (MiniSparkError, OSError):
-                continue  # the next one may have it; whoever is gone will be noticed by others
+                size_bytes = None  # the next one may have it; whoever is gone will be noticed by others
             if size_bytes is not None:
                 return size_bytes
+            failures += 1
+            if failures % REFRESH_AFTER == 0:
+                known = await self.holders(block_id)
         return -1
+
+    async def holders(self, block_id: BlockId) -> list[BlockManagerId]:
+        """Ask who has a block."""
+        return in_order((await self.master.ask(GetLocations(block_id))).locations, self.location)
 
 
 def in_order(locations: tuple[BlockManagerId, ...], here: BlockManagerId) -> list[BlockManagerId]:

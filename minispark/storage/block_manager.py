@@ -5,6 +5,7 @@ decided in `logic.node_blocks`; this module names and removes files, sends and a
 block: runners do, so that its loop never waits for a disk.
 """
 
+import asyncio
 import os
 from collections.abc import Callable
 from itertools import count
@@ -13,6 +14,7 @@ from typing import Final, Protocol, assert_never
 from minispark.errors import MiniSparkError
 from minispark.ids import BlockId, TaskId, rdd_block_id
 from minispark.messages.blocks import (
+    BlockInfoUpdated,
     BlockTaken,
     RegisterBlockManager,
     RemoveRddBlocks,
@@ -71,6 +73,7 @@ class BlockManager(RpcEndpoint):
         fetcher: gets blocks from other executors; None: there are none.
 
     Attributes:
+        reregister: has the driver know of this executor again; called when the master does not.
         is_leaving: whether this executor was told to go, and takes nothing any more.
     """
 
@@ -102,10 +105,19 @@ class BlockManager(RpcEndpoint):
         self.slot_of_partition: dict[int, int] = {}
         self.takers: dict[BlockId, list[CallContext]] = {}  # who goes, and waits for a block to be here
         self.is_leaving: Callable[[], bool] = lambda: False
+        self.reregister: Callable[[], object] = lambda: None
+        self.is_known = True
 
     def on_start(self) -> None:
         """Tell the master who is here."""
+        self.register()
+
+    def register(self) -> None:
+        """Tell the master who is here, and what; again, if it had given this executor up."""
+        self.is_known = True
         self.master.send(RegisterBlockManager(self.location, self.max_memory_bytes, self.self_ref))
+        self.blocks.report_all()
+        self.perform()
 
     def receive(self, message: ToBlockManager, context: CallContext) -> None:
         """Drop what is persisted no more, get copies of what others hold."""
@@ -184,13 +196,25 @@ class BlockManager(RpcEndpoint):
             case DropLive(slot, block_ids):
                 self.drop_live(slot, block_ids)
             case Report(block_id, path, size_bytes, level, in_memory, live_bytes, generation):
-                self.master.send(
+                self.tell(
                     UpdateBlockInfo(
                         self.location, block_id, path, size_bytes, in_memory, live_bytes, level, generation
                     )
                 )
             case Fetch(block_id, path):
                 self.scope.spawn(self.fetch(block_id, path), name=f"fetch {block_id}", owner=self)
+
+    def tell(self, update: UpdateBlockInfo) -> None:
+        """Tell the master about a block. If it does not know this executor, that registers again, once."""
+
+        def answered(future: "asyncio.Future[BlockInfoUpdated]") -> None:
+            if future.cancelled() or future.exception() is not None:
+                return  # whether the driver lives is found out elsewhere
+            if not future.result().is_known and self.is_known:
+                self.is_known = False
+                self.reregister()
+
+        self.master.ask(update).add_done_callback(answered)
 
     async def fetch(self, block_id: BlockId, path: str) -> None:
         """Look for a block on other executors."""

@@ -11,8 +11,10 @@ from typing import Protocol, assert_never
 
 from minispark.ids import BlockId, ExecutorId, RddId, partition_of_block
 from minispark.messages.blocks import (
+    BlockInfoUpdated,
     BlockLocations,
     BlockRemoved,
+    DecommissionBlockManager,
     GetLocations,
     RegisterBlockManager,
     RemoveBlock,
@@ -63,14 +65,17 @@ class BlockManagerMaster(RpcEndpoint):
         self.scope = scope
         self.table = BlockTable()
         self.managers: dict[ExecutorId, RpcEndpointRef] = {}
-        self.peers: dict[ExecutorId, BlockManagerId] = {}
-        self.removed: dict[RddId, int] = {}
+        self.peers: dict[ExecutorId, BlockManagerId] = {}  # who may be given copies
+        self.gone: dict[ExecutorId, None] = {}
 
     def receive(self, message: ToBlockManagerMaster, context: CallContext) -> None:
         """Handle one report or question."""
         match message:
             case UpdateBlockInfo():
-                self.update(message)
+                is_known = message.location.executor_id in self.managers
+                if is_known:
+                    self.update(message)
+                context.reply(BlockInfoUpdated(is_known))
             case GetLocations(block_id):
                 context.reply(BlockLocations(self.table.locations(block_id)))
             case RemoveBlock(block_id):
@@ -78,13 +83,26 @@ class BlockManagerMaster(RpcEndpoint):
                 self.scope.spawn(self.remove_files(holders, context), name=f"remove {block_id}", owner=self)
             case RemoveExecutorBlocks(executor_id):
                 self.remove_executor(executor_id)
+            case DecommissionBlockManager(executor_id):
+                self.peers.pop(executor_id, None)
             case RegisterBlockManager(location, _, manager):
-                self.managers[location.executor_id] = manager
-                self.peers[location.executor_id] = location
-                for block_id in list(self.table.holders):
-                    self.replicate(block_id)
+                self.register(location, manager)
             case _:
                 assert_never(message)
+
+    def register(self, location: BlockManagerId, manager: RpcEndpointRef) -> None:
+        """Take an executor in, which then says what it holds; one that was given up stays so.
+
+        Its register may come late. That it is not wanted any more, it hears when it registers as an executor.
+        """
+        executor_id = location.executor_id
+        if executor_id in self.gone:
+            return
+        self.table.remove_executor(executor_id)
+        self.managers[executor_id] = manager
+        self.peers[executor_id] = location
+        for block_id in list(self.table.holders):
+            self.replicate(block_id)
 
     def update(self, message: UpdateBlockInfo) -> None:
         """Note where a block is, or is no more."""
@@ -110,6 +128,7 @@ class BlockManagerMaster(RpcEndpoint):
     def remove_executor(self, executor_id: ExecutorId) -> None:
         """Forget an executor; what it held of replicated RDDs is copied again from those that still hold it."""
         held = sorted(self.table.blocks.get(executor_id, ()))
+        self.gone[executor_id] = None
         self.table.remove_executor(executor_id)
         self.managers.pop(executor_id, None)
         self.peers.pop(executor_id, None)

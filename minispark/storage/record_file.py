@@ -18,7 +18,7 @@ from minispark.storage.batches import load_batch
 __all__ = ["read_batches", "write_batches"]
 
 MAGIC: Final = b"minispark records 1\n"
-FRAME: Final = struct.Struct("<II")  # how many bytes follow, the top bit for compressed ones; their crc32
+FRAME: Final = struct.Struct("<II")  # how many bytes follow, the top bit for compressed ones; the crc32 of all that
 COMPRESSED: Final = 1 << 31
 LARGEST: Final = COMPRESSED - 1
 TRIAL_BYTES: Final = 512  # shorter batches gain nothing
@@ -45,7 +45,7 @@ def write_batches(file: IO[bytes], batches: Iterable[bytes], compress: bool) -> 
                 batch, flag = packed, COMPRESSED
         if len(batch) > LARGEST:
             raise ValueError(f"a record takes {len(batch)} bytes, pickled; a file of records takes less than 2 GiB")
-        file.write(FRAME.pack(len(batch) | flag, zlib.crc32(batch)))
+        file.write(FRAME.pack(len(batch) | flag, zlib.crc32(batch, len(batch) | flag)))
         file.write(batch)
         number += 1
     file.write(FRAME.pack(0, number))
@@ -71,7 +71,7 @@ def read_batches(file: IO[bytes], path: str) -> Iterator[list[Any]]:
         if size == 0:
             break
         data = whole(file, size & LARGEST, path)
-        if zlib.crc32(data) != checksum:
+        if zlib.crc32(data, size) != checksum:
             raise InputDamaged(f"{path!r} is damaged: a checksum does not fit; it has changed since it was written")
         yield load_batch(lz4.block.decompress(data) if size & COMPRESSED else data)
         number += 1

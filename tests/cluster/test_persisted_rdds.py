@@ -69,7 +69,13 @@ def test_after_its_runners_have_died_an_rdd_is_read_from_the_shared_copy() -> No
 @pytest.mark.scenario("DIS-004", "replicated")
 @pytest.mark.scenario("DIS-004", "memory+disk replicated")
 @pytest.mark.scenario("BLK-005", "remote")
-@pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY_2, StorageLevel.MEMORY_AND_DISK_2], ids=str)
+@pytest.mark.scenario("DIS-004", "serialised replicated")
+@pytest.mark.scenario("DIS-004", "replicated ones also as stream")
+@pytest.mark.parametrize(
+    "level",
+    [StorageLevel.MEMORY_ONLY_2, StorageLevel.MEMORY_AND_DISK_2, StorageLevel.MEMORY_ONLY_SER_2],
+    ids=str,
+)
 def test_a_replicated_rdd_is_on_two_executors_and_every_copy_is_right(level: StorageLevel) -> None:
     async def job(sc: SparkContext) -> Any:
         rdd = sc.parallelize(range(1000), 4).map(lambda number: (number, str(number))).persist(level)
@@ -84,6 +90,29 @@ def test_a_replicated_rdd_is_on_two_executors_and_every_copy_is_right(level: Sto
     assert first == [(number, str(number)) for number in range(1000)]
     assert again == [first] * 3
     assert blocks == 4
+
+
+def test_what_a_killed_executor_held_is_copied_again_and_nothing_is_computed_twice(tmp_path: Path) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc, 3)
+        computed = sc.accumulator(0)
+        rdd = sc.parallelize(range(1000), 6).map(lambda number: (computed.add(1), number)[1])
+        rdd.persist(StorageLevel.MEMORY_ONLY_2)
+        master = sc.driver.block_manager_master
+
+        def all_are_twice_without(lost: str) -> bool:
+            rows = [holders for holders in master.table.holders.values() if lost not in holders]
+            return [len(holders) for holders in rows] == [2] * 6
+
+        await rdd.count()
+        await until(lambda: all_are_twice_without(""))
+        psutil.Process(mine(sc)[0]).kill()
+        await until(lambda: len(master.gone) == 1)
+        await until(lambda: all_are_twice_without(next(iter(master.gone))))
+        assert await rdd.collect() == list(range(1000))
+        assert computed.value == 1000
+
+    with_cluster(scenario, SparkConf({"minispark.local.dir": tmp_path}), "local-cluster[3,1,512]")
 
 
 def test_arrays_are_one_mapping_that_all_runners_share() -> None:

@@ -18,11 +18,11 @@ HERE = location("1", "here")
 class Master:
     """Knows who has the block."""
 
-    def __init__(self, *holders: BlockManagerId) -> None:
-        self.holders = holders
+    def __init__(self, *answers: tuple[BlockManagerId, ...]) -> None:
+        self.answers = list(answers)
 
     async def ask(self, message: GetLocations) -> BlockLocations:
-        return BlockLocations(self.holders)
+        return BlockLocations(self.answers.pop(0))
 
 
 class Transfer:
@@ -39,7 +39,7 @@ class Transfer:
 
 
 def fetch(answers: dict[str, Any], *holders: BlockManagerId) -> int:
-    blocks = RemoteBlocks(HERE, cast(Any, Master(*holders)), cast(Any, Transfer(answers)))
+    blocks = RemoteBlocks(HERE, cast(Any, Master(holders)), cast(Any, Transfer(answers)))
     return asyncio.run(blocks.fetch(BLOCK, str(Path("unused"))))
 
 
@@ -55,6 +55,17 @@ def test_without_a_holder_that_gives_it_a_block_is_nowhere() -> None:
     assert fetch({}, HERE) == -1
 
 
+@pytest.mark.scenario("BLK-005", "13328 location refresh after N failures")
+def test_after_some_failures_the_master_is_asked_again_who_has_the_block() -> None:
+    gone = tuple(location(f"gone-{number}") for number in range(9))
+    answers: dict[str, int | Exception | None] = {each.executor_id: RpcError("gone") for each in gone}
+    transfer = Transfer({**answers, "fresh": 7})
+    blocks = RemoteBlocks(HERE, cast(Any, Master(gone, (location("fresh"),))), cast(Any, transfer))
+
+    assert asyncio.run(blocks.fetch(BLOCK, "unused")) == 7
+
+
+@pytest.mark.scenario("BLK-005", "sorted by host then rack")
 def test_holders_on_this_host_come_first() -> None:
     far, near = location("2", "there"), location("3", "here")
 

@@ -2,9 +2,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from minispark.errors import MiniSparkError
 from minispark.ids import BlockId, ExecutorId, RddId, rdd_block_id
-from minispark.messages.blocks import RegisterBlockManager, RemoveRddBlocks, ReplicateBlock, UpdateBlockInfo
+from minispark.messages.blocks import (
+    BlockInfoUpdated,
+    RegisterBlockManager,
+    RemoveRddBlocks,
+    ReplicateBlock,
+    UpdateBlockInfo,
+)
 from minispark.messages.runner_blocks import BlockPlan, NeedBlock, WriteBlock
 from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId
@@ -40,7 +48,9 @@ class House:
 
     def __init__(self, folder: Path, fetcher: Peers | None = None) -> None:
         (folder / "blocks").mkdir()
-        self.master = RecordingRef("BlockManagerMaster")
+        self.knows_us = True
+        self.updates: list[Any] = []
+        self.master = RecordingRef("BlockManagerMaster", answer=self.note)
         self.dropped: list[Any] = []
         self.plans: list[BlockPlan] = []
         self.scope = TaskScope("test")
@@ -56,6 +66,10 @@ class House:
         )
         self.manager._ref = RecordingRef("BlockManager")
         self.manager.on_start()
+
+    def note(self, update: Any) -> BlockInfoUpdated:
+        self.updates.append(update)
+        return BlockInfoUpdated(self.knows_us)
 
     async def ask(self, request: Any, number: int = 1, slot: int = 0) -> BlockPlan:
         self.manager.asked(slot, task(task_id=number, partition=5), request, self.plans.append)
@@ -85,9 +99,8 @@ def with_house(folder: Path, scenario: Callable[[House], Any], fetcher: Peers | 
 def test_the_master_hears_who_is_here_and_which_blocks_are(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         path = await house.store()
-        register, update = house.master.sent
-        assert isinstance(register, RegisterBlockManager)
-        assert update == UpdateBlockInfo(house.location, BLOCK, path, 4, True, 10, LIVE, 1)
+        assert [type(message) for message in house.master.sent] == [RegisterBlockManager]
+        assert house.updates == [UpdateBlockInfo(house.location, BLOCK, path, 4, True, 10, LIVE, 1)]
 
     assert with_house(tmp_path, scenario) is None
 
@@ -102,6 +115,24 @@ def test_blocks_of_an_rdd_that_is_persisted_no_more_go_with_their_files(tmp_path
     assert with_house(tmp_path, scenario) == (False, [(0, (BLOCK,))], 0)
 
 
+@pytest.mark.scenario("BLK-004", "re-registration on heartbeat, on block update, no deadlock")
+def test_a_master_that_does_not_know_this_executor_is_told_again_what_is_here(tmp_path: Path) -> None:
+    async def scenario(house: House) -> Any:
+        house.manager.reregister = lambda: times.append(len(house.updates))
+        house.knows_us = False
+        path = await house.store()
+        house.manager.tell(house.updates[0])
+        await settle()
+        house.knows_us = True
+        house.manager.register()  # the driver has taken the executor back
+        await settle()
+        return len(house.master.of(RegisterBlockManager)), house.updates[-1].path == path
+
+    times: list[int] = []
+    assert with_house(tmp_path, scenario) == (2, True)
+    assert times == [1]
+
+
 def test_tasks_go_to_the_slot_that_used_their_partition_last(tmp_path: Path) -> None:
     async def scenario(house: House) -> Any:
         await house.store(slot=3)
@@ -112,6 +143,7 @@ def test_tasks_go_to_the_slot_that_used_their_partition_last(tmp_path: Path) -> 
     assert with_house(tmp_path, scenario) == (3, None)
 
 
+@pytest.mark.scenario("BLK-005", "14252 getOrElseUpdate still reads remote")
 def test_a_block_comes_from_another_executor(tmp_path: Path) -> None:
     async def scenario(house: House) -> BlockPlan:
         return await house.ask(NEED)
@@ -132,8 +164,8 @@ def test_a_copy_is_fetched_when_the_master_says_so(tmp_path: Path) -> None:
     async def scenario(house: House) -> Any:
         house.manager.receive(ReplicateBlock(RddId(1), 0, LIVE, 1), RecordingContext())
         await settle()
-        return house.manager.blocks.path_of(BLOCK), type(house.master.sent[-1])
+        return house.manager.blocks.path_of(BLOCK), [update.path for update in house.updates]
 
     path, told = with_house(tmp_path, scenario, Peers(4))
     assert Path(path).read_bytes() == bytes(4)
-    assert told is UpdateBlockInfo
+    assert told == [path]

@@ -168,6 +168,12 @@ class NodeBlocks(BlockStore):
                 self.drop(block)
         return len(gone)
 
+    def report_all(self) -> None:
+        """Tell the master about every block that can be read."""
+        for block in self.blocks.values():
+            if block.is_reported:
+                self.report(block)
+
     def replicate(self, rdd_id: RddId, partition: int, level: StorageLevel, generation: int) -> None:
         """Look for a copy of a block elsewhere, unless it is here or on its way, or persisted no more."""
         block_id = rdd_block_id(rdd_id, partition)

@@ -6,6 +6,21 @@ from minispark.storage.logic.block_effects import DropLive
 from tests.storage.logic.blocks_house import DISK, LIVE, MEMORY, MEMORY_AND_DISK, MIB, A, B, Node
 
 
+@pytest.mark.scenario("BLK-006", "serialised")
+@pytest.mark.scenario("BLK-006", "with streams")
+def test_the_block_goes_first_that_was_used_longest_ago() -> None:
+    node = Node(3 * MIB)
+    for number in (1, 2, 3):
+        node.store(number, rdd=RddId(number))
+    node.need(4, rdd=RddId(1))
+    node.end(4)
+
+    node.store(5, rdd=RddId(5))
+
+    assert {block.rdd_id for block in node.blocks.blocks.values()} == {1, 3, 5}
+
+
+@pytest.mark.scenario("BLK-007", "large block")
 @pytest.mark.scenario("DIS-005", "compute without caching if nothing fits")
 def test_a_block_that_does_not_fit_is_skipped_and_leaves_nothing() -> None:
     node = Node(max_bytes=MIB)
@@ -37,6 +52,7 @@ def test_what_may_be_on_disk_is_moved_there_and_what_may_not_is_dropped() -> Non
     assert not moved.in_memory
 
 
+@pytest.mark.scenario("BLK-007", "large block")
 @pytest.mark.scenario("BLK-007", "memory+disk")
 def test_a_block_without_room_in_memory_goes_to_disk_if_its_level_says_so() -> None:
     node = Node(max_bytes=MIB)
