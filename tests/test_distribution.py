@@ -1,5 +1,6 @@
 """Broadcasts and files of a driver, whole contexts: tasks on the loop, and what is left in the driver afterwards."""
 
+import asyncio
 import gc
 import os
 import sys
@@ -10,6 +11,8 @@ import pytest
 from minispark import SparkFiles
 from minispark.context import SparkContext
 from minispark.errors import ConfigurationError, ContextError
+from minispark.messages.distribution import FILES_VERSION
+from minispark.messages.listener import ListenerEvent, TaskEnd
 from minispark.rdd.broadcast import read_file
 from minispark.testing.virtual_loop import settle
 from tests.contexts import run_inline
@@ -123,6 +126,42 @@ def test_a_folder_is_added_only_if_that_is_said(tmp_path: Path) -> None:
         return await read.collect()
 
     assert run_inline(scenario) == ["inner"]
+
+
+class FirstTask:
+    """Tells when the first task has ended."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    def on_event(self, event: ListenerEvent) -> None:
+        if isinstance(event, TaskEnd):
+            self.ended.set()
+
+
+@pytest.mark.scenario("TSM-050")
+def test_a_file_that_is_added_while_tasks_run_is_for_those_of_later_jobs(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).touch()
+
+    async def scenario(sc: SparkContext) -> None:
+        listener = FirstTask()
+        sc.add_listener(listener)
+        await sc.add_file(tmp_path / "one")
+        tasks = sc.range(200, num_slices=200)
+        job = asyncio.ensure_future(sc.run_job(tasks, lambda context, _: context.get_local_property(FILES_VERSION)))
+        await listener.ended.wait()
+        before = sc.driver.jobs.files_version
+        await sc.add_file(tmp_path / "two")
+        assert not job.done()
+        after = sc.driver.jobs.files_version
+        assert set(await job) == {str(before)}
+        assert await sc.run_job(tasks, lambda context, _: context.get_local_property(FILES_VERSION), [0]) == [
+            str(after)
+        ]
+        assert before < after
+
+    run_inline(scenario, "local[1]")
 
 
 def test_modules_can_be_imported_while_the_context_lives(tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ def test_map_outputs_that_went_with_an_executor_are_made_again() -> None:
     assert tasks.is_finished
 
 
+@pytest.mark.scenario("TSM-023")
 def test_map_outputs_that_were_handed_over_are_not_made_again() -> None:
     tasks = make(3, is_map_stage=True)
     for number in range(3):
