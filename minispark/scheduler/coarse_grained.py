@@ -148,6 +148,7 @@ class DriverEndpoint(RpcEndpoint):
         self.revive_timer: asyncio.TimerHandle | None = None
         self.ready_timer: asyncio.TimerHandle | None = None
         self.is_stopping = False
+        self.registered: asyncio.Future[ApplicationId] | None = None
         self.heard_decommission: Callable[[ExecutorId], object] = lambda executor_id: None
 
     def on_start(self) -> None:
