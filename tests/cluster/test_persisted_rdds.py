@@ -96,8 +96,12 @@ def test_what_a_killed_executor_held_is_copied_again_and_nothing_is_computed_twi
     async def scenario(sc: SparkContext) -> None:
         await registered(sc, 3)
         computed = sc.accumulator(0)
-        rdd = sc.parallelize(range(1000), 6).map(lambda number: (computed.add(1), number)[1])
-        rdd.persist(StorageLevel.MEMORY_ONLY_2)
+
+        def count(number: int) -> int:
+            computed.add(1)
+            return number
+
+        rdd = sc.parallelize(range(1000), 6).map(count).persist(StorageLevel.MEMORY_ONLY_2)
         master = sc.driver.block_manager_master
 
         def all_are_twice_without(lost: str) -> bool:

@@ -1,6 +1,6 @@
 import pytest
 
-from minispark.ids import rdd_block_id
+from minispark.ids import RddId, rdd_block_id
 from minispark.messages.runner_blocks import BlockPlan, WriteBlock
 from minispark.storage.logic.block_effects import DropLive
 from tests.storage.logic.blocks_house import DISK, LIVE, MEMORY, MEMORY_AND_DISK, MIB, A, B, Node
