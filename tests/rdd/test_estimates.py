@@ -1,12 +1,14 @@
 import asyncio
 import math
 import time
+from random import Random
 
 import pytest
 
 from minispark.context import SparkContext
 from minispark.errors import ConfigurationError
-from minispark.rdd.estimates import Estimate, deviations, estimate_of
+from minispark.rdd.estimates import Estimate, deviations, estimate_of, mean_estimate, sum_estimate
+from minispark.rdd.stat_counter import StatCounter
 from tests.contexts import run_inline
 
 
@@ -76,3 +78,62 @@ def test_partitions_that_take_too_long_are_left_out_and_their_tasks_cancelled() 
     estimate = asyncio.run(run())
     assert estimate.low < 40 <= estimate.high
     assert estimate.mean == 40
+
+
+def test_sums_and_means_that_are_done_in_time_are_exact() -> None:
+    async def scenario(sc: SparkContext) -> tuple[Estimate, Estimate]:
+        numbers = sc.parallelize(range(100), 4)
+        return await numbers.sum_approx(10), await numbers.mean_approx(10)
+
+    assert run_inline(scenario) == (Estimate(4950, 4950, 4950, 1.0, True), Estimate(49.5, 49.5, 49.5, 1.0, True))
+
+
+def test_nothing_is_said_of_numbers_that_were_not_seen() -> None:
+    async def scenario(sc: SparkContext) -> list[Estimate]:
+        numbers = sc.parallelize(range(100), 4)
+        return [await numbers.sum_approx(0), await numbers.mean_approx(0), await sc.empty_rdd().mean_approx(1)]
+
+    nothing, unknown, empty = run_inline(scenario)
+    assert nothing == Estimate(0, -math.inf, math.inf, 0.95, False)
+    assert (unknown.low, unknown.high, unknown.is_final) == (-math.inf, math.inf, False)
+    assert math.isnan(unknown.mean)
+    assert math.isnan(empty.mean)
+
+
+@pytest.mark.parametrize("seen", [1, 2, 5])
+def test_bounds_hold_about_as_often_as_the_confidence_says(seen: int) -> None:
+    rng = Random(7)
+    sums = means = 0
+    for _ in range(300):
+        parts = [[rng.gauss(10, 4) for _ in range(round(rng.gauss(45, 6.7)))] for _ in range(10)]
+        stats = StatCounter([number for part in parts[:seen] for number in part])
+        numbers = [number for part in parts for number in part]
+        total, mean = sum_estimate(stats, seen, 10, 0.9), mean_estimate(stats, seen, 10, 0.9)
+        sums += total.low <= sum(numbers) <= total.high
+        means += mean.low <= sum(numbers) / len(numbers) <= mean.high
+    assert sums >= 240
+    assert 240 <= means <= 295
+
+
+@pytest.mark.parametrize(("count", "expected"), [(4, 3.182), (6, 2.571), (31, 2.042), (1000, 1.960)])
+def test_few_numbers_make_wider_bounds(count: int, expected: float) -> None:
+    assert deviations(0.95, count) == pytest.approx(expected, rel=0.02)
+
+
+def sleep_at_the_last(number: int) -> int:
+    if number == 39:
+        time.sleep(60)
+    return 1
+
+
+@pytest.mark.cluster
+def test_sums_and_means_are_told_at_the_deadline_and_their_tasks_cancelled() -> None:
+    async def run() -> tuple[Estimate, Estimate, int]:
+        async with SparkContext("local[2]") as sc:
+            slow = sc.parallelize(range(40), 4).map(sleep_at_the_last)
+            estimates = await asyncio.gather(slow.sum_approx(2), slow.mean_approx(2))
+            return (*estimates, await sc.parallelize(range(10), 2).count())
+
+    total, mean, count = asyncio.run(run())
+    assert total.low <= 40 <= total.high
+    assert (mean.mean, mean.is_final, count) == (1, False, 10)

@@ -185,30 +185,6 @@ def test_a_name_is_shown_where_the_operation_was(serial: Engine) -> None:
     assert "numbers" in serial(job)
 
 
-def test_a_sample_is_about_the_fraction_and_the_same_for_the_same_seed(engine: Engine) -> None:
-    async def job(sc: JobRunner) -> Any:
-        numbers = range_rdd(sc, 4000, num_slices=4)
-        drawn = [await numbers.sample(False, 0.25, seed).collect() for seed in (1, 1, 2)]
-        return drawn, await numbers.sample(True, 2.5, 1).collect()
-
-    (first, again, other), replaced = engine(job)
-    assert first == again != other
-    assert len(set(first)) == len(first) == pytest.approx(1000, abs=150)
-    assert len(replaced) == pytest.approx(10_000, abs=500)
-    assert set(first) | set(replaced) <= set(range(4000))
-
-
-@pytest.mark.parametrize(
-    ("with_replacement", "fraction"), [(False, -0.1), (True, -1), (False, 1.5), (True, float("inf"))]
-)
-def test_a_fraction_that_cannot_be_is_refused(with_replacement: bool, fraction: float) -> None:
-    async def job(sc: JobRunner) -> Any:
-        return range_rdd(sc, 4).sample(with_replacement, fraction)
-
-    with pytest.raises(ConfigurationError, match=r"sample takes a fraction"):
-        on_serial(job)
-
-
 @given(RECORDS, PARTS)
 def test_records_that_are_declared_indeterminate_are_the_same_records(records: list[int], parts: int) -> None:
     async def job(sc: JobRunner) -> Any:

@@ -1,0 +1,265 @@
+"""Checkpoints in contexts: written after the first job, read from then on, in the middle of whatever happens."""
+
+import asyncio
+import gc
+import os
+import shutil
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minispark.checkpointing import check_parts
+from minispark.context import SparkContext
+from minispark.errors import JobCancelled, StorageError
+from minispark.ids import JobId
+from minispark.messages.scheduler import JobSubmitted, pack_integers
+from minispark.messages.storage_level import StorageLevel
+from minispark.rdd.lineage import describe
+from minispark.rdd.rdd import RDD
+from minispark.rdd.shuffled import shuffle_of
+from minispark.testing.builders import fetch_failed, result_success
+from tests.contexts import run_inline
+from tests.scheduler.logic.dag_harness import dag
+
+
+def counted(sc: SparkContext, directory: Path) -> tuple[RDD[tuple[int, int]], Any]:
+    """Return an RDD to checkpoint and an accumulator that counts how many of its records were computed."""
+    sc.set_checkpoint_dir(directory)
+    computed = sc.accumulator(0)
+
+    def pair(number: int) -> tuple[int, int]:
+        computed.add(1)
+        return number % 3, number
+
+    return sc.parallelize(range(12), 3).map(pair), computed
+
+
+@pytest.mark.scenario("HIS-007", "Checkpoint")
+@pytest.mark.parametrize(
+    "kind", ["narrow", "shuffled", "cogrouped", "union", "zipped", "coalesced", "cartesian", "paired"]
+)
+def test_an_rdd_of_any_kind_is_the_same_from_its_files(tmp_path: Path, kind: str) -> None:
+    async def job(sc: SparkContext) -> Any:
+        base, computed = counted(sc, tmp_path)
+        kinds: dict[str, Any] = {
+            "narrow": lambda: base.map_values(str),
+            "shuffled": lambda: base.reduce_by_key(add, 2),
+            "cogrouped": lambda: base.join(base.reduce_by_key(add), 2),
+            "union": lambda: base.union(base).map_values(str),
+            "zipped": lambda: base.zip(base),
+            "coalesced": lambda: base.coalesce(2),
+            "paired": lambda: base.reduce_by_key(add, 2).union(base.partition_by(2)),
+            "cartesian": lambda: base.cartesian(base.coalesce(1)),
+        }
+        rdd = kinds[kind]()
+        below = rdd.map(repr)
+        before = sorted(await below.collect())
+        shape = rdd.get_num_partitions(), rdd.partitioner
+        rdd.checkpoint()
+        again = sorted(await below.collect())
+        assert rdd.is_checkpointed
+        done = computed.value
+        after = [sorted(await below.collect()), sorted(await rdd.map(repr).collect())]
+        assert (rdd.get_num_partitions(), rdd.partitioner, computed.value) == (*shape, done)
+        return [again == before, after == [before, before]]
+
+    assert run_inline(job) == [True, True]
+
+
+def test_the_files_are_written_by_one_more_computation_or_of_what_is_cached(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        numbers = []
+        for cached in (False, True):
+            rdd, computed = counted(sc, tmp_path)
+            if cached:
+                rdd.cache()
+            rdd.checkpoint()
+            await rdd.count()
+            await rdd.count()
+            files = sorted(os.listdir(rdd.get_checkpoint_file() or ""))
+            numbers.append((computed.value, files))
+        return numbers
+
+    files = ["_SUCCESS", "part-00000", "part-00001", "part-00002"]
+    assert run_inline(job) == [(24, files), (12, files)]
+
+
+def test_an_rdd_without_partitions_is_checkpointed(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        sc.set_checkpoint_dir(tmp_path)
+        rdd = sc.empty_rdd().checkpoint()
+        return await rdd.count(), rdd.is_checkpointed, await rdd.collect()
+
+    assert run_inline(job) == (0, True, [])
+
+
+def test_jobs_at_the_same_time_share_one_checkpoint(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, computed = counted(sc, tmp_path)
+        rdd.checkpoint()
+        found = await asyncio.gather(*[rdd.map(len).count() for _ in range(4)])
+        return found, computed.value
+
+    assert run_inline(job) == ([12] * 4, 12 * 5)
+
+
+def test_shuffles_written_before_are_used_and_made_good_from_the_files(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, computed = counted(sc, tmp_path)
+        base = rdd.reduce_by_key(add, 3)
+        shifted = base.map(lambda pair: (pair[0] % 2, pair[1]))
+        sums = shifted.reduce_by_key(add, 2)
+        before = sorted(await sums.collect())
+        base.checkpoint()
+        await base.count()
+        done = computed.value
+        gc.collect()  # the shuffle above goes with its last reference
+        sc.driver.map_outputs.unregister_all(shuffle_of(sums.node).shuffle_id)
+        return before == sorted(await sums.collect()) == [(0, 44), (1, 22)], computed.value - done
+
+    assert run_inline(job) == (True, 0)
+
+
+def test_a_job_that_runs_while_the_lineage_is_cut_ends_well(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, _ = counted(sc, tmp_path)
+        base = rdd.reduce_by_key(add, 3).map_values(str)
+        base.checkpoint()
+        many = [base.map(repr).repartition(2).count() for _ in range(5)]
+        del rdd
+        found = await asyncio.gather(base.count(), *many)
+        gc.collect()
+        return found, await base.count()
+
+    assert run_inline(job) == ([3] * 6, 3)
+
+
+@pytest.mark.scenario("HIS-007", "LocalCheckpoint")
+def test_a_local_checkpoint_is_computed_once_and_cut(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, computed = counted(sc, tmp_path)
+        rdd.local_checkpoint()
+        first = await rdd.take(1)
+        kept = rdd.is_checkpointed, rdd.get_checkpoint_file(), rdd.node.dependencies, rdd.storage_level
+        return first, kept, await rdd.reduce_by_key(add).count(), computed.value, os.listdir(tmp_path)
+
+    kept = (True, None, (), StorageLevel.MEMORY_AND_DISK)
+    assert run_inline(job) == ([(0, 0)], kept, 3, 12, [])
+
+
+def test_a_local_checkpoint_takes_the_place_of_a_mark_but_not_of_files(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        marked, written = counted(sc, tmp_path)[0].checkpoint(), counted(sc, tmp_path)[0].checkpoint()
+        marked.local_checkpoint().checkpoint()
+        await marked.count()
+        await marked.local_checkpoint().count()
+        await written.count()
+        written.local_checkpoint()
+        await written.count()
+        return marked.is_locally_checkpointed, written.is_locally_checkpointed, written.get_checkpoint_file() is None
+
+    assert run_inline(job) == (True, False, False)
+
+
+def test_a_directory_that_cannot_be_written_is_told_and_the_rdd_computed_as_before(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, _ = counted(sc, tmp_path / "file" / "x")
+        (tmp_path / "file").write_text("not a directory")
+        rdd.checkpoint()
+        with pytest.raises(StorageError, match=r"cannot be written to .*set_checkpoint_dir"):
+            await rdd.count()
+        assert not rdd.is_checkpointed
+        (tmp_path / "file").unlink()
+        return await rdd.count(), rdd.is_checkpointed
+
+    assert run_inline(job) == (12, True)
+
+
+def test_a_directory_that_tasks_do_not_see_is_told(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> None:
+        rdd, _ = counted(sc, tmp_path)
+        gone = rdd.map_partitions(lambda records: [shutil.rmtree(tmp_path, ignore_errors=True)]).checkpoint()
+        with pytest.raises(StorageError, match="the driver and all executors see"):
+            await gone.count()
+
+    run_inline(job, task_maxFailures=1)
+    with pytest.raises(FileNotFoundError, match="part-00000, and it is not there"):
+        check_parts(str(tmp_path), 1)
+
+
+def test_a_cancelled_job_leaves_the_rdd_marked_and_nothing_behind(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, _ = counted(sc, tmp_path)
+        rdd.checkpoint()
+        await sc.parallelize([1]).count()
+
+        class Canceller:
+            jobs = 0
+
+            def on_event(self, event: Any) -> None:
+                if type(event).__name__ == "JobStart":
+                    self.jobs += 1
+                    if self.jobs == 2:
+                        sc.cancel_all_jobs("enough")
+
+        canceller = Canceller()
+        sc.add_listener(canceller)
+        with pytest.raises(JobCancelled):
+            await rdd.count()
+        sc.remove_listener(canceller)
+        left = [name for directory in tmp_path.iterdir() for name in os.listdir(directory)]
+        return rdd.is_checkpointed, left, await rdd.count(), rdd.is_checkpointed
+
+    assert run_inline(job) == (False, [], 12, True)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_files_go_with_their_rdd_if_that_is_set(tmp_path: Path, clean: bool) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, _ = counted(sc, tmp_path)
+        child = rdd.checkpoint().map(repr)
+        await rdd.count()
+        path = rdd.get_checkpoint_file() or ""
+        del rdd
+        gc.collect()
+        assert await child.count() == 12
+        del child
+        gc.collect()
+        for _ in range(3):
+            await sc.parallelize([1]).count()
+        return os.path.exists(path)
+
+    assert run_inline(job, cleaner_referenceTracking_cleanCheckpoints=clean) is not clean
+
+
+@pytest.mark.scenario("DAG-082", "23207: local checkpoint does not help (before/now)")
+@pytest.mark.scenario("DAG-082", "reliable checkpoint done before avoids the rollback")
+@pytest.mark.scenario("DAG-082", '"checkpointing now" still fails')
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("done", [True, False])
+def test_only_files_that_are_written_save_a_job_from_a_rollback(tmp_path: Path, local: bool, done: bool) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, _ = counted(sc, tmp_path)
+        drawn = rdd.declare_indeterminate()
+        marked = drawn.local_checkpoint() if local else drawn.checkpoint()
+        if done:
+            await marked.count()
+        return describe(marked.reduce_by_key(add, 2).node, sc.driver.work.of_dependency)
+
+    lineage = run_inline(job)
+    with dag() as harness:
+        harness.submit(JobSubmitted(JobId(1), lineage, pack_integers(range(2)), 7, "job", "here", {}))  # type: ignore[arg-type]  # an id
+        harness.end_all_maps(harness.last)
+        harness.end(harness.last, 0, result_success())
+        shuffle_id = lineage.nodes[-1].dependencies[0].shuffle_id
+        harness.end(harness.last, 1, fetch_failed(shuffle_id, 0, only_this=True))
+        harness.resubmit()
+        if local or not done:
+            assert "has given 1 of 2 results already" in harness.failed()[1]
+        else:
+            assert harness.partitions(harness.last) == [0]
+            harness.end_all_maps(harness.last)
+            harness.end(harness.last, 0, result_success())
+            assert harness.succeeded() == [1]
