@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError, ProtocolError
-from minispark.ids import ExecutorId, TaskId
+from minispark.ids import ApplicationId, ExecutorId, TaskId
 from minispark.messages.blocks import DecommissionBlockManager, RemoveExecutorBlocks
 from minispark.messages.cluster import (
     ApplicationConf,
