@@ -65,6 +65,7 @@ def settings(folder: Path, **more: Any) -> SparkConf:
 
 @pytest.mark.scenario("DEC-004", "both kinds")
 @pytest.mark.scenario("DEC-005", "both")
+@pytest.mark.scenario("DEC-005", "36782 no deadlock when map statuses go by broadcast")
 @pytest.mark.scenario("DEC-005", "46957 migrated files cleaned")
 @pytest.mark.scenario("DEC-005", "running task caching data (after task start, after task end)")
 @pytest.mark.parametrize("when", ["after task start", "after task end"])

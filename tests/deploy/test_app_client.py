@@ -212,6 +212,7 @@ def test_what_the_master_says_of_executors_and_workers_reaches_the_listener() ->
     with_application(scenario)
 
 
+@pytest.mark.scenario("DYN-011", "reset after reconnect")
 def test_a_new_leader_is_answered_and_told_what_was_wanted_last() -> None:
     async def scenario(application: Application) -> None:
         await application.client.request_total_executors(5)
