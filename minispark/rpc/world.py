@@ -25,6 +25,9 @@ __all__ = ["ChildProcess", "Listener", "SystemClock", "SystemWorld", "World"]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+TLS_HANDSHAKE_S = 10.0
+"""How long a stranger may hold the memory of a TLS connection; the loops would give it a minute."""
+
 
 class ChildProcess(Protocol):
     """A process that the World started."""
@@ -199,7 +202,10 @@ class SystemWorld(SystemClock):
         """Accept connections on a TCP port, or on a Unix socket that only this user may open."""
         loop = asyncio.get_running_loop()
         if not address.is_unix:
-            server = await loop.create_server(protocol, address.host, address.port, ssl=tls, backlog=1024)
+            server = await loop.create_server(
+                protocol, address.host, address.port, ssl=tls, backlog=1024,
+                ssl_handshake_timeout=TLS_HANDSHAKE_S if tls else None,
+            )  # fmt: skip
             return SystemListener(server, RpcAddress(address.host, server.sockets[0].getsockname()[1]))
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,25 @@ def test_blocking_work_runs_beside_the_loop() -> None:
         assert await SystemWorld().run_blocking(divmod, 7, 2) == (3, 1)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_stranger_that_says_nothing_does_not_hold_a_tls_connection(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minispark.rpc.world.TLS_HANDSHAKE_S", 0.05)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    async def main() -> None:
+        listener = await SystemWorld().listen(asyncio.Protocol, RpcAddress("127.0.0.1", 0), context)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.address.port)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        listener.close()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
 
 
 def test_a_socket_pair_is_connected() -> None:
