@@ -6,6 +6,7 @@ The loop is uvloop's: loading it takes 3 ms, and it takes a tenth off what a sma
 import asyncio
 import logging
 import os
+import signal
 import sys
 from typing import Final
 
@@ -58,4 +59,16 @@ async def run(
 ) -> int:
     """Run an executor on this loop."""
     process = ExecutorProcess(arguments, credentials, lifeline, zygote, world, phases)
-    return await process.run()
+    code = await process.run()
+    ignore_sigterm(asyncio.get_running_loop())
+    return code
+
+
+def ignore_sigterm(loop: asyncio.AbstractEventLoop) -> None:
+    """Let a process that ends end with its own exit code.
+
+    The worker ends all executors of an application that has ended. Those that the driver has stopped are on their
+    way out then, without a loop that could take the signal, and would seem to have been killed.
+    """
+    loop.remove_signal_handler(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

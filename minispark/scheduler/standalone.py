@@ -39,6 +39,7 @@ class StandaloneSchedulerBackend:
 
     Attributes:
         allotted: the cores of the executors that the master has started and that have not ended.
+        last_failure: how the executor ended that failed last.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class StandaloneSchedulerBackend:
         self.backend = backend
         self.given_up = given_up
         self.allotted: dict[ExecutorId, int] = {}
+        self.last_failure = ""
         self.client = AppClient(env, masters, description, self)
         self.registered: asyncio.Future[ApplicationId] = env.loop.create_future()
 
@@ -112,6 +114,8 @@ class StandaloneSchedulerBackend:
     ) -> None:
         """Have an executor forgotten, for a reason that says whose fault it was."""
         self.allotted.pop(executor_id, None)
+        if exit_code != 0:
+            self.last_failure = text
         reason = exit_reason(exit_code, text, worker_host if worker_lost else "")
         self.backend.tell(RemoveExecutor(executor_id, reason))
 
@@ -138,15 +142,19 @@ class StandaloneSchedulerBackend:
                 status = await master.ask(RequestMasterStatus(), STATUS_S)
             except RpcError as error:
                 logger.debug("the master does not say what is free: %s", error)
-        logger.warning("%s", shortage(self.description, sum(self.allotted.values()), status))
+        logger.warning("%s", shortage(self.description, sum(self.allotted.values()), status, self.last_failure))
 
 
-def shortage(description: ApplicationDescription, allotted_cores: int, status: MasterStatus | None) -> str:
+def shortage(
+    description: ApplicationDescription, allotted_cores: int, status: MasterStatus | None, last_failure: str = ""
+) -> str:
     """Say why no executor takes tasks: what is asked for and what there is."""
     wanted = f"{description.cores_per_executor or 1} cores and {description.memory_per_executor_bytes >> 20} MiB"
     head = "no executor has taken a task yet: "
     if allotted_cores:
         return f"{head}executors with {allotted_cores} cores were started and have not registered; their logs say why"
+    if last_failure:
+        return f"{head}executors end before they can; the last, {last_failure}"
     if status is None:
         return f"{head}the master does not answer"
     alive = [worker for worker in status.workers if worker.state is WorkerState.ALIVE]

@@ -253,3 +253,4 @@ def test_the_reasons_why_no_executor_comes() -> None:
     assert "minispark://m:1 has no workers" in shortage(wanted, 0, empty)
     assert "minispark://m:1 has no workers" in shortage(wanted, 0, with_dead)
     assert "executors with 4 cores were started and have not registered" in shortage(wanted, 4, empty)
+    assert shortage(wanted, 0, empty, "exit code 1").endswith("executors end before they can; the last, exit code 1")
