@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "submit": "Run a program, here or on the cluster.",
     "shell": "Open a prompt with a SparkContext `sc` and `await`.",
     "status": "Show workers, applications and drivers of a cluster.",
+    "decommission": "Have the workers of some hosts finish what they run, then end.",
     "cluster": "Start or stop masters and workers on many machines over ssh.",
     "run": "Run a program with a cluster of its own, under srun, mpirun or pdsh.",
     "replay": "Replay a scheduler's JOURNAL and compare its decisions.",
