@@ -88,6 +88,7 @@ class Gathering:
         self.steps.took(size)
         must_spill = self.memory.must_spill(self.account, size)
         if (must_spill or self.steps.forced) and self.make_room is not None:
+            self.account.size_bytes = 0  # or who takes the content would find memory full
             self.make_room(self.combined)
             self.steps.taken = 0
             self.memory.emptied(self.account)

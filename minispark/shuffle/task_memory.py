@@ -26,6 +26,7 @@ LARGEST_STEP: Final = 1 << 16
 STEPS_PER_SHARE: Final = 8
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 MUCH_SMALLER: Final = 4
+LEAST_PART: Final = 16
 GUARD_FACTOR: Final = 1.5
 GUARD_SLACK: Final = 32 << 20
 
@@ -103,10 +104,12 @@ class TaskMemory:
         and read once, and then is no burden any more.
         """
         account.size_bytes = size_bytes
-        while sum(other.size_bytes for other in self.accounts) > self.share_bytes:
+        if size_bytes < self.share_bytes // LEAST_PART:
+            return False  # a small part on disk would not help those that hold the rest
+        while sum(map(size_of, self.accounts)) > self.share_bytes:
             others = [other for other in self.accounts if other is not account and other.free is not None]
-            largest = max(others, key=size_of, default=account)
-            if largest.free is None or largest.size_bytes * MUCH_SMALLER < account.size_bytes:
+            largest = max(others, key=size_of, default=None)
+            if largest is None or largest.free is None or largest.size_bytes * MUCH_SMALLER < size_bytes:
                 return True
             largest.free()
             self.emptied(largest)
@@ -117,8 +120,6 @@ class TaskMemory:
 
         Objects may be larger than they look. What was freed before does not count, so this does not fire for ever.
         """
-        if account.size_bytes < self.share_bytes // 16:
-            return False
         return resident_bytes() - account.resident_bytes > GUARD_FACTOR * self.share_bytes + GUARD_SLACK
 
     def new_file(self) -> SpillFile:

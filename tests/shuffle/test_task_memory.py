@@ -34,6 +34,13 @@ def test_the_largest_that_can_be_freed_is_freed_first(memory: TaskMemory) -> Non
     assert (large.size_bytes, small.size_bytes) == (0, 30)
 
 
+def test_who_asks_and_could_be_freed_is_not_freed_behind_its_back(memory: TaskMemory) -> None:
+    mine = memory.open(lambda: pytest.fail("freed"))
+    memory.open().size_bytes = 90
+
+    assert memory.must_spill(mine, 50)
+
+
 def test_what_is_much_smaller_than_who_asks_is_not_freed(memory: TaskMemory) -> None:
     small, mine = memory.open(lambda: pytest.fail("freed")), memory.open()
     small.size_bytes = 20
@@ -88,6 +95,8 @@ def test_a_process_that_grows_by_more_than_its_containers_tell_spills_once(
 def test_a_container_that_holds_little_is_not_blamed(memory: TaskMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     memory.guarded, memory.share_bytes = True, 64 << 20
     account = memory.open()
+    other = memory.open()
+    other.size_bytes = 100 << 20
     monkeypatch.setattr(module, "resident_bytes", lambda: 1 << 40)
 
     assert not memory.must_spill(account, 1 << 20)
