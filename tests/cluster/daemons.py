@@ -146,7 +146,6 @@ class Program(Daemon):
         self.order = order
         self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.answers: list[str] = []
-        self.failures: list[str] = []
         self.events: list[str] = []
         self.reader = threading.Thread(target=self.read, name="what the program says")
         self.reader.start()
@@ -164,7 +163,7 @@ class Program(Daemon):
         except queue.Empty:
             raise AssertionError(f"the program says nothing; it said {self.events[-20:]}") from None
         kind, _, rest = line.partition(" ")
-        {"event": self.events, "answer": self.answers, "failed": self.failures}.get(kind, []).append(rest)
+        {"event": self.events, "answer": self.answers}.get(kind, []).append(rest)
         return line
 
     def wait_for(self, event: str, count: int = 1) -> None:
@@ -173,6 +172,15 @@ class Program(Daemon):
             line = self.hear()
             assert line, f"the program ended before {event}"
             count -= line.startswith(f"event {event}")
+
+    def ask(self) -> None:
+        """Have one that runs jobs on demand run the next; its answer must be that of plain Python."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        while not (line := self.hear()).startswith("answer "):
+            assert line, "the program ended before it answered"
+        assert json.loads(self.answers[-1]) == plain(self.order.seed, len(self.answers))[-1]
 
     def wait(self) -> int:
         """Wait for its end; return its exit code."""
@@ -191,8 +199,9 @@ class Program(Daemon):
     def let_go(self) -> None:
         """Forget it after its end."""
         self.reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 class Cluster:
@@ -230,7 +239,7 @@ class Cluster:
     def command(self, *arguments: object, host: Host = LOOPBACK, **options: Any) -> "subprocess.Popen[str]":
         """Start a process on a host."""
         command = [*host.prefix, sys.executable, *map(str, arguments)]
-        return subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, text=True, **options)
+        return subprocess.Popen(command, env=self.environment, text=True, **options)
 
     def start(self, name: str, *arguments: object, host: Host = LOOPBACK) -> Daemon:
         """Start a daemon of `minispark`."""
@@ -239,16 +248,18 @@ class Cluster:
         with log.open("w") as output:
             process = self.command(
                 "-m", "minispark", name, *arguments, "--host", host.address, *pairs,
-                host=host, stdout=output, stderr=output,
+                host=host, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         self.daemons.append(daemon := Daemon(log.stem, process, log))
         return daemon
 
-    def master(self, host: Host = LOOPBACK) -> Daemon:
+    def master(self, host: Host = LOOPBACK, port: str = "0") -> Daemon:
         """Start a master and wait until it serves."""
-        master = self.start("master", "--port", 0, host=host)
+        master = self.start("master", "--port", port, host=host)
         master.expect("is ready")
-        self.masters.append(master.text.split("minispark://")[1].split()[0])
+        address = master.text.split("minispark://")[1].split()[0]
+        if address not in self.masters:
+            self.masters.append(address)
         return master
 
     def worker(self, host: Host = LOOPBACK, directory: Path | None = None, memory: str = "1g") -> Daemon:
@@ -271,8 +282,9 @@ class Cluster:
         log = self.folder / f"{len(self.daemons)}-program.log"
         with log.open("w") as output:
             process = self.command(
-                shuffling_program.__file__, order.text(), host=host, stdout=subprocess.PIPE, stderr=output
-            )
+                shuffling_program.__file__, order.text(),
+                host=host, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
+            )  # fmt: skip
         self.daemons.append(program := Program(order, process, log))
         return program
 

@@ -1,8 +1,7 @@
 """A program for a cluster: jobs of two shuffles each; it prints what happens and the answers.
 
 The tests of faults run it in a process of its own and import `plain`, which computes the same without a cluster.
-Its argument is the JSON of `Order`. It prints a line `event NAME …` for each event, `answer JSON` for each job, and
-`failed TEXT` for a job that fails.
+Its argument is the JSON of `Order`. It prints a line `event NAME …` for each event, and `answer JSON` for each job.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from minispark import MiniSparkError, SparkConf, SparkContext
+from minispark import SparkConf, SparkContext
 from minispark.messages.listener import ExecutorLeft, ListenerEvent
 
 MAPS, REDUCERS, KEYS, GROUPS = 8, 6, 17, 5
@@ -35,7 +34,7 @@ class Order:
         seed: of the records.
         jobs: how many, one after another.
         padding: bytes that each record carries through the first shuffle.
-        goes_on: whether jobs after one that failed are run.
+        on_demand: whether each job waits for a line on standard input; the end of the input is that of the program.
     """
 
     master: str
@@ -43,7 +42,7 @@ class Order:
     seed: int = 0
     jobs: int = 3
     padding: int = 100
-    goes_on: bool = False
+    on_demand: bool = False
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -103,14 +102,10 @@ async def main(order: Order) -> None:
     async with SparkContext(order.master, conf=SparkConf(order.settings)) as sc:
         sc.add_listener(Tells())
         for job in range(order.jobs):
-            try:
-                answer = await run_job(sc, numbers_of(order.seed, job), order.padding)
-            except MiniSparkError as error:
-                print("failed", " ".join(str(error).split()), flush=True)  # noqa: T201
-                if not order.goes_on:
-                    raise
-            else:
-                print("answer", json.dumps(answer), flush=True)  # noqa: T201
+            if order.on_demand and not await asyncio.to_thread(sys.stdin.readline):
+                break
+            answer = await run_job(sc, numbers_of(order.seed, job), order.padding)
+            print("answer", json.dumps(answer), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
