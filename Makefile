@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo check quick test soak mutants fix bench parity docs clean
+.PHONY: setup demo check quick test sim soak mutants fix bench parity docs clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,9 @@ quick: setup
 test: check
 	$(BIN)/pytest -q -n 2
 	$(BIN)/python -m tools.parity --check
+
+sim: setup
+	@$(BIN)/python -m tests.sim.run $(or $(SEEDS),100) $(FIRST)
 
 soak: setup
 	MINISPARK_SOAK=1 $(BIN)/pytest -q -n 2 -o faulthandler_timeout=1800

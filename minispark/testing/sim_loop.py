@@ -263,11 +263,13 @@ class SimLoop(VirtualLoop):
     def finish(self) -> None:
         """Close the loop, whatever waits: what is left of killed processes is let go without an effect."""
         self.is_over = True
+        asyncio._set_running_loop(self)  # for what unwinds below
         for task in list(self.owners):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 with contextlib.suppress(BaseException):
                     task.get_coro().close()
+        asyncio._set_running_loop(None)
         self._ready.clear()
         self._scheduled.clear()
         self.close()
@@ -275,6 +277,9 @@ class SimLoop(VirtualLoop):
 
 def make_task(loop: Any, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
     """Make a task and note whose it is."""
+    if loop.is_over:
+        coroutine.close()
+        raise asyncio.CancelledError("the simulation is over")
     task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
     loop.owners[task] = loop.current
     return task

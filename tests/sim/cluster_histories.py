@@ -1,0 +1,299 @@
+"""Random histories of a whole cluster: a driver's jobs, while processes die, links break and disks fail.
+
+Everything comes from the seed; `ClusterHistory(seed).run()` either passes or raises with the seed and the end of its
+trace. A history has at least 3 jobs, 2 shuffles, 100 tasks, 3 executors and 5 faults.
+"""
+
+import asyncio
+import gc
+import logging
+import random
+import zlib
+from collections import deque
+from typing import Any
+
+from minispark.cluster_mode import ClusterMode
+from minispark.errors import MiniSparkError
+from minispark.messages.deploy_values import WorkerState
+from minispark.messages.task import TaskDescription
+from minispark.rpc.message import Message
+from minispark.testing.recovery_store import MemoryStore
+from minispark.testing.sim_loop import SimProcess
+from minispark.testing.simulation import SimContext, Simulation, run_simulation
+from tests.sim.cluster_faults import Faults
+from tests.sim.programs import Program
+
+MIN_FAULTS = 5
+FAULTS_UNTIL_S = 40.0
+PATIENCE_S = 6000.0
+KEPT_LINES = 60
+GARBAGE_EVERY = 10
+
+
+class ClusterHistoryFailed(AssertionError):
+    """A history ended otherwise than it may; the text names the seed and shows the end of the trace."""
+
+
+class ErrorLog(logging.Handler):
+    """Keeps what components log of errors that nobody has handled."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        if record.name in ("minispark.rpc.dispatcher", "minispark.rpc.scope") or record.exc_info:
+            self.records.append(record)
+
+
+class ClusterHistory:
+    """One history.
+
+    Args:
+        seed: of all chance.
+        verbose: whether the whole trace is printed as it happens.
+
+    Attributes:
+        trace: a checksum of all messages, in order, with their times.
+        failures: the errors of jobs that were given up.
+    """
+
+    def __init__(self, seed: int, *, verbose: bool = False) -> None:
+        self.seed = seed
+        self.verbose = verbose
+        self.rng = rng = random.Random(seed)
+        self.program = Program(rng)
+        self.trace = 0
+        self.messages = 0
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.failures: list[BaseException] = []
+        self.wrong: list[str] = []
+        self.virtual_s = 0.0
+        self.pace = rng.choice([0.2, 1.0, 2.0])
+
+    def settings(self) -> dict[str, object]:
+        """Draw settings; limits are wide, because giving up is not what most histories are about."""
+        rng = self.rng
+        return {
+            "executor.cores": rng.choice([0, 1, 2]),
+            "task.maxFailures": 20,
+            "stage.maxConsecutiveAttempts": 50,
+            "deploy.maxExecutorRetries": -1,
+            "shuffle.service.enabled": rng.random() < 0.4,
+            "shuffle.readHostLocal": rng.random() < 0.5,
+            "decommission.enabled": rng.random() < 0.4,
+            "speculation": rng.random() < 0.3,
+            "locality.wait": rng.choice(["0s", "1s", "3s"]),
+            "scheduler.mode": rng.choice(["fifo", "fair"]),
+            "network.timeout": rng.choice(["30s", "120s"]),
+            "executor.heartbeatInterval": "5s",
+            "worker.timeout": rng.choice(["20s", "60s"]),
+        }
+
+    def duration(self, task: TaskDescription) -> float:
+        """Draw how long an attempt takes."""
+        return self.pace * self.rng.expovariate(1.0) if self.rng.random() < 0.98 else self.rng.uniform(5.0, 20.0)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def run(self) -> "ClusterHistory":
+        """Let the history happen.
+
+        Raises:
+            ClusterHistoryFailed: something was not as it must be.
+        """
+        log = ErrorLog()
+        logger = logging.getLogger("minispark")
+        logger.addHandler(log)
+        gc.disable()
+        try:
+            run_simulation(self.scenario, self.seed, settings=self.settings(), duration=self.duration)
+            assert not log.records, f"errors that nobody handled: {[each.getMessage() for each in log.records]}"
+        except BaseException as error:
+            tail = "\n".join(self.lines)
+            unhandled = "".join(f"\nlogged: {logging.Formatter().format(record)}" for record in log.records[:3])
+            raise ClusterHistoryFailed(
+                f"cluster history {self.seed} failed: {type(error).__name__}: {error}\n{tail}{unhandled}"
+            ) from error
+        finally:
+            logger.removeHandler(log)
+            gc.enable()
+            if self.seed % GARBAGE_EVERY == 0:
+                gc.collect()
+        return self
+
+    async def scenario(self, simulation: Simulation) -> None:
+        """Build a cluster, let things happen, look at what is left."""
+        rng = self.rng
+        self.simulation = simulation
+        simulation.observer = self.observe
+        simulation.network.jitter_s = rng.choice([0.0, 0.001, 0.05])
+        self.faults = Faults(simulation, random.Random(f"{self.seed} faults"), self.note)
+        self.build()
+        await simulation.pass_time(rng.uniform(0.0, 3.0))
+        for _ in range(rng.randint(MIN_FAULTS, 9)):
+            self.faults.later(rng.uniform(0.5, FAULTS_UNTIL_S), self.faults.strike)
+        await self.drive()
+        await self.settle()
+        self.virtual_s = simulation.loop.now
+        self.assert_ended()
+
+    def build(self) -> None:
+        """Start masters and workers, with clocks that differ."""
+        rng, simulation = self.rng, self.simulation
+        num_masters = rng.choice([1, 2, 3])
+        simulation.store = MemoryStore()
+        names = [*(f"master-{n}" for n in range(num_masters)), *(f"host-{n}" for n in range(rng.randint(3, 4)))]
+        for name in [*names, "driver"]:
+            host = simulation.host(name)
+            host.clock_offset_s, host.uptime_s = rng.uniform(-100.0, 100.0), rng.uniform(0.0, 1e5)
+        for name in names[:num_masters]:
+            simulation.add_master(name).restart_s = rng.choice([1.0, 5.0, 30.0])
+        for name in names[num_masters:]:
+            simulation.add_worker(name, cores=rng.choice([2, 3])).restart_s = rng.choice([1.0, 5.0, 30.0])
+
+    async def drive(self) -> None:
+        """Run the program, sometimes again by another driver, because the first one is killed."""
+        rng, simulation = self.rng, self.simulation
+        if rng.random() < 0.15:
+            process, result = simulation.start_driver(self.main)
+            self.faults.later(rng.uniform(1.0, 20.0), self.kill_driver, process)
+            await asyncio.wait([result], timeout=PATIENCE_S)
+        process, result = simulation.start_driver(self.main)
+        done, _ = await asyncio.wait([result], timeout=PATIENCE_S)
+        assert done, f"the driver does not come to an end: {self.open_jobs()}"
+        error = None if result.cancelled() else result.exception()
+        if error is not None:
+            self.failed(error)
+
+    def kill_driver(self, process: SimProcess) -> None:
+        """Let a driver die."""
+        self.note(f"kill {process}")
+        self.faults.counts["kill driver"] = 1
+        process.end()
+
+    async def main(self, context: SimContext) -> None:
+        """What the driver does."""
+        self.jobs: dict[int, str] = {}
+        folder = self.simulation.directory / f"answers-{len(self.simulation.processes)}"
+        folder.mkdir()
+        rdds = self.program.make(context)
+        await asyncio.gather(*(self.job(context, rdds, n, folder) for n in range(len(self.program.actions))))
+        self.driver = context.driver
+
+    async def job(self, context: SimContext, rdds: list[Any], number: int, folder: Any) -> None:
+        """Run one job and look at its answer."""
+        action = self.program.actions[number]
+        self.jobs[number] = f"waits until {action.start_s}"
+        await self.simulation.clock.sleep(action.start_s)
+        self.jobs[number] = f"{action.kind} of {action.rdd} runs"
+        try:
+            wrong = await self.program.job(context, rdds, number, folder)
+        except Exception as error:  # noqa: BLE001 — whatever it is, the history looks at it
+            self.failed(error)
+        else:
+            if wrong:
+                self.wrong.append(f"job {number} ({action.kind}): {wrong}")
+        del self.jobs[number]
+
+    def failed(self, error: BaseException) -> None:
+        """Take note of a job that was given up."""
+        self.note(f"failed: {type(error).__name__}: {error}")
+        self.failures.append(error)
+
+    def open_jobs(self) -> list[str]:
+        """Say which jobs run."""
+        return list(self.jobs.values())
+
+    async def settle(self) -> None:
+        """Let the cluster come to rest: all faults have healed, all that was killed is there again."""
+        simulation = self.simulation
+        until = FAULTS_UNTIL_S + 240.0
+        await simulation.pass_time(max(0.0, until - simulation.loop.now))
+        await simulation.pass_time(300.0)
+
+    # -- what is asserted --------------------------------------------------------------------------------------------
+
+    def observe(self, now: float, process: SimProcess, endpoint: str, message: Message) -> None:
+        """Note a message."""
+        self.messages += 1
+        name = message.__class__.__name__
+        self.note(f"{process} {endpoint} {name}" + (f" {message!r}" if self.verbose else ""))
+
+    def note(self, text: str) -> None:
+        """Add a line to the trace."""
+        line = f"{self.simulation.loop.now:.6f} {text}"
+        self.trace = zlib.crc32(line.encode(), self.trace)
+        self.lines.append(line)
+        if self.verbose:
+            print(line, flush=True)  # noqa: T201 — asked for
+
+    def assert_ended(self) -> None:
+        """Assert that each job ended as it may, and that nothing is left."""
+        simulation = self.simulation
+        assert not self.wrong, f"wrong answers: {self.wrong}"
+        assert not simulation.loop.errors, f"errors of the loop: {simulation.loop.errors}"
+        for error in self.failures:
+            assert isinstance(error, MiniSparkError), f"not a clear error: {type(error).__name__}: {error}"
+        if hasattr(self, "driver"):
+            self.assert_driver()
+        assert not simulation.executors, f"executors outlive their application: {simulation.executors}"
+        self.assert_masters()
+        self.assert_workers()
+
+    def assert_driver(self) -> None:
+        """Assert that nothing of any job is left, but attempts on executors that were silent to the end."""
+        driver = self.driver
+        driver.dag.state.assert_empty()
+        driver.commits.assert_empty()
+        driver.barriers.syncs.assert_empty()
+        assert not driver.job_table.waiters, f"jobs left over: {list(driver.job_table.waiters)}"
+        scheduler = driver.scheduler
+        scheduler.check()
+        for attempts in scheduler.sets_of_stage.values():
+            for task_set in attempts.values():
+                assert task_set.is_zombie, f"a task set of a job that has ended still runs: {task_set.name}"
+        assert isinstance(driver.mode, ClusterMode)
+        table = driver.mode.endpoint.table
+        table.check()
+        silent = {task_id for executor in table.executors.values() for task_id in executor.running}
+        for task_id in scheduler.set_of_task:
+            assert task_id in silent, f"nobody runs task {task_id}, and it has not ended"
+
+    def assert_masters(self) -> None:
+        """Assert that one master leads, and that its books say that nothing runs."""
+        leaders = self.simulation.leaders
+        assert len(leaders) == 1, f"{len(leaders)} masters lead"
+        running = leaders[0].running
+        assert running is not None
+        machine = running.endpoint.machine
+        machine.check()
+        cluster = machine.cluster
+        assert not cluster.apps, f"applications that have ended: {list(cluster.apps)}"
+        assert not cluster.executors(), f"executors that have ended: {cluster.executors()}"
+        hosts = sorted(worker.entry.host for worker in cluster.workers.values() if worker.state is WorkerState.ALIVE)
+        wanted = sorted(worker.host.name for worker in self.simulation.workers)
+        assert hosts == wanted, f"workers {hosts} registered instead of {wanted}"
+
+    def assert_workers(self) -> None:
+        """Assert that the workers' books say so, too."""
+        for worker in self.simulation.workers:
+            endpoint = None if worker.running is None else worker.running.worker
+            assert endpoint is not None, f"{worker.host.name} is gone"
+            tenants = endpoint.tenants
+            tenants.state.check()
+            left = [*tenants.executors, *(task.get_name() for task in tenants.running)]
+            assert not left, f"{worker.host.name} runs {left}"
+            assert tenants.state.is_idle
+
+
+def run_all(first: int, count: int) -> list[ClusterHistoryFailed]:
+    """Run histories; return those that failed."""
+    failed = []
+    for seed in range(first, first + count):
+        try:
+            ClusterHistory(seed).run()
+        except ClusterHistoryFailed as error:
+            failed.append(error)
+    return failed

@@ -1,0 +1,44 @@
+"""Random histories of whole clusters. A seed that fails is printed with its trace; see docs/testing.md."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sim.cluster_histories import ClusterHistory
+
+ROOT = Path(__file__).resolve().parents[2]
+TRACES = "from tests.sim.cluster_histories import ClusterHistory; print([ClusterHistory(seed).run().trace for seed in (3, 8)])"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_jobs_end_with_the_exact_answer_and_nothing_is_left(seed: int) -> None:
+    history = ClusterHistory(seed).run()
+    assert history.failures == []
+    assert sum(history.faults.counts.values()) >= 5
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("first", range(100, 160, 10))
+def test_more_histories_end_as_they_may(first: int) -> None:
+    for seed in range(first, first + 10):
+        assert ClusterHistory(seed).run().messages > 100
+
+
+def test_a_history_of_a_cluster_is_the_same_every_time() -> None:
+    assert ClusterHistory(7).run().trace == ClusterHistory(7).run().trace
+
+
+@pytest.mark.cluster
+def test_a_history_of_a_cluster_does_not_depend_on_the_order_of_sets() -> None:
+    traces = []
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", TRACES], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        traces.append(done.stdout)
+    assert traces[0] == traces[1]
