@@ -12,9 +12,12 @@ from minispark.messages.cluster import (
 )
 from minispark.messages.scheduler import ExecutorDecommissioned, ExecutorRemoved, ReviveOffers
 from minispark.scheduler.exclusions import ExecutorAllocation
+from minispark.scheduler.executor_allocation import ExecutorAllocationManager
+from minispark.scheduler.logic.allocation import AllocationRules
+from minispark.scheduler.logic.executor_monitor import MonitorRules
 from minispark.scheduler.logic.executors import exit_reason
 from minispark.testing.builders import task_set
-from minispark.testing.virtual_loop import run_virtual
+from minispark.testing.virtual_loop import VirtualWorld, run_virtual
 from tests.scheduler.cluster_harness import ClusterHarness
 
 ONE, TWO, THREE = ExecutorId("1"), ExecutorId("2"), ExecutorId("3")
@@ -190,5 +193,28 @@ def test_a_stop_waits_for_the_executors_and_then_gives_them_back() -> None:
             cluster.executors[name].reply(ExecutorStopped())
         await stop
         assert cluster.provisioner.stopped == 1
+
+    run_virtual(scenario())
+
+
+def test_executors_are_active_while_they_may_be_given_tasks() -> None:
+    async def scenario() -> None:
+        cluster = ClusterHarness()
+        cluster.add("1", "2")
+        cluster.register("3")
+        await cluster.backend.decommission_executors([TWO], "maintenance")
+        assert [cluster.backend.is_executor_active(each) for each in (ONE, TWO, THREE)] == [True, False, False]
+
+    run_virtual(scenario())
+
+
+def test_a_stop_ends_the_following_of_the_load() -> None:
+    async def scenario() -> None:
+        backend = ClusterHarness().backend
+        backend.allocation = ExecutorAllocationManager(
+            AllocationRules(), MonitorRules(), 1, 1, backend, VirtualWorld(), backend.scope
+        )
+        await backend.stop()
+        assert backend.allocation.is_stopped
 
     run_virtual(scenario())

@@ -376,7 +376,10 @@ def test_an_executor_that_says_it_goes_finishes_and_gets_nothing_new() -> None:
         cluster = ClusterHarness()
         cluster.add("1")
         cluster.submit(task_set(range(3)))
+        heard: list[ExecutorId] = []
+        cluster.endpoint.heard_decommission = heard.append
         cluster.tell(ExecutorDecommissioning(ONE, "SIGPWR"))
+        assert heard == [ONE]
         assert cluster.dag.of(ExecutorDecommissioned) == [ExecutorDecommissioned(ONE, "host-1", "SIGPWR")]
         assert cluster.executors["1"].of(DecommissionExecutor) == []
         cluster.end(cluster.launched("1")[0])

@@ -180,3 +180,19 @@ def test_the_listener_that_does_not_end_is_named_and_the_others_are_not(caplog: 
 
     run_virtual(scenario())
     assert caplog.messages[0] == ("listeners did not end in 5 s: <the one that hangs>, for which 0 more events wait")
+
+
+def test_an_observer_sees_each_event_in_the_turn_of_its_post_whatever_listeners_there_are() -> None:
+    async def scenario() -> None:
+        bus, recorder, seen = ListenerBus(VirtualWorld()), Recorder(), list[ListenerEvent]()
+        bus.observe(seen.append)
+        bus.add(recorder)
+        bus.post(job_end(1))
+        assert (seen, recorder.seen) == ([job_end(1)], [])
+        bus.remove(recorder)
+        assert bus.wants_tasks
+        await bus.stop(5)
+        bus.post(job_end(2))
+        assert seen == [job_end(1)]
+
+    run_virtual(scenario())

@@ -126,9 +126,12 @@ def test_an_output_that_was_handed_over_is_told_to_who_writes_the_table() -> Non
     outputs.register_shuffle(SHUFFLE, 1, 1)
     tracker = MapOutputTracker(outputs, dag)
 
+    moves: list[tuple[ExecutorId, ShuffleId]] = []
+    tracker.heard_move = lambda executor_id, shuffle_id: moves.append((executor_id, shuffle_id))
     tracker.receive(MoveMapOutput(SHUFFLE, TaskId(1), location("2")), context)
     tracker.receive(MoveMapOutput(ShuffleId(99), TaskId(1), location("2")), context)
 
+    assert moves == [(ExecutorId("2"), SHUFFLE)]
     assert dag.sent == [MapOutputMigrated(SHUFFLE, TaskId(1), location("2"))]
     assert context.replies == [MapOutputMoved(True), MapOutputMoved(False)]
 

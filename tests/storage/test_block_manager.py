@@ -8,9 +8,11 @@ from minispark.errors import MiniSparkError
 from minispark.ids import BlockId, ExecutorId, RddId, rdd_block_id
 from minispark.messages.blocks import (
     BlockInfoUpdated,
+    BlockTaken,
     RegisterBlockManager,
     RemoveRddBlocks,
     ReplicateBlock,
+    TakeBlock,
     UpdateBlockInfo,
 )
 from minispark.messages.runner_blocks import BlockPlan, NeedBlock, WriteBlock
@@ -169,3 +171,30 @@ def test_a_copy_is_fetched_when_the_master_says_so(tmp_path: Path) -> None:
     path, told = with_house(tmp_path, scenario, Peers(4))
     assert Path(path).read_bytes() == bytes(4)
     assert told == [path]
+
+
+@pytest.mark.parametrize(("size_bytes", "is_here"), [(4, True), (-1, False)])
+def test_who_goes_is_told_whether_its_block_is_here_now(tmp_path: Path, size_bytes: int, is_here: bool) -> None:
+    async def scenario(house: House) -> list[Any]:
+        context = RecordingContext()
+        for _ in range(2):
+            house.manager.receive(TakeBlock(RddId(1), 0, LIVE, 1), context)
+        assert context.replies == []
+        await settle()
+        if is_here:
+            house.manager.receive(TakeBlock(RddId(1), 0, LIVE, 1), context)
+        return context.replies
+
+    replies = with_house(tmp_path, scenario, Peers(size_bytes))
+    assert replies == [BlockTaken(is_here, False)] * (3 if is_here else 2)
+
+
+def test_an_executor_that_goes_itself_and_one_that_cannot_fetch_take_nothing(tmp_path: Path) -> None:
+    async def scenario(house: House) -> list[Any]:
+        context = RecordingContext()
+        house.manager.receive(TakeBlock(RddId(1), 0, LIVE, 1), context)
+        house.manager.is_leaving = lambda: True
+        house.manager.receive(TakeBlock(RddId(1), 0, LIVE, 1), context)
+        return context.replies
+
+    assert with_house(tmp_path, scenario) == [BlockTaken(False, False), BlockTaken(False, True)]

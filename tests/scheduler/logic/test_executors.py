@@ -192,6 +192,25 @@ def test_a_decommissioned_executor_that_lost_its_host_says_so() -> None:
     assert removed[1].worker_lost
 
 
+@pytest.mark.parametrize(
+    ("reason", "in_order"),
+    [
+        (ExecutorDecommission("done"), True),
+        (ExecutorExited(0, False, ""), True),
+        (ExecutorExited(1, False, ""), False),
+        (LOST, False),
+    ],
+)
+def test_a_decommissioned_executor_left_in_order_if_it_said_so_or_exited_with_0(
+    reason: ExecutorLossReason, in_order: bool
+) -> None:
+    made = table(ONE)
+    made.decommission(ONE, Decommission("maintenance"))
+    removed = made.remove(ONE, reason)
+    assert removed is not None
+    assert removed[1].in_order == in_order
+
+
 def test_a_decommission_is_news_once_unless_the_host_goes_too() -> None:
     made = table(ONE)
     assert made.decommission(ONE, Decommission("maintenance"))
