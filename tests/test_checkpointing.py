@@ -177,14 +177,20 @@ def test_a_directory_that_cannot_be_written_is_told_and_the_rdd_computed_as_befo
     assert run_inline(job) == (12, True)
 
 
+def remove(directory: Path) -> Path:
+    shutil.rmtree(directory, ignore_errors=True)
+    return directory
+
+
 def test_a_directory_that_tasks_do_not_see_is_told(tmp_path: Path) -> None:
-    async def job(sc: SparkContext) -> None:
+    async def job(sc: SparkContext) -> bool:
         rdd, _ = counted(sc, tmp_path)
-        gone = rdd.map_partitions(lambda records: [shutil.rmtree(tmp_path, ignore_errors=True)]).checkpoint()
+        gone = rdd.map_partitions(lambda records: [remove(tmp_path)]).checkpoint()
         with pytest.raises(StorageError, match="the driver and all executors see"):
             await gone.count()
+        return gone.is_checkpointed
 
-    run_inline(job, task_maxFailures=1)
+    assert not run_inline(job, task_maxFailures=1)
     with pytest.raises(FileNotFoundError, match="part-00000, and it is not there"):
         check_parts(str(tmp_path), 1)
 

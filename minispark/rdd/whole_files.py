@@ -4,6 +4,7 @@ Made by `SparkContext.whole_text_files`, `binary_files`, `binary_records` and `p
 `sources`' business, what a path is, `files`'.
 """
 
+import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, chain
@@ -104,7 +105,8 @@ def whole_text_files(
 ) -> RDD[tuple[str, str]]:
     """Return an RDD of (path, text) of files; see `SparkContext.whole_text_files`."""
     read = partial(read_text, encoding, errors)
-    b"".decode(encoding, errors)  # an encoding that does not exist is told now
+    codecs.lookup(encoding)
+    codecs.lookup_error(errors)
     return files_rdd(context, "whole_text_files", path, default_count(context, min_partitions), read)
 
 

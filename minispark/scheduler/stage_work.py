@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from minispark.errors import PicklingError
 from minispark.ids import BinaryId, ShuffleId
 from minispark.rdd import closures
 from minispark.rdd.dependency import ShuffleDependency
@@ -89,7 +90,13 @@ class StageWork:
         partitions = self.partitions.get(binary_id)
         if partitions is None or type(partitions[partition]) is Partition:
             return b""
-        return closures.dumps_value(partitions[partition])
+        try:
+            return closures.dumps_value(partitions[partition])
+        except PicklingError as error:
+            raise PicklingError(
+                f"{error}\n  if the RDD was put together in a loop, as by unions, then checkpoint() or "
+                "local_checkpoint() it now and then, so that the lineage begins there"
+            ) from error
 
     def remove(self, binary_id: BinaryId) -> None:
         """Let a job's binary go."""

@@ -191,3 +191,13 @@ def test_exceptions_of_user_code_that_finds_partitions_or_locations_fail_that_jo
         assert await placed(sc, ["a"], ["b"]).count() == 2
 
     run_inline(scenario)
+
+
+def test_ten_thousand_steps_are_described_pickled_and_computed() -> None:
+    async def job(sc: JobRunner) -> Any:
+        numbers = range_rdd(sc, 4, num_slices=2)
+        for _ in range(10_000):
+            numbers = numbers.map(operator.neg)
+        return len(described(numbers).nodes), await numbers.collect()
+
+    assert on_serial(job) == (10_001, [0, 1, 2, 3])

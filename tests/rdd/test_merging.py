@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minispark.rdd.merging import COPIED, HASHED, MERGED, WIDE, added_up, as_dict, in_order, joined, reduced
+from minispark.rdd.merging import (
+    COPIED,
+    HASHED,
+    MERGED,
+    WIDE,
+    added_up,
+    as_dict,
+    in_order,
+    joined,
+    merged_by_key,
+    reduced,
+)
 from minispark.testing.virtual_loop import run_virtual
 
 
@@ -103,3 +114,10 @@ def test_many_sorted_parts_are_merged_with_turns_for_the_loop() -> None:
 
 def test_a_merging_function_is_called_from_left_to_right_with_turns_for_the_loop() -> None:
     assert with_turns(lambda parts: reduced(operator.add, parts), ["a", "b", "c"]) == ("abc", 2)
+
+
+def test_values_are_merged_by_key_with_turns_for_the_loop() -> None:
+    parts = [[(n % 5, 1) for n in range(HASHED)] for _ in range(4)]
+    merged, turns = with_turns(lambda parts: merged_by_key(operator.add, parts), parts)
+    assert merged == dict.fromkeys(range(5), 4 * HASHED // 5)
+    assert turns >= 4

@@ -150,3 +150,14 @@ def test_bytes_of_a_subclass_are_saved_the_same_whatever_is_beside_them() -> Non
     assert lines([Name(b"a")]) == b"a\n"
     assert lines([Name(b"a"), b"b", "c"]) == b"a\nb\nc\n"
     assert lines([Name(b"a"), "c"]) == b"a\nc\n"
+
+
+def test_pickled_batches_have_at_least_one_record(serial: Engine, tmp_path: Path) -> None:
+    async def job(sc: JobRunner) -> None:
+        await parallelize(sc, [1, 2, 3], 1).save_as_pickle_file(tmp_path / "out", 1)
+        for wrong in (0, -1):
+            with pytest.raises(ConfigurationError, match="batch_size = "):
+                await parallelize(sc, [1]).save_as_pickle_file(tmp_path / "other", wrong)
+
+    serial(job)
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["_SUCCESS", "part-00000"]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minispark.errors import ConfigurationError
+from minispark.rdd.partitioner import HashPartitioner
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.sources import empty, parallelize, range_rdd
 from minispark.testing.serial import SerialJobRunner
@@ -138,3 +139,29 @@ def test_wrong_arguments_are_refused_at_once(serial: Engine) -> None:
             rdd.sort_by("key")
 
     serial(job)
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers())), st.integers(1, 4), st.booleans())
+def test_pairs_are_placed_by_key_and_sorted_in_their_partitions(
+    pairs: list[tuple[int, int]], count: int, ascending: bool
+) -> None:
+    async def job(sc: JobRunner) -> Any:
+        rdd = parallelize(sc, pairs, 3).repartition_and_sort_within_partitions(
+            count, abs, ascending, lambda key: -key
+        )
+        return await rdd.glom().collect(), rdd.partitioner
+
+    parts, partitioner = on_serial(job)
+    assert partitioner == HashPartitioner(count, abs)
+    for index, part in enumerate(parts):
+        keys = [key for key, _ in part]
+        assert keys == sorted((key for key, _ in pairs if abs(key) % count == index), reverse=ascending)
+
+
+def test_pairs_that_are_placed_already_are_sorted_where_they_are(engine: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        placed = parallelize(sc, [(n % 4, n) for n in range(8, 0, -1)], 2).partition_by(2)
+        rdd = placed.repartition_and_sort_within_partitions()
+        return await rdd.keys().glom().collect(), rdd.partitioner == placed.partitioner
+
+    assert engine(job) == ([[0, 0, 2, 2], [1, 1, 3, 3]], True)

@@ -3,6 +3,8 @@
 import operator
 from typing import Any
 
+import pytest
+
 from minispark.rdd.actions import list_records
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.node import Partition
@@ -40,3 +42,20 @@ def test_a_map_task_writes_one_output_for_the_reducers() -> None:
     assert status.map_index == 0
     assert context.metrics.records_read == 3
     assert [list(context.shuffle.read(dependency, index)) for index in range(2)] == [[(0, 2)], [(1, 1)]]
+
+
+def test_a_task_that_recurses_too_deeply_in_a_long_lineage_says_what_helps() -> None:
+    context: Any = Context()
+    long, short = (range_rdd(SerialJobRunner(), 1, num_slices=1) for _ in range(2))
+    for _ in range(2000):
+        long = long.map_partitions(lambda records: (record for record in records))
+
+    def endless(number: int) -> int:
+        return endless(number + 1)
+
+    for rdd, steps in ((long, "2001 steps"), (short.map(endless), None)):
+        with pytest.raises(RecursionError) as caught:
+            ResultTask(rdd.node, list_records).run(Partition(0), context)
+        notes = getattr(caught.value, "__notes__", [])
+        assert bool(notes) == bool(steps)
+        assert steps is None or (steps in notes[0] and "checkpoint()" in notes[0])

@@ -7,8 +7,10 @@ import pytest
 
 from minispark.errors import PicklingError
 from minispark.rdd import closures
+from minispark.rdd.checkpoints import cut
 from minispark.rdd.dependency import ShuffleDependency
 from minispark.rdd.ports import TaskContext
+from minispark.rdd.shuffled import shuffle_of
 from minispark.rdd.sources import parallelize, range_rdd
 from minispark.rdd.tasks import ResultTask, ShuffleMapTask
 from minispark.scheduler.stage_work import StageWork
@@ -70,3 +72,34 @@ def test_what_cannot_be_pickled_is_named_when_the_job_is_made() -> None:
     with pytest.raises(PicklingError, match="generator"):
         work.add_job(node, first)
     assert len(work.binaries) == 0
+
+
+@pytest.mark.parametrize("is_indeterminate", [True, False])
+def test_map_sides_that_compute_a_node_are_pickled_anew_before_it_is_cut(is_indeterminate: bool) -> None:
+    work, forgotten = make()
+    sc = SerialJobRunner()
+    base = range_rdd(sc, 4, num_slices=2).map(abs)
+    below, beside = base.key_by(str).group_by_key(2), range_rdd(sc, 4).key_by(str).group_by_key(2)
+    first_ids = [work.of_dependency(shuffle_of(rdd.node)) for rdd in (below, beside)]
+    work.renew(base.node, is_indeterminate)
+    cut(base.node, "/ck", "determinate")
+    second_ids = [work.of_dependency(shuffle_of(rdd.node)) for rdd in (below, beside)]
+    assert (first_ids[0] != second_ids[0], first_ids[1] == second_ids[1]) == (True, True)
+    assert work.binaries.get(first_ids[0]) is not None  # jobs that run now use it
+    assert shuffle_of(below.node).node.is_indeterminate == is_indeterminate
+    shuffle_id = shuffle_of(below.node).shuffle_id
+    del below
+    gc.collect()
+    assert forgotten == [shuffle_id]
+    assert [work.binaries.get(each) is None for each in (first_ids[0], second_ids[0])] == [True, True]
+
+
+def test_partitions_that_are_nested_too_deeply_say_what_helps() -> None:
+    work, _ = make()
+    sc = SerialJobRunner()
+    rdd = range_rdd(sc, 1, num_slices=1)
+    for _ in range(3000):
+        rdd = rdd.union(range_rdd(sc, 1, num_slices=1)).coalesce(1)
+    binary_id = work.add(b"", rdd.node)
+    with pytest.raises(PicklingError, match=r"checkpoint\(\)"):
+        work.partition_data(binary_id, 0)

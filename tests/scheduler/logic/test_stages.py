@@ -1,5 +1,7 @@
-from minispark.ids import JobId, ShuffleId
-from minispark.messages.task import MapStatus
+from dataclasses import replace
+
+from minispark.ids import BinaryId, JobId, RddId, ShuffleId
+from minispark.messages.task import Lineage, MapStatus, ShuffleDependencyInfo
 from minispark.scheduler.logic.stage import MapStage, ResultStage
 from minispark.scheduler.logic.stages import StageTable
 from minispark.shuffle.logic.map_outputs import MapOutputs
@@ -110,3 +112,24 @@ def test_stages_know_the_lineage_of_the_latest_job_over_them() -> None:
     assert before is not None
     assert stage.lineage is not None
     assert stage.lineage is not before
+
+
+def test_a_stage_whose_lineage_was_cut_computes_what_the_later_job_says() -> None:
+    def lineage(binary_id: int, is_cut: bool) -> Lineage:
+        build = LineageBuilder()
+        source = build.source(2)
+        build.shuffled(source if is_cut else build.shuffled(source, 2), 2)
+        whole = build.lineage()
+        last = whole.nodes[-1]
+        (dependency,) = last.dependencies
+        assert isinstance(dependency, ShuffleDependencyInfo)
+        changed = replace(dependency, shuffle_id=ShuffleId(9), binary_id=BinaryId(binary_id))
+        return Lineage((*whole.nodes[:-1], replace(last, dependencies=(changed,))))
+
+    table = StageTable(MapOutputs())
+    table.create(submit_job(1, lineage(50, is_cut=False)))
+    stage = table.by_shuffle[ShuffleId(9)]
+    assert len(stage.parents) == 1
+    stage.rdd_id = RddId(0)  # what is the second RDD of one lineage is the first of the other
+    table.create(submit_job(2, lineage(51, is_cut=True)))
+    assert (stage.binary_id, stage.parents, stage.shuffle_ids) == (51, [], ())
