@@ -11,6 +11,7 @@ from typing import Final, Protocol, assert_never
 
 from minispark.deploy.logic.app_registration import ROUND_S, ROUNDS, AppRegistration, Registered
 from minispark.deploy.logic.terms import Terms
+from minispark.deploy.logic.tried import Tried
 from minispark.errors import RpcError
 from minispark.ids import ApplicationId, ExecutorId, WorkerId
 from minispark.messages.deploy import (
@@ -100,6 +101,7 @@ class AppClient(RpcEndpoint):
         self.listener = listener
         self.registration = AppRegistration()
         self.terms = Terms()
+        self.tried = Tried(self.masters)
         self.timer: asyncio.TimerHandle | None = None
 
     def on_start(self) -> None:
@@ -112,8 +114,7 @@ class AppClient(RpcEndpoint):
         if registration.app_id is not None or registration.ended:
             return
         if not registration.begin_round():
-            tried = ", ".join(map(str, self.masters))
-            self.end(f"no master answered within {ROUNDS * ROUND_S:g} s; tried {tried}")
+            self.end(f"no master answered within {ROUNDS * ROUND_S:g} s; {self.tried}")
             return
         for address in self.masters:
             logger.info("registering with the master at %s", address)
@@ -193,6 +194,10 @@ class AppClient(RpcEndpoint):
         secret = self.env.secrets.get(CLUSTER_REALM)
         if master.address is not None and secret is not None:
             self.env.add_realm(CLUSTER_REALM, secret, (master.address,))
+
+    def on_network_error(self, error: BaseException, address: RpcAddress) -> None:
+        """Keep what went wrong, for the case that no master answers."""
+        self.tried.failed(address, error)
 
     def on_disconnected(self, address: RpcAddress) -> None:
         """Tell when it was the leader's connection that ended."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from minispark.deploy.logic.registration import Attempt, Registration
+from minispark.deploy.logic.tried import Tried
 from minispark.deploy.state_reports import StateReports
 from minispark.deploy.tenants import Tenants
 from minispark.ids import WorkerId
@@ -103,6 +104,7 @@ class Worker(RpcEndpoint):
         self.world = env.world
         self.offer = offer
         self.registration = registration
+        self.tried = Tried(registration.masters)
         self.tenants = tenants
         self.end = end
         self.reports = StateReports(env.world, env.scope, env.conf.worker_executor_state_sync_attempts, end)
@@ -149,8 +151,7 @@ class Worker(RpcEndpoint):
         """Register again after nobody answered, or give up."""
         attempt = self.registration.next()
         if attempt is None:
-            tried = ", ".join(map(str, self.registration.masters))
-            self.end(f"no master answers; tried {tried}")
+            self.end(f"no master answers; {self.tried}")
         else:
             self.register(attempt)
 
@@ -181,6 +182,10 @@ class Worker(RpcEndpoint):
         """Let the timer of attempts go."""
         if self.registration_timer is not None:
             self.registration_timer.cancel()
+
+    def on_network_error(self, error: BaseException, address: RpcAddress) -> None:
+        """Keep what went wrong, for the case that no master answers."""
+        self.tried.failed(address, error)
 
     def on_disconnected(self, address: RpcAddress) -> None:
         """Register again when the leader's connection ended; what runs goes on."""

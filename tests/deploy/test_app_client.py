@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from minispark.deploy.app_client import APP_CLIENT, AppClient
+from minispark.errors import RpcError
 from minispark.ids import ApplicationId, ExecutorId, WorkerId
 from minispark.messages.deploy import (
     ApplicationRemoved,
@@ -136,6 +137,16 @@ def test_an_application_that_no_master_answers_is_dead_after_three_rounds() -> N
         assert kind == "dead"
         assert "no master answered within 60 s" in str(reason)
         assert "127.0.0.1:7077" in str(reason)
+
+    with_application(scenario, registered=False)
+
+
+def test_one_that_is_dead_says_what_kept_the_masters_from_answering() -> None:
+    async def scenario(application: Application) -> None:
+        application.client.on_network_error(RpcError("it does not know the secret"), RpcAddress("127.0.0.1", 7077))
+        await application.env.world.sleep(61.0)
+        ((_, reason),) = application.listener.told
+        assert "minispark://127.0.0.1:7077 (it does not know the secret)" in str(reason)
 
     with_application(scenario, registered=False)
 
