@@ -40,6 +40,8 @@ class Backlog:
         running: the attempts of tasks that run, by stage attempt; some of those may be over.
         unschedulable: the stage attempts with a task that may run on no executor there is.
         num_running: all that run.
+        num_pending: tasks that wait for their first attempt, or their next one.
+        num_pending_copies: second attempts that wait.
     """
 
     def __init__(self) -> None:
@@ -47,17 +49,24 @@ class Backlog:
         self.running: dict[StageKey, int] = {}
         self.unschedulable: dict[StageKey, None] = {}
         self.num_running = 0
+        self.num_pending = 0
+        self.num_pending_copies = 0
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
     def stage_submitted(self, key: StageKey, num_tasks: int) -> None:
         """Take a stage attempt whose tasks all wait."""
+        self.stage_completed(key)
         self.stages[key] = StageLoad(num_tasks)
+        self.num_pending += num_tasks
 
     def stage_completed(self, key: StageKey) -> None:
         """Let a stage attempt go; what still runs of it is counted until it ends."""
-        self.stages.pop(key, None)
         self.unschedulable.pop(key, None)
+        stage = self.stages.pop(key, None)
+        if stage is not None:
+            self.num_pending -= stage.num_tasks - len(stage.started)
+            self.num_pending_copies -= len(stage.wanted_copies)
 
     def task_started(self, key: StageKey, task_id: TaskId, index: int) -> None:
         """Count an attempt; one of a task that was started before and has not failed is its second one."""
@@ -68,9 +77,10 @@ class Backlog:
             return
         if index in stage.started:
             stage.copies.add(task_id)
-            stage.wanted_copies.discard(index)
+            self.want_no_copy(stage, index)
         else:
             stage.started.add(index)
+            self.num_pending -= 1
 
     def task_ended(self, key: StageKey, task_id: TaskId, index: int, reason: TaskEndReason) -> bool:
         """Take the end of an attempt; tell whether its task has to run again."""
@@ -82,12 +92,13 @@ class Backlog:
         is_copy = task_id in stage.copies
         stage.copies.discard(task_id)
         if isinstance(reason, Success):
-            stage.wanted_copies.discard(index)
+            self.want_no_copy(stage, index)
             return False
         if isinstance(reason, TaskKilled):
             return False
-        if not is_copy:
+        if not is_copy and index in stage.started:
             stage.started.discard(index)
+            self.num_pending += 1
         return True
 
     def stop_running(self, key: StageKey) -> None:
@@ -102,8 +113,15 @@ class Backlog:
     def copy_wanted(self, key: StageKey, index: int) -> None:
         """Count that a slow task is to get a second attempt."""
         stage = self.stages.get(key)
-        if stage is not None:
+        if stage is not None and index not in stage.wanted_copies:
             stage.wanted_copies.add(index)
+            self.num_pending_copies += 1
+
+    def want_no_copy(self, stage: StageLoad, index: int) -> None:
+        """Take that a second attempt was launched, or is of no use any more."""
+        if index in stage.wanted_copies:
+            stage.wanted_copies.discard(index)
+            self.num_pending_copies -= 1
 
     def set_unschedulable(self, key: StageKey, is_unschedulable: bool) -> None:
         """Note that a stage attempt has a task that may run on no executor there is, or has none any more."""
@@ -115,19 +133,9 @@ class Backlog:
     # -- facts -------------------------------------------------------------------------------------------------------
 
     @property
-    def num_pending(self) -> int:
-        """How many tasks wait for their first attempt, or their next one."""
-        return sum(stage.num_tasks - len(stage.started) for stage in self.stages.values())
-
-    @property
-    def num_pending_copies(self) -> int:
-        """How many second attempts wait."""
-        return sum(len(stage.wanted_copies) for stage in self.stages.values())
-
-    @property
     def has_pending(self) -> bool:
         """Whether anything waits."""
-        return any(stage.wanted_copies or len(stage.started) < stage.num_tasks for stage in self.stages.values())
+        return self.num_pending > 0 or self.num_pending_copies > 0
 
     def check(self) -> None:
         """Assert the invariants."""
@@ -135,3 +143,6 @@ class Backlog:
         assert all(self.running.values()), "a stage that runs nothing is not listed"
         for stage in self.stages.values():
             assert len(stage.started) <= stage.num_tasks
+        stages = self.stages.values()
+        assert self.num_pending == sum(stage.num_tasks - len(stage.started) for stage in stages)
+        assert self.num_pending_copies == sum(len(stage.wanted_copies) for stage in stages)
