@@ -10,7 +10,11 @@ import pytest
 from tests.sim.cluster_histories import ClusterHistory
 
 ROOT = Path(__file__).resolve().parents[2]
-TRACES = "from tests.sim.cluster_histories import ClusterHistory; print([ClusterHistory(seed).run().trace for seed in (3, 8)])"
+TRACES = """
+from tests.sim.cluster_histories import ClusterHistory
+
+print([ClusterHistory(seed).run().trace for seed in (3, 8)])
+"""
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from minispark.scheduler.dag_scheduler import DAGScheduler
+from minispark.scheduler.executor_changes import ExecutorChanges
 from minispark.scheduler.logic.dag import DagState
 from minispark.scheduler.replay import Replay
-from minispark.scheduler.task_scheduler import TaskScheduler
 from minispark.shuffle.logic.map_outputs import MapOutputs
 from tests.sim.histories import History, HistoryFailed
 
@@ -73,8 +73,8 @@ def lose_the_waiting(state: DagState, *arguments: Any) -> None:
     state.waiting.clear()
 
 
-def trust_nobody_less(scheduler: TaskScheduler, *arguments: Any) -> None:
-    """Stand in for `executor_removed` and fail nothing that ran there."""
+def trust_nobody_less(executors: ExecutorChanges, *arguments: Any) -> None:
+    """Stand in for `removed` and fail nothing that ran there."""
 
 
 def deliver_twice(scheduler: DAGScheduler, effect: Any) -> None:
@@ -92,7 +92,7 @@ ORIGINAL_PERFORM = DAGScheduler.perform
     [
         (MapOutputs, "remove_on_executor", forget_nothing),
         (DagState, "complete_map_stage", lose_the_waiting),
-        (TaskScheduler, "executor_removed", trust_nobody_less),
+        (ExecutorChanges, "removed", trust_nobody_less),
         (DAGScheduler, "perform", deliver_twice),
     ],
 )

@@ -1,0 +1,128 @@
+"""Whole clusters in one process: after each outage an application still runs jobs, and one master leads."""
+
+from collections.abc import Awaitable, Callable
+from operator import add
+from typing import Any
+
+import pytest
+
+from minispark.messages.deploy_values import WorkerState
+from minispark.rdd.rdd import RDD
+from minispark.testing.recovery_store import MemoryStore
+from minispark.testing.simulation import SimContext, SimMaster, Simulation, run_simulation
+
+Outage = Callable[[Simulation], Awaitable[None]]
+
+
+def counted(context: SimContext) -> "RDD[tuple[int, int]]":
+    return context.parallelize(range(200), 8).map(lambda n: (n % 5, 1)).reduce_by_key(add, 4)
+
+
+async def cluster(simulation: Simulation, num_masters: int = 2) -> None:
+    simulation.store = MemoryStore()
+    for number in range(num_masters):
+        simulation.add_master(f"master-{number}")
+    for number in range(3):
+        simulation.add_worker(f"host-{number}")
+    await simulation.pass_time(30.0)
+
+
+def leader_of(simulation: Simulation) -> SimMaster:
+    (leader,) = simulation.leaders
+    return leader
+
+
+def hosts_of(leader: SimMaster) -> list[str]:
+    assert leader.running is not None
+    workers = leader.running.endpoint.machine.cluster.workers.values()
+    return sorted(worker.entry.host for worker in workers if worker.state is WorkerState.ALIVE)
+
+
+async def halt_leader(simulation: Simulation) -> None:
+    leader = leader_of(simulation)
+    leader.restart_s = None
+    leader.process.end()
+
+
+async def restart_leader(simulation: Simulation) -> None:
+    leader_of(simulation).process.end()
+
+
+async def restart_all(simulation: Simulation) -> None:
+    masters, workers = simulation.masters, simulation.workers
+    for process in [*(each.process for each in masters), *(each.process for each in workers)]:
+        process.end()
+
+
+async def freeze_leader(simulation: Simulation) -> None:
+    leader = leader_of(simulation)
+    leader.process.freeze()
+    await simulation.pass_time(40.0)
+    leader.process.thaw()
+
+
+async def roll(simulation: Simulation) -> None:
+    masters, workers = simulation.masters, simulation.workers
+    for process in [*(each.process for each in masters), *(each.process for each in workers)]:
+        process.end()
+        await simulation.pass_time(40.0)
+
+
+@pytest.mark.parametrize("outage", [halt_leader, restart_leader, restart_all, freeze_leader, roll])
+def test_after_an_outage_the_application_runs_a_job_workers_are_registered_once_and_one_master_leads(
+    outage: Outage,
+) -> None:
+    async def scenario(simulation: Simulation) -> None:
+        await cluster(simulation)
+
+        async def program(context: SimContext) -> list[list[tuple[int, int]]]:
+            answers = [sorted(await counted(context).collect())]
+            await outage(simulation)
+            await simulation.pass_time(120.0)
+            return [*answers, sorted(await counted(context).collect())]
+
+        _, result = simulation.start_driver(program)
+        assert await result == [[(key, 40) for key in range(5)]] * 2
+        assert hosts_of(leader_of(simulation)) == ["host-0", "host-1", "host-2"]
+        await simulation.pass_time(30.0)
+        assert simulation.executors == []
+
+    run_simulation(scenario)
+
+
+def test_a_job_goes_on_through_the_death_of_an_executor_and_of_its_worker() -> None:
+    async def scenario(simulation: Simulation) -> Any:
+        await cluster(simulation, 1)
+
+        async def program(context: SimContext) -> Any:
+            return await counted(context).collect()
+
+        _, result = simulation.start_driver(program)
+        await simulation.pass_time(2.0)
+        simulation.workers[0].launcher.executors[0].process.end()
+        simulation.workers[1].process.end()
+        return sorted(await result)
+
+    assert run_simulation(scenario, duration=lambda task: 1.0) == [(key, 40) for key in range(5)]
+
+
+def test_a_killed_driver_leaves_nothing_behind() -> None:
+    async def scenario(simulation: Simulation) -> int:
+        await cluster(simulation)
+        seen: list[str] = []
+        simulation.observer = lambda now, process, endpoint, message: seen.append(endpoint)
+
+        async def program(context: SimContext) -> Any:
+            return await counted(context).collect()
+
+        process, result = simulation.start_driver(program)
+        await simulation.pass_time(2.0)
+        assert len(simulation.executors) == 3
+        process.end()
+        await simulation.pass_time(60.0)
+        assert result.cancelled()
+        assert leader_of(simulation).running.endpoint.machine.cluster.apps == {}  # type: ignore[union-attr]
+        assert simulation.executors == []
+        return len(seen)
+
+    assert run_simulation(scenario, duration=lambda task: 5.0) > 50
