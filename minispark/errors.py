@@ -17,6 +17,7 @@ __all__ = [
     "KeyHashError",
     "LeadershipLost",
     "MapOutputMissing",
+    "MemoryLimitError",
     "MiniSparkError",
     "OutboxOverflow",
     "OutputExists",
@@ -124,6 +125,10 @@ class TaskKilled(BaseException):
 
     It derives from BaseException so that `except Exception` in user code does not swallow it.
     """
+
+
+class MemoryLimitError(MiniSparkError, MemoryError):
+    """A task held more memory than its executor, or its machine, can give; the message names what it computed."""
 
 
 class MapOutputMissing(MiniSparkError):

@@ -16,6 +16,10 @@ class StorageSettings:
         "The part of an executor's memory that persisted partitions may take, and work that spills; in local mode, "
         "of the memory that the machine and its control groups have to spare.", fraction,
     )  # fmt: skip
+    memory_storage_fraction = Setting(
+        "memory.storageFraction", 0.5, FRACTION,
+        "The part of that which persisted partitions keep when tasks need memory and there is too little.", fraction,
+    )  # fmt: skip
     memory_storage_size = Setting(
         "memory.storageSize", 0, BYTES,
         "The bound of the memory for persisted partitions itself; 0: by minispark.memory.fraction.", not_negative,

@@ -6,18 +6,19 @@ nothing of how runners run (`runners.RunnerPool`) and never unpickles anything. 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, wraps
 from typing import Any, Final, TypeVar, assert_never, cast
 
 from minispark.conf import SparkConf
-from minispark.errors import MiniSparkError
+from minispark.errors import MemoryLimitError, MiniSparkError
 from minispark.executor.decommissioner import BlockMigrator, Decommissioner
 from minispark.executor.failures import describe
 from minispark.executor.heartbeater import Heartbeater
 from minispark.executor.kept_results import KeptResults
 from minispark.executor.logic.preparation import IDLE_TTL_S, Preparation, Request
 from minispark.executor.logic.slots import KillAction, Slots
+from minispark.executor.memory_guard import MemoryGuard
 from minispark.executor.questions import DriverRefs, Question, question_of, reply_of
 from minispark.executor.runners import RunnerHelper, RunnerPool
 from minispark.ids import ExecutorId, TaskId
@@ -122,6 +123,9 @@ class Executor(RpcEndpoint):
         helpers: answer runners' questions here that the driver need not be asked.
         leave: ends the executor's process when it has gone in order or was stopped, with the reason.
         runner_gone: told when a slot's runner, with what it held, was lost.
+
+    Attributes:
+        guard: watches the memory of runners, if they are processes.
     """
 
     def __init__(
@@ -174,6 +178,8 @@ class Executor(RpcEndpoint):
             migrators, world, scope, idle=lambda: not self.preparation.attempts, leave=leave
         )
         self.leave = leave
+        self.guard: MemoryGuard | None = None
+        self.over_limit: dict[TaskId, MemoryLimitError] = {}
         self.kept_results = KeptResults(world, scope)
         self.expiry: asyncio.TimerHandle | None = None
         self.stopping = False
@@ -213,6 +219,8 @@ class Executor(RpcEndpoint):
             return
         if self.heartbeater.timer is None:
             self.heartbeater.start()
+        if self.guard is not None:
+            self.guard.start()
         if self.decommissioner.begun:
             self.decommissioner.attempt_came()
         requests = self.preparation.launch(task, now)
@@ -289,6 +297,7 @@ class Executor(RpcEndpoint):
         """Forget an attempt and report its outcome."""
         now = self.world.monotonic()
         self.preparation.end(task_id, now)
+        self.over_limit.pop(task_id, None)
         for helper in self.helpers:
             helper.attempt_ended(task_id)
         if not self.preparation.attempts and self.expiry is None:
@@ -332,8 +341,39 @@ class Executor(RpcEndpoint):
         """Report the attempt that its runner took with it."""
         kill_reason = self.slots.lost(slot, task_id)
         self.runner_gone(slot)
-        if task_id is not None:
-            self.end(task_id, loss if kill_reason is None else TaskKilled(kill_reason))
+        if task_id is None:
+            return
+        error = self.over_limit.get(task_id)
+        outcome = loss if error is None else describe(error, TaskMetrics())
+        self.end(task_id, outcome if kill_reason is None else TaskKilled(kill_reason))
+
+    # -- memory: what the guard asks and wants done ------------------------------------------------------------------
+
+    def runners(self) -> Iterator[tuple[int, TaskId | None, int]]:
+        """Yield what each slot's runner does and holds; see `GuardedExecutor`."""
+        running = {slot: task_id for task_id, slot in self.slots.running.items()}
+        for slot in range(self.pool.slots):
+            size = self.pool.private_bytes(slot)
+            if size is not None:
+                yield slot, running.get(slot), size
+
+    def pause(self, pauses: bool) -> None:
+        """Begin no further attempts, or go on; see `GuardedExecutor`."""
+        if pauses:
+            self.slots.pause()
+            return
+        for slot, task_id in self.slots.resume():
+            self.run_next(slot, task_id)
+
+    def replace_runner(self, slot: int) -> None:
+        """Replace the runner of a slot at rest; see `GuardedExecutor`."""
+        if self.slots.retire(slot):
+            self.pool.discard_runner(slot)
+
+    def fail_attempt(self, task_id: TaskId, error: MemoryLimitError) -> None:
+        """End an attempt with its runner, and report an error; see `GuardedExecutor`."""
+        self.over_limit[task_id] = error
+        self.pool.discard_runner(self.slots.running[task_id])
 
     @settled
     def runner_asked(self, slot: int, task_id: TaskId, ask_id: int, request: RunnerRequest) -> None:
@@ -376,6 +416,8 @@ class Executor(RpcEndpoint):
             return
         self.stopping = True
         self.heartbeater.stop()
+        if self.guard is not None:
+            self.guard.stop()
         for task_id in self.slots.waiting():
             self.slots.kill(task_id, True, STOPPED, self.world.monotonic())
             self.end(task_id, TaskKilled(STOPPED))

@@ -220,6 +220,12 @@ class InlinePool:
     def kill_all(self) -> None:
         """Do nothing: what runs on the loop has ended with it."""
 
+    def private_bytes(self, slot: int) -> int | None:
+        """Return None: its runners are no processes."""
+
+    def discard_runner(self, slot: int) -> None:
+        """Do nothing: see `RunnerPool`."""
+
     async def stop(self, deadline_s: float) -> None:
         """Discard what runs."""
         for run in self.runs.values():

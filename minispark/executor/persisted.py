@@ -9,14 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from minispark.conf import SparkConf
+from minispark.executor.memory_guard import MemoryGuard
 from minispark.executor.runners import RunnerPool
-from minispark.ids import BlockId, TaskId
+from minispark.ids import BlockId, RddId, TaskId
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.runner_blocks import AbandonBlock, NeedBlock, WriteBlock
 from minispark.messages.task import BlockManagerId, TaskDescription
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
+from minispark.storage.memory_bound import available_memory, storage_bound
 
 if TYPE_CHECKING:
     from minispark.executor.executor import Executor
@@ -64,8 +66,10 @@ class PersistedBlocks:
         self.executor: Executor | None = None
 
     def attach(self, executor: "Executor") -> None:
-        """Say whose helper this is: it knows which attempt is in which slot."""
+        """Say whose helper this is: it knows which attempt is in which slot. Its runners' memory is watched."""
         self.executor = executor
+        if self.conf.executor_pool == "process":
+            executor.guard = MemoryGuard(executor, self.env.world, available_memory, self.memory_bytes, self)
 
     def answers_to(self) -> tuple[type[Message], ...]:
         """Return what it answers."""
@@ -108,6 +112,28 @@ class PersistedBlocks:
         blocks = {} if self.manager is None else self.manager.blocks.blocks
         return {name: (block.level, block.generation) for name, block in blocks.items() if block.is_stored}
 
+    # -- what the guard of the memory asks ---------------------------------------------------------------------------
+
+    def stored_bytes(self) -> int:
+        """Return what files of persisted partitions take in memory; see `StoredPartitions`."""
+        return 0 if self.manager is None else self.manager.blocks.memory.bytes_of(-1)
+
+    def live_bytes(self, slot: int) -> int:
+        """Return what objects of them take in a runner; see `StoredPartitions`."""
+        return 0 if self.manager is None else self.manager.blocks.memory.bytes_of(slot)
+
+    def evict(self, size_bytes: int) -> None:
+        """Have so much leave the memory; see `StoredPartitions`."""
+        if self.manager is not None:
+            self.manager.evict(size_bytes, int(self.conf.memory_storage_fraction * self.manager.max_memory_bytes))
+
+    def writes(self, task_id: TaskId) -> list[RddId]:
+        """Return what an attempt computes that is to be kept; see `StoredPartitions`."""
+        blocks = {} if self.manager is None else self.manager.blocks.blocks
+        return [block.rdd_id for block in blocks.values() if block.writer == task_id]
+
+    # -- the block manager -------------------------------------------------------------------------------------------
+
     def registered_again(self) -> None:
         """Tell the driver what is here: it had given this executor up, and has taken it back."""
         if self.manager is not None:
@@ -116,15 +142,12 @@ class PersistedBlocks:
     def start(self) -> "BlockManager":
         """Make the block manager; in an executor process at its start, so that its peers know of it."""
         storage: Any = import_module("minispark.storage.block_manager")
-        bound: Any = import_module("minispark.storage.memory_bound")
         folder: Any = import_module("minispark.storage.memory_folder")
-        memory_bytes = bound.available_memory() if self.memory_bytes is None else self.memory_bytes
+        memory_bytes = available_memory() if self.memory_bytes is None else self.memory_bytes
         manager: BlockManager = storage.BlockManager(
             self.location,
             self.master,
-            max_memory_bytes=bound.storage_bound(
-                memory_bytes, self.conf.memory_fraction, self.conf.memory_storage_size
-            ),
+            max_memory_bytes=storage_bound(memory_bytes, self.conf.memory_fraction, self.conf.memory_storage_size),
             drop_live=self.pool.drop_blocks,
             world=self.env.world,
             scope=self.env.scope,

@@ -52,6 +52,7 @@ LAST_WORDS_S: Final = 0.2
 ZYGOTE_END_S: Final = 5.0
 DEFAULT_FACTORY: Final = "minispark.executor.task_runner:TaskRunner"
 STOPPED: Final = "the executor stops"
+PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessPool:
@@ -160,6 +161,17 @@ class ProcessPool:
         place = self.places[slot]
         if place.link is not None:
             place.link.send(DropLiveBlocks(place.slot.incarnation, block_ids))
+
+    def private_bytes(self, slot: int) -> int | None:
+        """Return how much memory a slot's runner holds for itself; see `RunnerPool`."""
+        link = self.places[slot].link
+        return None if link is None or link.pid is None else private_bytes(link.pid)
+
+    def discard_runner(self, slot: int) -> None:
+        """End the slot's runner at once; see `RunnerPool`."""
+        link = self.places[slot].link
+        if link is not None:
+            self.send_signal(link.incarnation, signal.SIGKILL)
 
     async def stop(self, deadline_s: float) -> None:
         """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""
@@ -416,6 +428,16 @@ class ProcessPool:
             self.place_of.pop(place.link.incarnation, None)
         place.close()
         self.report(place, place.slot.give_up(STOPPED))
+
+
+def private_bytes(pid: int) -> int | None:
+    """Return how much memory a process holds that is not files or shared memory; None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+            _, resident, shared, *_ = file.read().split()
+    except OSError:
+        return None
+    return (int(resident) - int(shared)) * PAGE_BYTES
 
 
 def loss_text(exited: RunnerExited) -> str:

@@ -94,6 +94,12 @@ class RunnerPool(Protocol):
     def counters(self, slot: int) -> dict[str, int] | None:
         """Return how far the slot's attempt is, by counter (`shared_page.COUNTERS`); None if none runs."""
 
+    def private_bytes(self, slot: int) -> int | None:
+        """Return how much memory a slot's runner holds for itself; None if it is no process, or not there yet."""
+
+    def discard_runner(self, slot: int) -> None:
+        """End the slot's runner at once, with what it runs, and replace it; nothing happens if it is no process."""
+
     async def stop(self, deadline_s: float) -> None:
         """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""
 

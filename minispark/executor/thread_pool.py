@@ -223,6 +223,12 @@ class ThreadPool:
                 runner.user_code.kill(runner.task_id, "the event loop has ended")
             runner.tasks.put(None)
 
+    def private_bytes(self, slot: int) -> int | None:
+        """Return None: threads are no processes."""
+
+    def discard_runner(self, slot: int) -> None:
+        """Do nothing: see `RunnerPool`."""
+
     async def stop(self, deadline_s: float) -> None:
         """Ask all attempts to end and wait for the threads, until the deadline."""
         for runner in self.runners:

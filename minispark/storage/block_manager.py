@@ -6,6 +6,7 @@ block: runners do, so that its loop never waits for a disk.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from itertools import count
@@ -29,13 +30,14 @@ from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
-from minispark.storage.block_files import remove
+from minispark.storage.block_files import copy_file, remove
 from minispark.storage.logic.block_effects import (
     Answer,
     Asker,
     DropLive,
     Effect,
     Fetch,
+    MoveFile,
     Paths,
     RemoveFile,
     Report,
@@ -44,6 +46,8 @@ from minispark.storage.logic.node_blocks import NodeBlocks
 from minispark.storage.memory_folder import MemoryFolder
 
 __all__ = ["BLOCK_MANAGER", "BlockFetcher", "BlockManager"]
+
+logger = logging.getLogger(__name__)
 
 BLOCK_MANAGER: Final = "BlockManager"
 RESERVE_BYTES: Final = 16 << 20  # of a tmpfs, which others use too
@@ -170,6 +174,11 @@ class BlockManager(RpcEndpoint):
         for partition in [each for each, known in self.slot_of_partition.items() if known == slot]:
             del self.slot_of_partition[partition]
 
+    def evict(self, size_bytes: int, floor_bytes: int) -> None:
+        """Have so much leave the memory, which tasks need, but nothing below a floor."""
+        self.blocks.shrink(size_bytes, floor_bytes)
+        self.perform()
+
     def slot_for(self, task: TaskDescription) -> int | None:
         """Return the slot where the same partition of persisted RDDs was used last; None if nobody knows.
 
@@ -201,6 +210,8 @@ class BlockManager(RpcEndpoint):
                         self.location, block_id, path, size_bytes, in_memory, live_bytes, level, generation
                     )
                 )
+            case MoveFile(block_id, source, target):
+                self.scope.spawn(self.move(block_id, source, target), name=f"move {block_id}", owner=self)
             case Fetch(block_id, path):
                 self.scope.spawn(self.fetch(block_id, path), name=f"fetch {block_id}", owner=self)
 
@@ -215,6 +226,17 @@ class BlockManager(RpcEndpoint):
                 self.reregister()
 
         self.master.ask(update).add_done_callback(answered)
+
+    async def move(self, block_id: BlockId, source: str, target: str) -> None:
+        """Copy the file of a block to disk."""
+        try:
+            await self.world.run_blocking(copy_file, source, target)
+        except OSError as error:
+            logger.warning("block %s is dropped: it cannot be moved to disk: %s", block_id, error)
+            self.blocks.moved(block_id, False)
+        else:
+            self.blocks.moved(block_id, True)
+        self.perform()
 
     async def fetch(self, block_id: BlockId, path: str) -> None:
         """Look for a block on other executors."""

@@ -12,6 +12,7 @@ __all__ = ["available_memory", "storage_bound", "task_share"]
 
 PROC: Final = Path("/proc")
 CGROUPS: Final = Path("/sys/fs/cgroup")
+FILES: Final = ("inactive_file", "active_file")
 LEAST_BYTES: Final = 32 << 20
 
 
@@ -73,10 +74,17 @@ def rooms_along(root: Path, path: str, limit_name: str, usage_name: str) -> list
     for folder in (group, *group.parents):
         limit, usage = read(folder / limit_name).strip(), read(folder / usage_name).strip()
         if limit.isdecimal() and usage.isdecimal():
-            rooms.append(max(0, int(limit) - int(usage)))
+            rooms.append(max(0, int(limit) - int(usage) + cached_bytes(group)))
         if folder == root:
             break
     return rooms
+
+
+def cached_bytes(group: Path) -> int:
+    """Return how much of a group's memory are files that the kernel need not keep."""
+    facts = dict(line.split()[:2] for line in read(group / "memory.stat").splitlines() if line)
+    names = ("total_inactive_file", "total_active_file") if "total_inactive_file" in facts else FILES
+    return sum(int(facts.get(name, 0)) for name in names)
 
 
 def read(path: Path) -> str:

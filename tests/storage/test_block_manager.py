@@ -198,3 +198,23 @@ def test_an_executor_that_goes_itself_and_one_that_cannot_fetch_take_nothing(tmp
         return context.replies
 
     assert with_house(tmp_path, scenario) == [BlockTaken(False, False), BlockTaken(False, True)]
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_block_moves_to_disk_when_tasks_need_its_memory(tmp_path: Path, is_writable: bool) -> None:
+    level = StorageLevel.MEMORY_AND_DISK_SER
+
+    async def scenario(house: House) -> str | None:
+        plan = await house.ask(NeedBlock(RddId(1), 0, level, 1))
+        Path(plan.path).write_bytes(b"data")
+        await house.ask(WriteBlock(BLOCK, 4, 0, True))
+        house.manager.attempt_ended(task(task_id=1).task_id)
+        if not is_writable:
+            house.manager.disk_directory = str(tmp_path / "missing")
+        house.manager.evict(4, 0)
+        await settle()
+        assert not Path(plan.path).exists()
+        return house.manager.blocks.path_of(BLOCK)
+
+    path = with_house(tmp_path, scenario)
+    assert (path is not None and Path(path).read_bytes() == b"data") is is_writable

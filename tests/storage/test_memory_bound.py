@@ -52,3 +52,12 @@ def test_a_limit_of_a_memory_controller_counts(tmp_path: Path) -> None:
 
 def test_the_memory_of_this_machine_is_known() -> None:
     assert available_memory() > 0
+
+
+def test_files_that_the_kernel_need_not_keep_take_no_memory_of_a_group(tmp_path: Path) -> None:
+    files(tmp_path / "proc", meminfo="MemAvailable: 409600 kB\n")
+    files(tmp_path / "proc/self", cgroup="0::/box\n")
+    stat = f"anon {20 * MIB}\ninactive_file {15 * MIB}\nactive_file {5 * MIB}\n"
+    files(tmp_path / "cgroup/box", memory__max=f"{50 * MIB}\n", memory__current=f"{40 * MIB}\n", memory__stat=stat)
+
+    assert available_memory(tmp_path / "proc", tmp_path / "cgroup") == 30 * MIB

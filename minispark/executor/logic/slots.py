@@ -60,6 +60,34 @@ class Slots:
         self.running: dict[TaskId, int] = {}
         self.marks: dict[TaskId, tuple[float, str]] = {}  # when they lapse, why; in the order of their time
         self.history: deque[tuple[object, ...]] = deque(maxlen=HISTORY_LENGTH)
+        self.paused = False
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether nothing begins now; where nothing runs, one attempt may, or none would ever end."""
+        return self.paused and bool(self.running)
+
+    def pause(self) -> None:
+        """Begin no further attempts while others run."""
+        self.paused = True
+
+    def resume(self) -> list[tuple[int, TaskId]]:
+        """Begin attempts again; returns those that have a slot now."""
+        self.paused = False
+        begun = []
+        while self.queue and self.idle:
+            begun.append((self.idle.pop(), self.queue.popleft()))
+            self.occupy(*begun[-1])
+        return begun
+
+    def retire(self, slot: int) -> bool:
+        """Take an idle slot's runner out of use, until the next one is ready; tells whether it was idle."""
+        self.history.append(("retire", slot))
+        if slot not in self.idle:
+            return False
+        self.idle.remove(slot)
+        self.slots[slot].ready = False
+        return True
 
     def launch(self, task_id: TaskId, now: float) -> str | None:
         """Take an attempt: it is preparing now. Returns why not, if it was killed before it came."""
@@ -85,7 +113,7 @@ class Slots:
         if task_id not in self.preparing:
             raise self.broken("is not preparing")
         self.preparing.remove(task_id)
-        if not self.idle:
+        if not self.idle or self.holds_back:
             self.queue.append(task_id)
             return None
         slot = self.idle[-1]
@@ -166,7 +194,7 @@ class Slots:
         place = self.slots[slot]
         place.ready = True
         place.task_id = place.interrupted = place.kill_reason = None
-        if not self.queue:
+        if not self.queue or self.holds_back:
             self.idle.append(slot)
             return None
         task_id = self.queue.popleft()
@@ -206,7 +234,7 @@ class Slots:
         free = {slot for slot, place in enumerate(self.slots) if place.ready and place.task_id is None}
         self.expect(free == set(self.idle) and len(free) == len(self.idle), "ready slots without attempt are idle")
         self.expect(all(self.slots[slot].ready for slot in self.running.values()), "runners that run are ready")
-        self.expect(not (self.queue and self.idle), "nobody waits while a slot is idle")
+        self.expect(self.paused or not (self.queue and self.idle), "nobody waits while a slot is idle")
         states = [*self.preparing, *self.queue, *self.running]
         self.expect(len(states) == len(set(states)), "an attempt is in one state")
         self.expect(not set(states) & self.marks.keys(), "known attempts have no mark")

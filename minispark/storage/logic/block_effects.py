@@ -11,7 +11,7 @@ from minispark.messages.runner_blocks import BlockPlan
 from minispark.messages.storage_level import StorageLevel
 from minispark.record import Record, record
 
-__all__ = ["Answer", "Asker", "DropLive", "Effect", "Fetch", "Paths", "RemoveFile", "Report"]
+__all__ = ["Answer", "Asker", "DropLive", "Effect", "Fetch", "MoveFile", "Paths", "RemoveFile", "Report"]
 
 
 class Asker(NamedTuple):
@@ -66,7 +66,16 @@ class Fetch(Record):
     path: str
 
 
-Effect = Answer | RemoveFile | DropLive | Report | Fetch
+@record
+class MoveFile(Record):
+    """Copy the file of a block to disk, then say `moved`."""
+
+    block_id: BlockId
+    source: str
+    target: str
+
+
+Effect = Answer | RemoveFile | DropLive | Report | Fetch | MoveFile
 
 
 class Paths(NamedTuple):

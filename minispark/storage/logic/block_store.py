@@ -5,17 +5,19 @@ MemoryStore, DiskStore and BlockInfoManager.
 """
 
 from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from minispark.ids import BlockId, RddId, TaskId
 from minispark.messages.runner_blocks import BlockMove, BlockPlan, NeedBlock, WriteBlock
 from minispark.messages.storage_level import StorageLevel
-from minispark.storage.logic.block_effects import Answer, Asker, DropLive, Effect, Paths, RemoveFile, Report
+from minispark.storage.logic.block_effects import Answer, Asker, DropLive, Effect, MoveFile, Paths, RemoveFile, Report
 from minispark.storage.logic.memory_store import SHARED, Copy, MemoryStore
 
 __all__ = ["GROWTH", "Block", "BlockStore"]
 
+MANAGER: Final = TaskId(-1)  # moves blocks for nobody's sake but everybody's
 GROWTH: Final = (1.5, 1.0625)  # how much room is looked for, over what is there; the second if the first is too much
 
 
@@ -152,7 +154,7 @@ class BlockStore:
             each.slot == SHARED and self.blocks[each.block_id].level.use_disk for each in victims
         ):
             return False
-        self.evict(TaskId(-1), victims)
+        self.evict(MANAGER, victims)
         self.memory.put(Copy(block.block_id), block.rdd_id, size_bytes)
         return True
 
@@ -172,15 +174,39 @@ class BlockStore:
                 self.drop(block)
         return moves
 
-    def finish_moves(self, task_id: TaskId, request: WriteBlock) -> None:
+    def shrink(self, size_bytes: int, floor_bytes: int) -> None:
+        """Let so much leave the memory because it is needed elsewhere, but not what is below a floor or in use.
+
+        Objects go first, then files: to disk if their level has one. Those used longest ago go before others.
+        """
+        copies = sorted(self.memory.copies, key=lambda copy: copy.slot == SHARED)
+        for copy in copies:
+            if size_bytes <= 0 or self.memory.used_bytes <= floor_bytes:
+                return
+            if copy not in self.memory.copies or self.is_locked(copy.block_id):
+                continue
+            size_bytes -= self.memory.size_of(copy)
+            for move in self.evict(MANAGER, [copy]):
+                self.effects.append(MoveFile(move.block_id, move.source, move.target))
+
+    def moved(self, block_id: BlockId, is_done: bool) -> None:
+        """Take note that a file was copied to disk, or could not be."""
+        block = self.blocks.get(block_id)
+        if block is None or block.mover != MANAGER:
+            return
+        if is_done:
+            self.effects.append(RemoveFile(block.path))
+        self.finish_moves(MANAGER, (block_id,) if is_done else (), () if is_done else (block_id,))
+
+    def finish_moves(self, task_id: TaskId, moved: Iterable[BlockId], unmoved: Collection[BlockId]) -> None:
         """Note which blocks an attempt has moved to disk, and give up those that it could not."""
-        for block_id in (*request.moved, *request.unmoved):
+        for block_id in (*moved, *unmoved):
             block = self.blocks.get(block_id)
             if block is None or block.mover != task_id:
                 continue
             self.let_go(task_id, block_id)
             block.mover = None
-            if block_id in request.unmoved:
+            if block_id in unmoved:
                 self.drop(block)
                 continue
             self.memory.remove(Copy(block_id))

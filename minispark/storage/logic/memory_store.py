@@ -53,6 +53,10 @@ class MemoryStore:
         held = self.copies.get(copy)
         return 0 if held is None else held.size_bytes
 
+    def bytes_of(self, slot: int) -> int:
+        """Return what the copies of a slot take, or (`SHARED`) the shared ones."""
+        return sum(held.size_bytes for copy, held in self.copies.items() if copy.slot == slot)
+
     def victims(self, copy: Copy, rdd_id: RddId, size_bytes: int) -> list[Copy] | None:
         """Return what must go so that a copy can have this size, those used longest ago first; None: it cannot.
 

@@ -115,7 +115,7 @@ class NodeBlocks(BlockStore):
 
     def write(self, asker: Asker, request: WriteBlock) -> None:
         """Let a block grow, or store it."""
-        self.finish_moves(asker.task_id, request)
+        self.finish_moves(asker.task_id, request.moved, request.unmoved)
         block = self.blocks.get(request.block_id)
         if block is None or block.writer != asker.task_id:
             self.answer(asker, SKIP)  # its RDD is not persisted any more

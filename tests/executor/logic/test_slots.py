@@ -250,3 +250,34 @@ class SlotsMachine(RuleBasedStateMachine):
 
 TestSlotsInAnyOrder = SlotsMachine.TestCase
 TestSlotsInAnyOrder.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+
+def test_while_it_is_paused_attempts_wait_for_those_that_run() -> None:
+    slots = ready_slots(3)
+    run(slots, 1)
+    slots.pause()
+    assert [run(slots, 2), run(slots, 3)] == [None, None]
+
+    assert slots.resume() == [(1, TaskId(2)), (0, TaskId(3))]
+    slots.check()
+
+
+def test_while_it_is_paused_one_attempt_may_run() -> None:
+    slots = ready_slots(2)
+    slots.pause()
+
+    assert run(slots, 1) == 1
+    assert run(slots, 2) is None
+    assert slots.finished(1, TaskId(1)) == TaskId(2)
+    slots.check()
+
+
+def test_a_runner_at_rest_may_be_retired_and_is_used_no_more() -> None:
+    slots = ready_slots(1)
+
+    assert slots.retire(0)
+    assert run(slots, 1) is None
+    assert slots.lost(0, None) is None
+    assert slots.ready(0) == TaskId(1)
+    assert not slots.retire(0)
+    slots.check()

@@ -2,7 +2,8 @@ import pytest
 
 from minispark.ids import RddId, rdd_block_id
 from minispark.messages.runner_blocks import BlockPlan, WriteBlock
-from minispark.storage.logic.block_effects import DropLive
+from minispark.storage.logic.block_effects import DropLive, MoveFile, RemoveFile
+from minispark.storage.logic.memory_store import SHARED
 from tests.storage.logic.blocks_house import DISK, LIVE, MEMORY, MEMORY_AND_DISK, MIB, A, B, Node
 
 
@@ -122,5 +123,50 @@ def test_the_objects_of_a_lost_runner_count_no_more() -> None:
     node.store(0, level=LIVE, size=MIB, live=2 * MIB)
 
     node.blocks.runner_lost(0)
+
+    assert node.blocks.memory.used_bytes == MIB
+
+
+@pytest.mark.scenario("HIS-005", "UnifiedMemoryManager")
+def test_when_tasks_need_memory_objects_go_first_then_files_down_to_a_floor() -> None:
+    node = Node(10 * MIB)
+    node.store(1, 0, level=LIVE, live=2 * MIB)
+    node.store(2, 1, level=MEMORY)
+    node.store(3, 2, level=MEMORY)
+
+    node.blocks.shrink(MIB, 0)
+    node.settle()
+    assert [effect.slot for effect in node.seen(DropLive)] == [1]
+    node.blocks.shrink(10 * MIB, 2 * MIB)
+    node.settle()
+
+    assert node.blocks.memory.used_bytes == 2 * MIB
+    assert sorted(node.blocks.blocks) == ["rdd_1_1", "rdd_1_2"]
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_what_may_be_on_disk_moves_there_when_tasks_need_memory(is_done: bool) -> None:
+    node = Node()
+    stored = node.store(1, level=MEMORY_AND_DISK)
+
+    node.blocks.shrink(MIB, 0)
+    node.settle()
+    (move,) = node.seen(MoveFile)
+    assert node.need(2, level=MEMORY_AND_DISK) is None, "it waits until the file is in place"
+    node.blocks.moved(move.block_id, is_done)
+    node.settle()
+
+    assert RemoveFile(stored.path) in node.effects
+    assert node.blocks.memory.bytes_of(SHARED) == 0
+    plan = node.plans[2]
+    assert (plan.action, plan.path == move.target) == (("read", True) if is_done else ("write", False))
+
+
+def test_what_a_task_reads_stays_whoever_needs_memory() -> None:
+    node = Node()
+    node.store(1)
+    node.need(2)
+
+    node.blocks.shrink(10 * MIB, 0)
 
     assert node.blocks.memory.used_bytes == MIB
