@@ -169,7 +169,7 @@ class ClusterMode:
         self.standalone = standalone
         self.endpoint.registered = standalone.registered
         self.backend.provisioner, self.backend.scope = standalone, env.scope
-        scheduler.explain_starvation = standalone.explain_starvation
+        scheduler.starvation.explain = standalone.explain_starvation
         driver.attach(self.backend, self.endpoint)
         application_id = await standalone.start()
         if self.allocation_rules is not None:

@@ -244,7 +244,7 @@ class Driver:
         task_scheduler = recorder.ref(env.setup_endpoint("TaskScheduler", scheduler))
         dag.attach(task_scheduler, scheduler.max_concurrent_tasks)
         self.scheduler = scheduler
-        scheduler.has_moved = self.map_outputs.has_moved
+        scheduler.executors.has_moved = self.map_outputs.has_moved
         self.tracker = MapOutputTracker(self.map_outputs, self.dag_scheduler, self.mode.peers_of)
         self.tracker.min_broadcast_bytes = min_broadcast_bytes(self.conf)
         if not self.mode.is_local:

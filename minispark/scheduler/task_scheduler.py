@@ -9,10 +9,10 @@ Source: Spark's TaskSchedulerImpl.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from minispark.conf import SparkConf
-from minispark.ids import ExecutorId, StageId, TaskId
+from minispark.ids import StageId, TaskId
 from minispark.messages.cluster import StatusUpdate
 from minispark.messages.listener import EventSink
 from minispark.messages.scheduler import (
@@ -30,9 +30,7 @@ from minispark.messages.scheduler import (
     UnschedulableExpired,
 )
 from minispark.messages.task import (
-    ExecutorLostFailure,
     IndirectResult,
-    Resubmitted,
     Success,
     TaskDescription,
     TaskEndReason,
@@ -47,14 +45,16 @@ from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.scheduler.backend import SchedulerBackend, WorkerOffer
+from minispark.scheduler.executor_changes import ExecutorChanges
 from minispark.scheduler.launcher import TaskLauncher, TaskPayloads
 from minispark.scheduler.logic.cluster import Cluster
 from minispark.scheduler.logic.locality import LocalityWaits
 from minispark.scheduler.logic.offers import Offers
 from minispark.scheduler.logic.pool import PoolTree
-from minispark.scheduler.logic.task_set import Abort, FinishedTask, RunningTask, TaskSet
+from minispark.scheduler.logic.task_set import Abort, RunningTask, TaskSet
 from minispark.scheduler.result_getter import ResultGetter, ResultReader
 from minispark.scheduler.rules import locality_waits
+from minispark.scheduler.starvation import StarvationWarning
 from minispark.scheduler.task_news import task_ended, task_set_failed
 from minispark.scheduler.task_watch import TaskWatch
 from minispark.scheduler.topology import Topology
@@ -81,7 +81,13 @@ class TaskScheduler(RpcEndpoint):
         events: whether anybody wants to know of starts.
         pools: in which order task sets are served.
         is_local: the executor is this process, so that nobody need be told to look for executors.
+
+    Attributes:
+        executors: takes those that come and go.
+        starvation: tells that nobody takes the tasks.
     """
+
+    executors: ExecutorChanges
 
     def __init__(
         self,
@@ -100,14 +106,15 @@ class TaskScheduler(RpcEndpoint):
         self.max_result_bytes = conf.driver_max_result_size
         self.task_cpus = conf.task_cpus
         self.waits = locality_waits(conf)
-        self.has_shuffle_service = conf.shuffle_service
-        self.has_moved: Callable[[TaskId], bool] = lambda task_id: False
         self.world = world
         self.dag_scheduler = dag_scheduler
         self.pools = pools
         self.is_local = is_local
-        self.topology = Topology(conf.topology_resolver, world, scope, self.racks_changed)
+        self.topology = Topology(conf.topology_resolver, world, scope, lambda: self.executors.racks_changed())
         self.cluster = Cluster(self.topology.rack_of)
+        self.executors = ExecutorChanges(
+            self.cluster, self.topology, world, self, has_shuffle_service=conf.shuffle_service
+        )
         self.launcher = TaskLauncher(
             payloads, world, self.cluster, pools, dag_scheduler, events, self.abort, conf.rpc_message_max_size
         )
@@ -120,13 +127,10 @@ class TaskScheduler(RpcEndpoint):
         self.given_up: list[TaskSet] = []  # during offers, when no set may leave its pool
         self.is_offering = False
         self.was_revived = False  # while a round over many executors went on
-        self.has_launched = False
         self.wake_s = math.inf
         self.wake_timer: asyncio.TimerHandle | None = None
-        self.starvation_s = conf.starvation_timeout
-        self.starvation_timer: asyncio.TimerHandle | None = None
+        self.starvation = StarvationWarning(world, conf.starvation_timeout, self.has_pending, self.tell_starvation)
         self.backend: SchedulerBackend | None = None
-        self.explain_starvation: Callable[[], object] = self.tell_starvation
 
     def attach(self, backend: SchedulerBackend) -> None:
         """Say who has the executors; backend and scheduler need each other, so it cannot be an argument."""
@@ -135,9 +139,9 @@ class TaskScheduler(RpcEndpoint):
 
     def on_stop(self) -> None:
         """Let the timers go."""
-        for timer in (self.wake_timer, self.starvation_timer):
-            if timer is not None:
-                timer.cancel()
+        if self.wake_timer is not None:
+            self.wake_timer.cancel()
+        self.starvation.stop()
         self.watch.stop()
 
     def max_concurrent_tasks(self) -> int:
@@ -156,15 +160,15 @@ class TaskScheduler(RpcEndpoint):
             case PartitionCompleted():
                 self.partition_completed(message)
             case ExecutorAdded():
-                self.executor_added(message.executor_id, message.host)
+                self.executors.added(message.executor_id, message.host)
                 self.revive_offers()
             case ExecutorDecommissioned():
-                self.executor_decommissioned(message)
+                self.executors.decommissioned(message)
             case ExecutorLossPending():
-                self.cluster.loss_pending(message.executor_id)
-                self.executors_changed()
+                self.executors.loss_pending(message.executor_id)
             case ExecutorRemoved():
-                self.executor_removed(message)
+                self.watch.executor_removed(message.executor_id)
+                self.executors.removed(message)
             case CheckSpeculation() | UnschedulableExpired() | AttemptsProgressed():
                 self.watch.receive(message)
 
@@ -187,8 +191,8 @@ class TaskScheduler(RpcEndpoint):
             for older in [older for older in attempts.values() if older is not task_set]:
                 older.is_zombie = True
                 self.forget_if_finished(older)
-        if not (self.has_launched or self.is_local or self.starvation_timer):
-            self.starvation_timer = self.world.call_later(self.starvation_s, self.warn_of_starvation)
+        if not self.is_local:
+            self.starvation.begin()
         self.revive_offers()
 
     def new_set(self, submitted: SubmitTaskSet) -> TaskSet:
@@ -208,6 +212,10 @@ class TaskScheduler(RpcEndpoint):
         """Go through all task sets, zombies too."""
         for attempts in self.sets_of_stage.values():
             yield from attempts.values()
+
+    def has_pending(self) -> bool:
+        """Tell whether any task waits for a core."""
+        return any(task_set.has_pending() for task_set in self.task_sets())
 
     def kill(self, killed: KillTaskSet) -> None:
         """End all attempts of a stage."""
@@ -241,14 +249,6 @@ class TaskScheduler(RpcEndpoint):
         if self.backend is not None:
             self.backend.revive_offers()
 
-    def warn_of_starvation(self) -> None:
-        """Say every so often, until the first launch, that nobody takes the tasks."""
-        if self.has_launched:
-            return
-        self.starvation_timer = self.world.call_later(self.starvation_s, self.warn_of_starvation)
-        if any(task_set.has_pending() for task_set in self.task_sets()):
-            self.explain_starvation()
-
     def tell_starvation(self) -> None:
         """Log what is known here; a cluster's backend knows more."""
         logger.warning(
@@ -263,7 +263,7 @@ class TaskScheduler(RpcEndpoint):
         now = self.world.monotonic()
         for offer in offers:
             if offer.executor_id not in self.cluster.executors:
-                self.executor_added(offer.executor_id, offer.host)
+                self.executors.added(offer.executor_id, offer.host)
         is_watched = self.watch.is_on
         if is_watched:
             self.watch.before_offers(offers)
@@ -278,7 +278,7 @@ class TaskScheduler(RpcEndpoint):
         launches = self.launcher.launches
         if launches:
             self.launcher.launches = []
-            self.has_launched = True
+            self.starvation.is_over = True
         if is_watched:
             self.watch.after_offers(bool(launches))
         if self.given_up:
@@ -396,6 +396,11 @@ class TaskScheduler(RpcEndpoint):
         if task_set.has_pending():
             self.revive_offers()
 
+    def fail_lost(self, task_id: TaskId, reason: TaskFailure) -> None:
+        """End an attempt that its executor took with it; see `executor_changes.Affected`."""
+        self.results.fetching.pop(task_id, None)
+        self.failed(self.set_of_task[task_id], task_id, reason)
+
     def note_end(self, task_set: TaskSet, task: RunningTask) -> None:
         """Take an attempt out of the tables of what runs."""
         del self.set_of_task[task.task_id]
@@ -420,61 +425,6 @@ class TaskScheduler(RpcEndpoint):
     def tell_end(self, task_set: TaskSet, task: RunningTask, reason: TaskEndReason) -> None:
         """Tell the DAGScheduler that an attempt ended."""
         self.dag_scheduler.send(task_ended(task_set, task, reason))
-
-    # -- executors ---------------------------------------------------------------------------------------------------
-
-    def executor_added(self, executor_id: ExecutorId, host: str) -> None:
-        """Take an executor, once: the backend says that it is there, or offers it."""
-        self.topology.resolve((host,))
-        if self.cluster.add(executor_id, host):
-            self.executors_changed()
-
-    def executors_changed(self) -> None:
-        """Let every task set see anew which levels of locality are possible, when it is served next."""
-        for task_set in self.task_sets():
-            task_set.near_until = 0.0
-
-    def racks_changed(self) -> None:
-        """Use racks that are known now."""
-        self.cluster.racks_changed()
-        self.executors_changed()
-        self.revive_offers()
-
-    def executor_decommissioned(self, message: ExecutorDecommissioned) -> None:
-        """Give an executor no more tasks, and note since when it goes away."""
-        if self.cluster.decommission(message.executor_id, message.reason, self.world.wall(), message.host_too):
-            self.executors_changed()
-
-    def executor_removed(self, removed: ExecutorRemoved) -> None:
-        """Fail what ran on an executor that went away; have those run again whose outputs went with it."""
-        decommission = self.cluster.decommissioned(removed.executor_id)
-        executor = self.cluster.remove(removed.executor_id)
-        self.watch.executor_removed(removed.executor_id)
-        self.executors_changed()
-        host_goes = removed.worker_lost or (decommission is not None and decommission.host_too)
-        if host_goes or not self.has_shuffle_service:
-            for task_set in list(self.task_sets()):
-                for finished in task_set.outputs_lost(removed.executor_id, self.has_moved):
-                    self.tell_resubmitted(task_set, finished, removed)
-        by_app, reason = removed.caused_by_app, removed.reason
-        if decommission is not None:
-            by_app, reason = False, f"it was decommissioned ({decommission.reason}); {removed.reason}"
-        for task_id in list(executor.tasks) if executor is not None else ():
-            self.results.fetching.pop(task_id, None)
-            task_set = self.set_of_task[task_id]
-            # Who has not even said that it runs cannot have brought the executor down.
-            by_task = by_app and task_set.running[task_id].has_started
-            self.failed(task_set, task_id, ExecutorLostFailure(removed.executor_id, by_task, reason))
-        self.revive_offers()
-
-    def tell_resubmitted(self, task_set: TaskSet, finished: FinishedTask, removed: ExecutorRemoved) -> None:
-        """Tell the DAGScheduler that a finished task runs again."""
-        index = finished.index
-        void = RunningTask(
-            finished.task_id, index, task_set.attempts[index] - 1, task_set.partitions[index], removed.executor_id,
-            removed.host, self.world.wall(),
-        )  # fmt: skip
-        self.tell_end(task_set, void, Resubmitted())
 
     # -- invariants --------------------------------------------------------------------------------------------------
 
