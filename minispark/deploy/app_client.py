@@ -29,7 +29,8 @@ from minispark.messages.deploy import (
     UnregisterApplication,
     WorkerRemoved,
 )
-from minispark.messages.deploy_values import Acknowledged, ApplicationDescription, ExecutorState
+from minispark.messages.deploy_clients import RequestMasterStatus
+from minispark.messages.deploy_values import Acknowledged, ApplicationDescription, ExecutorState, MasterState
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
@@ -42,6 +43,7 @@ __all__ = ["APP_CLIENT", "AppClient", "AppClientListener"]
 APP_CLIENT: Final = "AppClient"
 MASTER: Final = "Master"
 STOP_S: Final = 2.0
+STATUS_S: Final = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -207,6 +209,31 @@ class AppClient(RpcEndpoint):
         if registration.master_lost():
             logger.warning("the connection to the master at %s ended; waiting for a master", address)
             self.listener.disconnected()
+            self.ask_later()
+
+    def ask_later(self) -> None:
+        """Ask in a while what became of the application, unless a leader has announced itself."""
+        self.stop_timer()
+        self.timer = self.env.world.call_later(ROUND_S, self.ask_again)
+
+    def ask_again(self) -> None:
+        """Ask now, if that is still of interest."""
+        if not self.registration.connected and not self.registration.ended:
+            self.env.scope.spawn(self.ask_leader(), name="ask whether the application is known")
+
+    async def ask_leader(self) -> None:
+        """Find out whether a leader that could not reach this application has given it up: nobody else would tell."""
+        for address in self.masters:
+            try:
+                status = await self.env.bind(MASTER, address).ask(RequestMasterStatus(), STATUS_S)
+            except RpcError as error:
+                logger.debug("%s does not say whether the application is known: %s", address, error)
+                continue
+            known = self.registration.app_id in [app.app_id for app in status.active_apps]
+            if status.state is MasterState.ALIVE and not known and self.terms.accepts(status.term):
+                self.end(f"the master at {status.url} does not know the application any more")
+        if not self.registration.ended:
+            self.ask_later()
 
     async def request_total_executors(self, total: int) -> bool:
         """Ask for this many executors in all, running and starting ones included.

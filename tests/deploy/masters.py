@@ -28,7 +28,7 @@ class FakeMaster(RpcEndpoint):
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
-        self.answer: Acknowledged | None = Acknowledged()
+        self.answer: Message | None = Acknowledged()
 
     def receive(self, message: Any, context: CallContext) -> None:
         self.heard.append(message)

@@ -20,7 +20,8 @@ from minispark.messages.deploy import (
     UnregisterApplication,
     WorkerRemoved,
 )
-from minispark.messages.deploy_values import Acknowledged, ApplicationDescription, ExecutorState
+from minispark.messages.deploy_clients import MasterStatus, RequestMasterStatus
+from minispark.messages.deploy_values import Acknowledged, ApplicationDescription, ExecutorState, MasterState
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.secrets import CLUSTER_REALM
@@ -256,6 +257,22 @@ def test_the_loss_of_the_leader_is_told_once_until_another_leads() -> None:
         await application.change_master()
         application.client.on_disconnected(RpcAddress("127.0.0.1", 7078))
         assert application.listener.told == [("disconnected",)]
+
+    with_application(scenario)
+
+
+@pytest.mark.parametrize("state", [MasterState.RECOVERING, MasterState.ALIVE])
+def test_an_application_that_lost_its_leader_asks_until_one_does_not_know_it_any_more(state: MasterState) -> None:
+    async def scenario(application: Application) -> None:
+        application.leader.answer = MasterStatus("url", state, 1, (), (), (), (), ())
+        application.client.on_disconnected(RpcAddress("127.0.0.1", 7077))
+        await application.env.world.sleep(70.0)
+        asked = len(application.leader.of(RequestMasterStatus))
+        gone = ("dead", "the master at url does not know the application any more")
+        if state is MasterState.ALIVE:
+            assert (asked, application.listener.told[1:]) == (1, [gone])
+        else:
+            assert (asked >= 2, application.listener.told[1:]) == (True, [])
 
     with_application(scenario)
 
