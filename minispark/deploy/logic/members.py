@@ -67,6 +67,10 @@ class Worker:
         """Bytes that nobody has."""
         return self.entry.memory_bytes - self.memory_used_bytes
 
+    def has_room(self, cores: int, memory_bytes: int) -> bool:
+        """Tell whether so much is free."""
+        return cores <= self.cores_free and memory_bytes <= self.memory_free_bytes
+
     def add_executor(self, executor: Executor) -> None:
         """Let an executor have its resources."""
         self.executors[executor.app.app_id, executor.number] = executor

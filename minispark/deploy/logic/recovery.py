@@ -10,6 +10,7 @@ from minispark.deploy.logic.drivers import Drivers
 from minispark.deploy.logic.effects import CompleteLater
 from minispark.deploy.logic.members import Driver, Executor, Worker
 from minispark.deploy.logic.workers import Workers
+from minispark.ids import DriverId
 from minispark.messages.deploy import (
     MasterChangeAcknowledged,
     MasterChanged,
@@ -78,21 +79,28 @@ class Recovery:
             worker.heard_s = self.cluster.now_s
             if worker.state is WorkerState.UNKNOWN:
                 worker.state = WorkerState.ALIVE
+            # Drivers first: they may have the room of executors that were being ended when the last master did.
+            for driver_id in answer.driver_ids:
+                self.take_driver(worker, driver_id)
             for executor in answer.executors:
                 self.take_executor(worker, executor)
-            for driver_id in answer.driver_ids:
-                driver = self.cluster.drivers.get(driver_id)
-                if driver is not None and driver.worker is None and driver.entry.worker_id == worker.worker_id:
-                    worker.add_driver(driver)
-                    driver.state = DriverState.RUNNING
         self.workers.kill_strangers(answer)
+
+    def take_driver(self, worker: Worker, driver_id: DriverId) -> None:
+        """Take a driver over if it was given to this worker, which has room for it."""
+        driver = self.cluster.drivers.get(driver_id)
+        if driver is None or driver.worker is not None or driver.entry.worker_id != worker.worker_id:
+            return
+        if worker.has_room(driver.entry.description.cores, driver.entry.description.memory_bytes):
+            worker.add_driver(driver)
+            driver.state = DriverState.RUNNING
 
     def take_executor(self, worker: Worker, running: ExecutorRecord) -> None:
         """Take an executor over if its application is known, its worker has room and it has not ended."""
         app = self.cluster.apps.get(running.app_id)
         if app is None or running.state.is_finished or (running.app_id, running.number) in worker.executors:
             return
-        fits = running.cores <= worker.cores_free and running.memory_bytes <= worker.memory_free_bytes
+        fits = worker.has_room(running.cores, running.memory_bytes)
         if not fits or running.number in app.executors or running.number >= app.entry.numbers_below:
             return
         executor = Executor(app, worker, running.number, running.cores, running.memory_bytes)

@@ -199,6 +199,18 @@ def test_what_cannot_be_taken_over_is_ended() -> None:
     assert list(after.cluster.apps[app_id].executors) == [5]
 
 
+def test_an_executor_that_was_being_ended_to_make_room_for_a_driver_does_not_take_its_place_again() -> None:
+    before = predecessor()
+    after = successor(before)
+    worker = next(each for each in before.cluster.workers.values() if each.drivers)
+    dying = ExecutorRecord(app_of(before), 9, worker.entry.cores, 1, ExecutorState.RUNNING)
+
+    after.tell(WorkerSchedulerStateResponse(worker.worker_id, (dying,), tuple(worker.drivers)))
+
+    assert after.cluster.workers[worker.worker_id].drivers.keys() == worker.drivers.keys()
+    assert [each.number for each in after.ref(worker.worker_id).of(KillExecutor)] == [9]
+
+
 def test_no_executor_has_a_number_that_one_had_before() -> None:
     before = predecessor()
     after = successor(before)
