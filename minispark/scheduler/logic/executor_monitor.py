@@ -196,7 +196,9 @@ class ExecutorMonitor:
         """Note that an executor has a map output of a shuffle."""
         if shuffle_id not in executor.shuffles:
             executor.shuffles.add(shuffle_id)
-            executor.has_active_shuffle = executor.has_active_shuffle or bool(self.jobs_of_shuffle.get(shuffle_id))
+            # An entry without jobs, too: the next job over this shuffle has executors looked at.
+            jobs = self.jobs_of_shuffle.setdefault(shuffle_id, {})
+            executor.has_active_shuffle = executor.has_active_shuffle or bool(jobs)
 
     def shuffle_forgotten(self, shuffle_id: ShuffleId, now: float) -> None:
         """Note that nobody can read a shuffle any more."""

@@ -166,6 +166,13 @@ def test_map_outputs_that_are_handed_over_keep_their_new_executor() -> None:
     assert late(watched, 1e6) == [E2]
 
 
+def test_a_job_that_reads_what_was_there_before_any_job_keeps_its_executor() -> None:
+    watched = monitor()
+    watched.output_moved(E1, SHUFFLE, 0.0)
+    watched.job_started(JobId(1), [(MAP, SHUFFLE)], 1.0)
+    assert late(watched, 1e6) == []
+
+
 def test_where_a_service_keeps_map_outputs_they_keep_nobody() -> None:
     watched = monitor(rules=MonitorRules(tracks_shuffles=False))
     watched.job_started(JobId(1), [(MAP, SHUFFLE)], 0.0)
