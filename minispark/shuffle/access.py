@@ -67,6 +67,7 @@ class Shuffles:
             compress=conf.shuffle_spill_compress,
             guarded=conf.executor_pool == "process",  # a process of its own for each attempt
         )
+        context.add_task_failure_listener(lambda context, error: self.memory.close_files())
 
     def write(
         self,

@@ -80,10 +80,15 @@ class SpillFile:
             f"cannot spill to {self.directory} ({self.size_bytes} bytes so far): {error.strerror}{hint}"
         )
 
-    def __del__(self) -> None:
-        if self.fd >= 0:
+    def close(self) -> None:
+        """Let go of the file; closing it again does nothing."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
             with contextlib.suppress(OSError):
-                os.close(self.fd)
+                os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class SegmentReader:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import ref
 
 from minispark.ids import TaskId
 from minispark.rdd.closures import dumps_value
@@ -78,6 +79,7 @@ class TaskMemory:
         self.compress = compress
         self.guarded = guarded
         self.accounts: list[Account] = []
+        self.files: list[ref[SpillFile]] = []
 
     def open(self, free: Callable[[], None] | None = None) -> Account:
         """Open an account."""
@@ -128,7 +130,16 @@ class TaskMemory:
         Raises:
             StorageError: the directory cannot be written to.
         """
-        return SpillFile(self.directory, self.task_id)
+        file = SpillFile(self.directory, self.task_id)
+        self.files.append(ref(file))
+        return file
+
+    def close_files(self) -> None:
+        """Close what is open of an attempt that failed: its error may keep those alive who read them."""
+        for known in self.files:
+            file = known()
+            if file is not None:
+                file.close()
 
     def spilled(self, size_bytes: int) -> None:
         """Count bytes that were spilled."""

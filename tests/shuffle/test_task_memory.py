@@ -105,3 +105,13 @@ def test_a_container_that_holds_little_is_not_blamed(memory: TaskMemory, monkeyp
 def test_the_kernel_tells_what_this_process_holds() -> None:
     assert 10 << 20 < resident_bytes() < 1 << 40
     assert Account().size_bytes == 0
+
+
+def test_files_of_an_attempt_that_failed_are_closed_whoever_still_refers_to_them(memory: TaskMemory) -> None:
+    kept, gone = memory.new_file(), memory.new_file()
+    del gone
+
+    memory.close_files()
+    memory.close_files()
+
+    assert kept.fd == -1
