@@ -78,6 +78,7 @@ def test_even_buckets_hold_every_number(numbers: list[int], count: int, parts: i
     assert len(counts) == len(bounds) - 1 == (1 if min(numbers) == max(numbers) else count)
 
 
+@pytest.mark.scenario("HIS-007", "DoubleRDD")
 @pytest.mark.parametrize(
     ("records", "buckets", "expected"),
     [
