@@ -56,6 +56,10 @@ class SparkConf(SchedulingSettings, ClusterSettings, StorageSettings):
         "executor.pool", "process", one_of("process", "thread", "inline"),
         "Where tasks run: processes of their own, threads (debugging, light embedded work) or inline (simulation).",
     )  # fmt: skip
+    executor_allow_spark_context = Setting(
+        "executor.allowSparkContext", False, FLAG,
+        "Whether a task may start a SparkContext of its own; the settings of that one say so.",
+    )  # fmt: skip
     executor_preload = Setting(
         "executor.preload",
         "",

@@ -143,8 +143,11 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
             MiniSparkError: the executor cannot be started; the text says why.
         """
         global active
-        if current_task_context() is not None:
-            raise ContextError("a task cannot start a SparkContext: jobs are started by the driver")
+        if current_task_context() is not None and not self.conf.executor_allow_spark_context:
+            raise ContextError(
+                "a task cannot start a SparkContext: jobs are started by the driver "
+                "(minispark.executor.allowSparkContext of the new one would allow it)"
+            )
         if self.loop is not None or self.is_stopped:
             raise ContextError("this SparkContext was started or stopped before; make a new one")
         if active is not None:

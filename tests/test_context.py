@@ -296,6 +296,59 @@ def test_a_coroutine_that_cannot_be_spawned_is_closed() -> None:
 # -- jobs ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.scenario("CTX-004")
+def test_job_properties_are_inherited_by_asyncio_tasks_and_what_these_change_stays_theirs() -> None:
+    seen: list[tuple[str | None, str | None]] = []
+
+    async def child(sc: SparkContext, color: str, go: asyncio.Event) -> None:
+        inherited = sc.get_local_property("color")
+        sc.set_local_property("color", color)
+        go.set()
+        await asyncio.sleep(1)
+        seen.append((inherited, sc.get_local_property("color")))
+
+    async def scenario(sc: SparkContext) -> None:
+        sc.set_local_property("color", "red")
+        begun = [asyncio.Event(), asyncio.Event()]
+        async with asyncio.TaskGroup() as children:
+            for color, go in zip(("blue", "green"), begun, strict=True):
+                children.create_task(child(sc, color, go))
+            for go in begun:
+                await go.wait()
+            sc.set_local_property("color", "black")  # not seen by who was begun before
+        seen.append((None, sc.get_local_property("color")))
+
+    run_inline(scenario)
+    assert seen == [("red", "blue"), ("red", "green"), (None, "black")]
+
+
+def start_within_a_task(settings: dict[str, str]) -> str:
+    """Start a context and run a job with it, on a loop of its own; return what came of it."""
+
+    async def main() -> str:
+        conf = SparkConf({"minispark.executor.pool": "thread", **settings})
+        try:
+            async with SparkContext("local[1]", conf=conf) as sc:
+                return str(await sc.parallelize(range(10), 2).sum())
+        except ContextError as error:
+            return str(error)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.cluster
+@pytest.mark.scenario("CTX-008", "32160 context in executor refused / allowed by option")
+def test_a_task_starts_a_context_of_its_own_only_if_that_is_allowed() -> None:
+    async def main() -> list[str]:
+        settings: list[dict[str, str]] = [{}, {"minispark.executor.allowSparkContext": "true"}]
+        async with SparkContext("local[1]") as sc:
+            return await sc.parallelize(settings, 2).map(start_within_a_task).collect()
+
+    refused, allowed = asyncio.run(main())
+    assert refused.startswith("a task cannot start a SparkContext")
+    assert allowed == "45"
+
+
 def test_a_job_property_reaches_its_tasks() -> None:
     def color(context: TaskContext, records: Iterator[int]) -> str | None:
         return context.get_local_property("color")

@@ -19,6 +19,7 @@ from minispark.messages.listener import (
     TaskStart,
 )
 from minispark.messages.task import Success
+from minispark.testing.virtual_loop import settle
 from tests.contexts import run_inline
 
 Event = TypeVar("Event", bound=ListenerEvent)
@@ -183,3 +184,21 @@ def test_a_listener_that_stops_the_context_does_not_hang_it() -> None:
         return count
 
     assert run_inline(scenario) == 10
+
+
+@pytest.mark.scenario("CTX-005", "listener register/remove")
+def test_a_listener_hears_from_when_it_is_added_until_it_is_removed() -> None:
+    stays, leaves = Recorder(), Recorder()
+
+    async def scenario(sc: SparkContext) -> None:
+        await sc.parallelize(range(9), 1).count()
+        sc.add_listener(stays)
+        sc.add_listener(leaves)
+        await sc.parallelize(range(9), 1).count()
+        await settle()
+        sc.remove_listener(leaves)
+        sc.remove_listener(leaves)
+        await sc.parallelize(range(9), 1).count()
+
+    run_inline(scenario)
+    assert (len(stays.of(JobStart)), len(leaves.of(JobStart))) == (2, 1)

@@ -41,6 +41,7 @@ def test_a_group_is_cancelled_with_a_reason_and_others_go_on() -> None:
     run_inline(scenario)
 
 
+@pytest.mark.scenario("CTX-003", "cancel job group keeps context")
 def test_a_group_is_cancelled_with_the_jobs_that_are_still_to_come() -> None:
     async def scenario(sc: SparkContext) -> None:
         sc.set_job_group("a")
@@ -115,18 +116,24 @@ def test_a_group_is_inherited_by_the_tasks_that_a_caller_starts() -> None:
     run_inline(scenario)
 
 
-def test_a_stage_is_cancelled_by_the_number_that_listeners_see() -> None:
+@pytest.mark.scenario("CTX-003", "custom cancel reasons for stage and job")
+@pytest.mark.parametrize("what", ["stage", "job"])
+def test_a_stage_or_a_job_is_cancelled_by_the_number_that_listeners_see(what: str) -> None:
     async def scenario(sc: SparkContext) -> None:
-        stages: asyncio.Future[StageId] = asyncio.get_running_loop().create_future()
+        starts: asyncio.Future[JobStart] = asyncio.get_running_loop().create_future()
 
         class Recorder:
             def on_event(self, event: ListenerEvent) -> None:
                 if isinstance(event, JobStart):
-                    stages.set_result(event.stages[0].stage_id)
+                    starts.set_result(event)
 
         sc.add_listener(Recorder())
         jobs = await started(long_job(sc))
-        sc.cancel_stage(await stages, "too slow")
+        start = await starts
+        if what == "stage":
+            sc.cancel_stage(start.stages[0].stage_id, "too slow")
+        else:
+            sc.cancel_job(start.job_id, "too slow")
         assert await outcomes(jobs) == ["too slow"]
 
     run_inline(scenario)

@@ -44,6 +44,9 @@ def additions() -> Iterator[Additions]:
     set_additions(None)
 
 
+NUMBERS = pytest.mark.scenario("ACC-003", "long/double add, avg, sum, count, isZero")
+
+
 def accumulator(initial: Any, **options: Any) -> Accumulator[Any]:
     return Accumulator(initial, options.pop("param", None) or param_for(initial), options.pop("name", ""), False)
 
@@ -56,8 +59,8 @@ def sent(additions: Additions) -> Attachment:
 @pytest.mark.parametrize(
     ("initial", "terms", "total"),
     [
-        (5, [1, 2], 8),
-        (0.5, [1, 0.25], 1.75),
+        pytest.param(5, [1, 2], 8, marks=NUMBERS),
+        pytest.param(0.5, [1, 0.25], 1.75, marks=NUMBERS),
         (1j, [1], 1 + 1j),
         pytest.param([0], [1, 2], [0, 1, 2], marks=pytest.mark.scenario("ACC-003", "list")),
         ({0}, [1, 0, 1], {0, 1}),

@@ -104,6 +104,7 @@ def test_the_master_says_how_often_a_task_may_fail(target: MasterUrl, setting: i
     assert max_failures(target, setting) == failures
 
 
+@pytest.mark.scenario("CTX-008", "cpus per task sanity")
 @pytest.mark.parametrize(
     ("target", "executor_cores"), [(LocalMaster(1), 8), (LocalClusterMaster(2, 1, 1), 0), (CLUSTER, 1)]
 )
