@@ -40,7 +40,7 @@ class SimProcess:
         is_frozen: it does nothing, as after SIGSTOP.
         signals: what it does when it gets a signal, by number.
         on_end: called when it has ended, outside of it, in order.
-        children: ended lifelines: called, as processes of their own, when this one has ended.
+        spent_s: real seconds that it took, if the loop has a meter.
     """
 
     def __init__(self, loop: "SimLoop", name: str, host: str) -> None:
@@ -50,6 +50,7 @@ class SimProcess:
         self.pid = next(loop.pids)
         self.exit_code: int | None = None
         self.is_frozen = False
+        self.spent_s = 0.0
         self.missed: list[asyncio.Handle] = []
         self.signals: dict[int, Callable[[], object]] = {}
         self.on_end: list[Callable[[int], object]] = []
@@ -121,10 +122,13 @@ def run_owned(handle: "OwnedHandle | OwnedTimer", run: Callable[[], None]) -> No
             process.missed.append(handle)
             return
     loop.current = process
+    began = 0.0 if loop.meter is None else loop.meter()
     try:
         run()
     finally:
         loop.current = None
+        if loop.meter is not None and process is not None:
+            process.spent_s += loop.meter() - began
 
 
 class OwnedHandle(asyncio.Handle):
@@ -172,6 +176,7 @@ class SimLoop(VirtualLoop):
         current: the process that runs now; None: the simulation itself.
         errors: what `call_exception_handler` was told.
         turns: callbacks that were scheduled.
+        meter: a clock of the real world that tells what each process takes of it (`spent_s`); None: nobody asks.
     """
 
     pids: "itertools.count[int]"
@@ -190,6 +195,7 @@ class SimLoop(VirtualLoop):
         self.errors: list[dict[str, Any]] = []
         self.is_over = False
         self.turns = 0
+        self.meter: Callable[[], float] | None = None
         self.set_task_factory(make_task)
         self.set_exception_handler(lambda loop, context: self.errors.append(context))
 
