@@ -15,6 +15,8 @@ __all__ = ["Scheduling"]
 
 UNBOUNDED = 1 << 62
 """Cores of an application that takes all there are."""
+TIMER_EARLY_S = 0.005
+"""By how much a timer may come too soon: uvloop's, by up to a millisecond; none comes after it to end the pause."""
 
 
 class Scheduling:
@@ -37,7 +39,7 @@ class Scheduling:
         for app in cluster.apps.values():
             if not free:
                 break
-            if app.paused_until_s <= cluster.now_s:
+            if app.paused_until_s <= cluster.now_s + TIMER_EARLY_S:
                 free = self.schedule_app(app, free)
 
     # -- drivers -------------------------------------------------------------------------------------------------

@@ -103,10 +103,14 @@ class ClusterHarness:
                 effect.to.send(effect.message)
         return effects
 
-    def pause(self) -> float:
-        """Let the pause that the machine asked for last pass; return how long it was."""
+    def pause(self, early_s: float = 0.0) -> float:
+        """Let the pause that the machine asked for last pass; return how long it was.
+
+        Args:
+            early_s: by how much the timer comes too soon.
+        """
         pause_s = self.of(ScheduleLater)[-1].delay_s
-        self.now_s += pause_s
+        self.now_s += pause_s - early_s
         self.tell(ScheduleAgain())
         return pause_s
 

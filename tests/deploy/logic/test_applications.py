@@ -164,6 +164,17 @@ def test_each_failure_in_a_row_makes_the_pause_before_the_next_executor_longer_u
     assert again == 0.05
 
 
+def test_a_timer_that_comes_a_little_early_ends_the_pause_too() -> None:
+    master = ClusterHarness()
+    master.worker("w1")
+    app_id = master.app("a1")
+
+    master.executor_is(app_id, 0, ExecutorState.EXITED, 1)
+    master.pause(early_s=0.001)
+
+    assert master.allotted("a1") == [0, 1]
+
+
 def test_nothing_else_that_happens_shortens_the_pause_and_others_need_not_wait() -> None:
     master = ClusterHarness()
     master.worker("w1")
