@@ -1,0 +1,5 @@
+"""Whether group of four times as much as memory holds completes, in which memory, and how fast; see `external`."""
+
+from benchmarks.external import run_group as run
+
+__all__ = ["run"]
