@@ -100,3 +100,35 @@ def test_a_group_that_interrupts_makes_room_for_the_next_job_at_once() -> None:
         assert await other == 100
 
     assert_works(scenario)
+
+
+class Reluctant:
+    """A key that cannot be compared in any reasonable time."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __lt__(self, other: "Reluctant") -> bool:
+        time.sleep(1000)
+        return self.number < other.number
+
+
+@pytest.mark.scenario("JC-007", "shuffle-read iterator is interruptible (also in sort/spill phases)")
+@pytest.mark.parametrize("phase", ["read", "sort"])
+def test_a_task_is_cancelled_while_it_reads_or_sorts_what_was_shuffled(phase: str) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        numbers = sc.range(100, num_slices=2)
+        if phase == "read":
+            job = numbers.map(lambda n: (n, n)).partition_by(1).map(lambda pair: sleep(pair[0])).count()
+        else:
+            pairs = numbers.map(lambda n: (n, n))
+            job = pairs.repartition_and_sort_within_partitions(1, key_function=Reluctant).count()
+        events, running = await start(sc, job, 3)  # two maps, then the reducer
+        running.cancel("not needed")
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        (end,) = await events.until(TaskEnd)  # those of the maps came before the reducer's start
+        assert isinstance(end.reason, TaskKilled)
+        assert await sc.range(10).count() == 10
+
+    assert_works(scenario)
