@@ -139,6 +139,7 @@ class Persisted:
         node.storage_level = level
         node.storage_generation = self.generation
         node.description = None
+        self.driver.work.renew(node, False)
         self.nodes[node.rdd_id] = node
         finalizer = weakref.finalize(node, self.driver.rdd_forgotten, node.rdd_id, self.generation)
         finalizer.atexit = False
@@ -150,6 +151,7 @@ class Persisted:
         for name in ("is_cached", "storage_level", "storage_generation"):
             vars(node).pop(name, None)
         node.description = None
+        self.driver.work.renew(node, False)
         self.nodes.pop(node.rdd_id, None)
         finalizer = self.finalizers.pop(node.rdd_id, None)
         if finalizer is not None:

@@ -64,12 +64,12 @@ class StageWork:
         return binary_id
 
     def renew(self, node: Node[Any], is_indeterminate: bool) -> None:
-        """Pickle the map sides anew that compute a node in their stage: it is about to become a source.
+        """Pickle the map sides anew that compute a node in their stage: it is kept otherwise than before.
 
         Jobs that run now go on with what they were submitted with.
 
         Args:
-            node: of an RDD that was kept by a checkpoint.
+            node: of an RDD that was kept by a checkpoint, or is persisted, or is persisted no more.
             is_indeterminate: whether what was kept of it may differ from what map outputs were written of before.
                 Such outputs must not be made good one by one.
         """

@@ -6,6 +6,7 @@ import pytest
 
 from minispark.context import SparkContext
 from minispark.errors import ConfigurationError
+from minispark.messages.listener import ListenerEvent, StageSubmitted
 from minispark.messages.storage_level import StorageLevel
 from minispark.rdd.rdd import RDD
 from tests.contexts import run_inline
@@ -201,3 +202,50 @@ def test_functions_that_change_records_are_found_out() -> None:
             await rdd.map(lambda record: record.append(0)).count()
 
     assert run_inline(job, storage_checkMutation=True) is None
+
+
+def test_what_is_persisted_after_its_map_side_was_pickled_is_kept_when_that_stage_runs_again() -> None:
+    async def job(sc: SparkContext) -> Any:
+        pairs = sc.parallelize(range(10), 2).map(lambda number: (number % 2, number))
+        sums = pairs.reduce_by_key(add, 2)
+        first = await sums.collect()
+        pairs.cache()
+        (shuffle_id,) = sc.driver.work.dependencies
+        sc.driver.map_outputs.unregister_all(shuffle_id)
+        again = await sums.collect()
+        kept = [status.num_cached for status in sc.storage_status()]
+        pairs.unpersist()
+        sc.driver.map_outputs.unregister_all(shuffle_id)
+        return first == again == await sums.collect(), kept, sc.storage_status()
+
+    assert run_inline(job) == (True, [2], [])
+
+
+class Stages:
+    """The numbers of the stages that ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[int] = []
+
+    def on_event(self, event: ListenerEvent) -> None:
+        if isinstance(event, StageSubmitted):
+            self.ran.append(event.stage.stage_id)
+
+
+def test_no_stage_runs_above_what_is_kept_in_full() -> None:
+    async def job(sc: SparkContext) -> Any:
+        stages = Stages()
+        sc.add_listener(stages)
+        sums = sc.parallelize(range(10), 2).map(lambda number: (number % 2, number)).reduce_by_key(add, 2).cache()
+        await sums.collect()
+        (shuffle_id,) = sc.driver.work.dependencies
+        sc.driver.map_outputs.unregister_all(shuffle_id)
+        await sums.map_values(str).collect()
+        kept = list(stages.ran)
+        sums.unpersist()
+        await sums.collect()
+        return kept, stages.ran
+
+    kept, ran = run_inline(job)
+    assert len(kept) == 3, "two stages at first, then one that reads what is kept"
+    assert len(ran) == 5, "without it, the map side runs again"
