@@ -11,6 +11,7 @@ import zlib
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -149,7 +150,7 @@ def join_by_hand(pool: HandPool, count: int, maps: int, reducers: int) -> tuple[
 def sort_by_hand(pool: HandPool, count: int, maps: int, reducers: int, target: str) -> None:
     """Sort into the files of a folder."""
     with tempfile.TemporaryDirectory(prefix="by-hand-") as folder:
-        sample = sorted(sum(pool.map(sort_sample, [(part, maps, count) for part in range(maps)]), []))  # noqa: RUF017
+        sample = sorted(chain.from_iterable(pool.map(sort_sample, [(part, maps, count) for part in range(maps)])))
         bounds = [sample[len(sample) * place // reducers] for place in range(1, reducers)]
         sections = shuffle(pool, folder, "sort", sort_map, [(part, maps, count, bounds) for part in range(maps)])
         pool.map(sort_reduce, [(one, f"{target}/part-{place:05d}") for place, one in enumerate(sections)])
