@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from minispark.errors import ProtocolError
+from minispark.errors import ProtocolError, RpcTimeout
 from minispark.ids import BlockId, ExecutorId
 from minispark.messages.task import BlockManagerId
 from minispark.messages.transfer import BlockHead, FetchBlock, RemoveBlockFile, RemoveMapOutputs, Taken
@@ -242,9 +242,11 @@ class Transfer:
             max_bytes: a larger one is refused.
 
         Raises:
-            RpcError: it cannot be fetched now.
+            RpcError: it cannot be fetched now, also because the peer is silent for `minispark.network.timeout`.
         """
-        async with self.channel(address_of(location)) as channel:
+        silence_s = self.env.conf.network_timeout
+        async with patience_with(location, silence_s) as patience, self.channel(address_of(location)) as channel:
+            clock = asyncio.get_running_loop().time
             await channel.send(FetchBlock(location.executor_id, block_id))
             head = await expect(channel, BlockHead)
             if head.size_bytes < 0:
@@ -253,6 +255,7 @@ class Transfer:
                 raise ProtocolError(f"{block_id} has {head.size_bytes} bytes, more than the {max_bytes} expected")
             content = bytearray()
             async for piece in channel.receive_data():
+                patience.reschedule(clock() + silence_s)
                 content += piece
         if len(content) != head.size_bytes:
             raise ProtocolError(f"{block_id} came with {len(content)} bytes instead of {head.size_bytes}")
@@ -262,15 +265,18 @@ class Transfer:
         """Write a block of another executor into a file, which must not exist; return its size, None if not there.
 
         Raises:
-            RpcError: it cannot be fetched now; nothing is left of the file.
+            RpcError: it cannot be fetched now, also because the peer is silent for `minispark.network.timeout`;
+                nothing is left of the file.
             OSError: the file cannot be written; nothing is left of it.
         """
-        async with self.channel(address_of(location)) as channel:
+        silence_s = self.env.conf.network_timeout
+        async with patience_with(location, silence_s) as patience, self.channel(address_of(location)) as channel:
             await channel.send(FetchBlock(location.executor_id, block_id))
             head = await expect(channel, BlockHead)
             if head.size_bytes < 0:
                 return None
-            await write_stream(self.env.world, channel, path)
+            clock = asyncio.get_running_loop().time
+            await write_stream(self.env.world, channel, path, lambda: patience.reschedule(clock() + silence_s))
         return head.size_bytes
 
     async def remove_block(self, location: BlockManagerId, block_id: BlockId) -> None:
@@ -306,11 +312,28 @@ async def expect(channel: BulkChannel, kind: type[M]) -> M:
     return got
 
 
-async def write_stream(world: World, channel: BulkChannel, path: str) -> None:
-    """Write a stream into a new file, off the loop; on an error nothing is left of it."""
+@contextlib.asynccontextmanager
+async def patience_with(location: BlockManagerId, silence_s: float) -> AsyncIterator[asyncio.Timeout]:
+    """Wait for a peer no longer than that; whoever hears of it reschedules the end.
+
+    Raises:
+        RpcTimeout: it was silent. A host that is switched off does not end its connections.
+    """
+    try:
+        async with asyncio.timeout(silence_s) as patience:
+            yield patience
+    except TimeoutError:
+        raise RpcTimeout(f"{location} was silent for {silence_s:g} s (minispark.network.timeout)") from None
+
+
+async def write_stream(
+    world: World, channel: BulkChannel, path: str, arrived: Callable[[], object] = lambda: None
+) -> None:
+    """Write a stream into a new file, off the loop, saying that of each piece; on an error nothing is left of it."""
     fd = await world.run_blocking(os.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         async for piece in channel.receive_data():
+            arrived()
             await world.run_blocking(write_all, fd, piece)
     except BaseException:
         unlink(path)

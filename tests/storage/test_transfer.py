@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from minispark.errors import PeerRefused, ProtocolError, RpcError
+from minispark.errors import PeerRefused, ProtocolError, RpcError, RpcTimeout
 from minispark.ids import BlockId, ExecutorId
 from minispark.messages.task import BlockManagerId
 from minispark.messages.transfer import BlockHead, FetchBlock, RegisterDirectory, Taken
@@ -94,6 +94,25 @@ def test_a_stream_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
 
         assert not path.exists()
 
+    with_place(tmp_path, scenario)
+
+
+def test_a_peer_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    async def fall_silent(channel: object, request: FetchBlock) -> None:
+        await channel.send(BlockHead(100))  # type: ignore[attr-defined]
+        await channel.send_data(b"the beginning")  # type: ignore[attr-defined]
+        await place_of[0].peers.server.world.sleep(10_000.0)
+
+    async def scenario(place: Place) -> None:
+        place_of.append(place)
+        place.service.answers[FetchBlock] = fall_silent
+        with pytest.raises(RpcTimeout, match="was silent for 120 s"):
+            await place.transfer.fetch_block_to_file(place.location, BLOCK, str(tmp_path / "fetched"))
+        with pytest.raises(RpcTimeout, match="was silent for 120 s"):
+            await place.transfer.fetch_block(place.location, BLOCK)
+        assert not (tmp_path / "fetched").exists()
+
+    place_of: list[Place] = []
     with_place(tmp_path, scenario)
 
 
