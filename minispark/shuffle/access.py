@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from minispark.conf import SparkConf
 from minispark.ids import ShuffleId, TaskId
@@ -21,6 +21,8 @@ from minispark.shuffle.task_memory import TaskMemory
 from minispark.shuffle.writer import write_map_output
 
 __all__ = ["AttemptContext", "Shuffles"]
+
+FOR_CONTAINERS: Final = 0.75  # of a task's memory; the rest is for batches under way, and lists and dicts that grow
 
 
 class AttemptContext(ReadingTask, Protocol):
@@ -62,7 +64,7 @@ class Shuffles:
             location.directory,
             TaskId(context.task.task_id),
             context.metrics,
-            conf.memory_task_size,
+            int(conf.memory_task_size * FOR_CONTAINERS),
             conf.shuffle_spill_force_threshold,
             compress=conf.shuffle_spill_compress,
             guarded=conf.executor_pool == "process",  # a process of its own for each attempt

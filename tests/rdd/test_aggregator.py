@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minispark.rdd.aggregator import Aggregator, FirstAggregator, ListAggregator, ReduceAggregator
+from minispark.rdd.aggregator import Aggregator, CoGroupAggregator, FirstAggregator, ListAggregator, ReduceAggregator
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers()))
 
@@ -70,3 +70,22 @@ def test_first_keeps_one_key_of_equal_ones() -> None:
 
     assert [repr(key) for key in combined] == ["1", "2", "3"]
     assert aggregator.merge_value("first", "other") == "first"  # type: ignore[arg-type]
+
+
+def test_groups_of_a_cogroup_have_a_list_for_each_parent() -> None:
+    aggregator = CoGroupAggregator(2)
+    groups: dict[str, Any] = {}
+
+    aggregator.combine_parent(0, [("a", 1), ("a", 2)], groups)
+    aggregator.combine_parent(1, [("b", 3)], groups)
+    aggregator.combine_combiners([("a", ([4], [5])), ("c", ([], [6]))], groups)
+
+    assert groups == {"a": ([1, 2, 4], [5]), "b": ([], [3]), "c": ([], [6])}
+    assert (aggregator.count(groups.values()), aggregator.longest(groups.values())) == (6, 3)
+
+
+def test_a_list_is_its_own_group() -> None:
+    aggregator: ListAggregator[int] = ListAggregator()
+
+    assert aggregator.group_of(aggregator.lists_of([1, 2])) == [1, 2]
+    assert (aggregator.count([[1, 2], [3]]), aggregator.longest([[1, 2], [3]]), aggregator.longest([])) == (3, 2, 0)

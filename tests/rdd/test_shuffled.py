@@ -3,10 +3,11 @@
 from typing import Any
 
 from minispark.ids import RddId, ShuffleId
+from minispark.rdd.aggregator import ListAggregator
 from minispark.rdd.dependency import Narrow, ShuffleDependency
 from minispark.rdd.node import Node, Origin, Partition, locations_of
 from minispark.rdd.partitioner import HashPartitioner
-from minispark.rdd.shuffled import CoGroupedNode, CoGroupPartition, ShuffledNode
+from minispark.rdd.shuffled import CoGroupedNode, CoGroupPartition, CombinedNode, ShuffledNode, SortedNode
 
 
 class Placed(Node[tuple[str, int]]):
@@ -52,3 +53,15 @@ def test_a_cogroup_of_shuffles_alone_has_plain_partitions_anywhere() -> None:
 
     assert [type(partition) for partition in node.partitions()] == [Partition, Partition]
     assert locations_of(node, node.partitions()[0]) == ()
+
+
+def test_sorting_and_combining_in_place_read_the_same_partition_of_their_parent() -> None:
+    parent = placed(0, HashPartitioner(2))
+    ordered: SortedNode[Any] = SortedNode(Origin(RddId(1), "sort_by", "?"), parent, str, ascending=True)
+    combined: CombinedNode[Any, Any, Any] = CombinedNode(
+        Origin(RddId(2), "group_by_key", "?"), parent, ListAggregator()
+    )
+
+    assert len(ordered.partitions()) == len(combined.partitions()) == 2
+    assert ordered.partitioner is None
+    assert combined.partitioner == HashPartitioner(2)
