@@ -5,7 +5,7 @@ from minispark.errors import ConfigurationError
 
 
 def test_spark_names_the_same_settings() -> None:
-    conf = SparkConf({"spark.memory.fraction": 0.5}
+    conf = SparkConf({"spark.memory.fraction": 0.5}, environment={})
 
     assert (conf.memory_fraction, conf.memory_storage_size, conf.storage_check_mutation) == (0.5, 0, False)
 
