@@ -17,7 +17,8 @@ __all__ = ["run"]
 
 WORKERS = 1000
 HEARTBEATS_EACH_S = 15.0  # a quarter of minispark.worker.timeout
-OBSERVED_S = 600.0
+OBSERVED_S = 300.0
+STARTS_EACH_S = 0.01
 
 
 async def load(simulation: Simulation, workers: int, details: dict[str, float]) -> float:
@@ -27,7 +28,8 @@ async def load(simulation: Simulation, workers: int, details: dict[str, float]) 
     await simulation.pass_time(1.0)
     for number in range(workers):
         simulation.add_worker(f"host-{number}", cores=16)
-    await simulation.pass_time(10.0)
+        await simulation.pass_time(STARTS_EACH_S)
+    await simulation.pass_time(60.0)
     running = master.running
     assert running is not None
     assert len(running.endpoint.machine.cluster.workers) == workers
