@@ -90,12 +90,17 @@ async def run_job(sc: SparkContext, numbers: list[int], padding: int) -> list[An
     return sorted(await groups.map_values(sorted).collect())
 
 
+def say(*words: str) -> None:
+    """Tell the test."""
+    print(*words, flush=True)  # noqa: T201  # what a program is for
+
+
 class Tells:
     """Prints what happens."""
 
     def on_event(self, event: ListenerEvent) -> None:
         reason = event.reason if isinstance(event, ExecutorLeft) else ""
-        print(f"event {type(event).__name__} {' '.join(reason.split())}", flush=True)  # noqa: T201  # its purpose
+        say("event", type(event).__name__, *reason.split())
 
 
 async def main(order: Order) -> None:
@@ -105,7 +110,7 @@ async def main(order: Order) -> None:
             if order.on_demand and not await asyncio.to_thread(sys.stdin.readline):
                 break
             answer = await run_job(sc, numbers_of(order.seed, job), order.padding)
-            print("answer", json.dumps(answer), flush=True)  # noqa: T201 — the test reads it
+            say("answer", json.dumps(answer))
 
 
 if __name__ == "__main__":
