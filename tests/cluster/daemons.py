@@ -309,10 +309,12 @@ class Cluster:
 
     def files(self) -> list[str]:
         """Return what lies around beside logs."""
-        places = [self.temporary, *self.folder.glob("work*")]
-        files = [path for place in places for path in place.rglob("*") if not path.is_dir()]
-        folders = [path for path in self.temporary.rglob("*") if path.is_dir()]
-        return sorted(str(path) for path in [*files, *folders] if path.name not in ("stdout", "stderr"))
+        found = []
+        for place in (self.temporary, *self.folder.glob("work*")):
+            for folder, folders, files in os.walk(place):  # passes over what vanishes while it looks
+                names = files + (folders if place == self.temporary else [])
+                found += [os.path.join(folder, name) for name in names if name not in ("stdout", "stderr")]
+        return sorted(found)
 
     def expect_nothing_left(self, *but: Daemon) -> None:
         """Wait until no process is there but these, and no file but logs."""
