@@ -182,8 +182,7 @@ def test_what_a_driver_and_its_zygote_left_goes_when_the_next_context_starts() -
     async def job(sc: SparkContext) -> bool:
         return folder.exists()
 
-    assert folder.exists()
-    assert not with_context(job)
+    assert not with_context(job)  # another program's start may have removed it before
 
 
 def test_nothing_stays_on_tmpfs_when_executors_and_their_zygotes_are_killed_together(tmp_path: Path) -> None:
