@@ -26,6 +26,7 @@ class Faults:
 
     Attributes:
         counts: how many there were, by kind.
+        until_s: when the last one that was drawn so far will have healed.
     """
 
     def __init__(self, simulation: Simulation, rng: random.Random, note: Callable[[str], object]) -> None:
@@ -33,6 +34,7 @@ class Faults:
         self.rng = rng
         self.note = note
         self.counts: dict[str, int] = {}
+        self.until_s = 0.0
         self.kinds: dict[str, Callable[[], bool]] = {
             "kill executor": self.kill_executor,
             "terminate executor": self.terminate_executor,
@@ -67,6 +69,7 @@ class Faults:
     def later(self, delay_s: float, action: Callable[..., object], *args: object) -> None:
         """Do something after a while."""
         loop = self.simulation.loop
+        self.until_s = max(self.until_s, loop.now + delay_s)
         loop.call_at_as(None, loop.now + delay_s, action, *args)
 
     def choose(self, several: list[T]) -> T | None:

@@ -26,6 +26,8 @@ from tests.sim.programs import Program
 MIN_FAULTS = 5
 FAULTS_UNTIL_S = 40.0
 PATIENCE_S = 6000.0
+REST_S = 30.0
+SETTLE_ROUNDS = 20
 KEPT_LINES = 60
 GARBAGE_EVERY = 10
 
@@ -209,9 +211,15 @@ class ClusterHistory:
     async def settle(self) -> None:
         """Let the cluster come to rest: all faults have healed, all that was killed is there again."""
         simulation = self.simulation
-        until = FAULTS_UNTIL_S + 240.0
-        await simulation.pass_time(max(0.0, until - simulation.loop.now))
-        await simulation.pass_time(300.0)
+        await simulation.pass_time(max(0.0, self.faults.until_s - simulation.loop.now) + REST_S)
+        for _ in range(SETTLE_ROUNDS):
+            try:
+                self.assert_at_rest()
+            except AssertionError:
+                await simulation.pass_time(REST_S)
+            else:
+                break
+        await simulation.pass_time(REST_S)
 
     # -- what is asserted --------------------------------------------------------------------------------------------
 
@@ -238,7 +246,12 @@ class ClusterHistory:
             assert isinstance(error, MiniSparkError), f"not a clear error: {type(error).__name__}: {error}"
         if hasattr(self, "driver"):
             self.assert_driver()
-        assert not simulation.executors, f"executors outlive their application: {simulation.executors}"
+        self.assert_at_rest()
+
+    def assert_at_rest(self) -> None:
+        """Assert that the cluster has nothing to do, and that all of it is there."""
+        executors = self.simulation.executors
+        assert not executors, f"executors outlive their application: {executors}"
         self.assert_masters()
         self.assert_workers()
 
