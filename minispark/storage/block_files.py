@@ -170,11 +170,15 @@ class BlockWriter:
 
     def discard(self) -> None:
         """Remove the file."""
+        self.release()
+        remove(self.path)
+
+    def release(self) -> None:
+        """Write nothing any more, and leave the file where it is."""
         if self.file is not None:
             self.file.close()
             self.file = None
         self.parts.clear()
-        remove(self.path)
 
 
 def remove(path: str) -> None:

@@ -185,6 +185,7 @@ class Production:
         self.records: list[Any] | None = [] if plan.live else None
         self.live_bytes = 0
         self.reloads = False  # the objects are made again of the mapped file, which holds most of their bytes
+        self.is_offered = False  # the executor may have stored the file, and removes it if it has not
 
     def produce(self, compute: Compute) -> Iterator[Any]:
         """Compute the partition, store it if there is room, return its records.
@@ -201,7 +202,10 @@ class Production:
         try:
             return self.store(compute())
         except BaseException:
-            self.writer.discard()
+            if self.is_offered:
+                self.writer.release()
+            else:
+                self.writer.discard()
             with suppress(MiniSparkError):
                 self.abandon()
             raise
@@ -278,11 +282,13 @@ class Production:
         assert writer is not None
         full = is_full(writer.flush)
         while True:
+            self.is_offered = not full
             plan = self.request(complete=not full, full=full)
-            if plan.action == "skip":
-                return self.rescue()
             if plan.action == "read":
                 break
+            self.is_offered = False
+            if plan.action == "skip":
+                return self.rescue()
             full = self.follow(plan)
         writer.close()
         if not plan.live:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from minispark.errors import RecordsChanged
 from minispark.ids import RddId, TaskId, rdd_block_id
-from minispark.messages.runner_blocks import BlockPlan
+from minispark.messages.runner_blocks import BlockPlan, WriteBlock
 from minispark.messages.storage_level import StorageLevel
 from minispark.storage import block_files
 from minispark.storage.logic.block_effects import Answer, Asker, DropLive, Paths, RemoveFile
@@ -179,6 +179,38 @@ def test_an_error_while_computing_leaves_nothing_behind(tmp_path: Path) -> None:
     assert host.blocks.blocks == {}
     assert host.blocks.memory.used_bytes == 0
     assert list(host.read(rdd, [1])) == [1]
+
+
+def test_a_kill_that_comes_when_the_block_is_stored_leaves_its_file(tmp_path: Path) -> None:
+    host, rdd = Host(tmp_path), PersistedRdd(StorageLevel.DISK_ONLY)
+
+    def ask_and_be_killed(request: Any) -> BlockPlan:
+        plan = host.ask(0, request)
+        if isinstance(request, WriteBlock) and request.complete:
+            raise KeyboardInterrupt
+        return plan
+
+    host.runners[0].ask = ask_and_be_killed
+    with pytest.raises(KeyboardInterrupt):
+        host.read(rdd, [1, 2, 3])
+
+    assert list(host.read(rdd, [1, 2, 3], slot=1)) == [1, 2, 3]
+    assert host.computed == 1
+
+
+def test_a_kill_that_comes_before_the_block_is_stored_leaves_no_file(tmp_path: Path) -> None:
+    host, rdd = Host(tmp_path), PersistedRdd(StorageLevel.DISK_ONLY)
+
+    def be_killed(request: Any) -> BlockPlan:
+        if isinstance(request, WriteBlock) and request.complete:
+            raise KeyboardInterrupt
+        return host.ask(0, request)
+
+    host.runners[0].ask = be_killed
+    with pytest.raises(KeyboardInterrupt):
+        host.read(rdd, [1, 2, 3])
+
+    assert (host.files(), host.blocks.blocks) == ([], {})
 
 
 def test_a_full_tmpfs_has_the_block_written_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
