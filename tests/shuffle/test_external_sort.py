@@ -33,7 +33,7 @@ def memory(tmp_path: Path) -> Callable[..., Any]:
     return partial(task_memory, session(tmp_path))
 
 
-@pytest.mark.scenario("EXT-004", "empty stream")
+@pytest.mark.scenario("EXT-004", "sorter: empty stream")
 @pytest.mark.scenario("EXT-005", "forced spill")
 @given(
     numbers=st.lists(st.integers(0, 9), max_size=120),
