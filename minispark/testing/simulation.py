@@ -91,6 +91,8 @@ class SimMaster:
         running = self.running
         if running is None or not self.process.is_alive or running.endpoint.ended.done():
             return False
+        if not hasattr(running.endpoint, "machine"):
+            return False  # it has not even begun
         election = running.endpoint.election
         return election is None or (election.holds() and running.endpoint.machine.cluster.term > 0)
 
@@ -262,6 +264,8 @@ class Simulation:
         def start() -> None:
             if place.process is process and process.host not in self.network.dead:
                 again(place)
+            elif place.process is process:
+                ended(0)  # the host is not there yet
 
         process.on_end.append(ended)
 
