@@ -181,7 +181,7 @@ class ClusterSettings:
     )
     shuffle_service_db = Setting(
         "shuffle.service.db.enabled", True, FLAG,
-        "Whether a worker's shuffle service keeps in files whose map outputs it serves, and serves on after a restart.",
+        "Whether a worker's shuffle service keeps in files whose map outputs it serves, to serve on after a restart.",
     )  # fmt: skip
     shuffle_registration_timeout = Setting(
         "shuffle.registration.timeout", 5.0, SECONDS,

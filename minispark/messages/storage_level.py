@@ -13,8 +13,9 @@ MAX_REPLICATION = 40
 class StorageLevel(Message):
     """How a persisted partition is kept.
 
-    Every level keeps partitions as bytes in files: on tmpfs while they are in memory, else on disk. `deserialized` ones
-    are also kept as live objects in the process that computed them, so that reading one again is a loop over a list.
+    Every level keeps partitions as bytes in files: on tmpfs while they are in memory, else on disk. `deserialized`
+    ones are also kept as live objects in the process that computed them, so that reading one again is a loop over a
+    list.
 
     Args:
         use_disk: whether they may be on disk: when memory is short, or at once without `use_memory`.

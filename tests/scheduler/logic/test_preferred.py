@@ -148,7 +148,7 @@ def test_a_lineage_of_thousands_of_rdds_is_walked_without_recursion() -> None:
 def test_a_union_has_more_partitions_than_the_first_of_its_parts_prefers_places_for() -> None:
     build = LineageBuilder()
     reduced, source = build.shuffled(build.source(2), 1), build.source(2)
-    dependencies = [NarrowDependency(RddId(reduced)), NarrowDependency(RddId(source), 1)]
+    dependencies = [NarrowDependency(RddId(reduced)), NarrowDependency(RddId(source), shift=1)]
     build.narrow(build.add(3, dependencies))
     outputs = Outputs({"a": 10})
     assert preferred(build, outputs=outputs) == [["a"], [], []]
