@@ -211,7 +211,8 @@ class ClusterHistory:
     async def settle(self) -> None:
         """Let the cluster come to rest: all faults have healed, all that was killed is there again."""
         simulation = self.simulation
-        await simulation.pass_time(max(0.0, self.faults.until_s - simulation.loop.now) + REST_S)
+        while simulation.loop.now < self.faults.until_s:  # a fault that is yet to come lasts, too
+            await simulation.pass_time(self.faults.until_s - simulation.loop.now + REST_S)
         for _ in range(SETTLE_ROUNDS):
             try:
                 self.assert_at_rest()
