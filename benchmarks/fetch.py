@@ -149,7 +149,7 @@ class Fetching:
             received += sum(fetched.sizes)
         rate = self.rate(start)
         assert received == self.size, received
-        data.fetcher.attempt_ended(TaskId(1))
+        data.fetcher.attempt_ended(TaskId(1), True)
         await self.end(env, data, sender)
         return rate
 

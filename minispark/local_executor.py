@@ -43,7 +43,7 @@ class LocalSupply:
         """Answer at once."""
         answer(self.driver.distribution.at_hand(request))
 
-    def attempt_ended(self, task_id: TaskId) -> None:
+    def attempt_ended(self, task_id: TaskId, succeeded: bool) -> None:
         """Do nothing: nothing is held for an attempt."""
 
 

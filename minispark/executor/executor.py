@@ -299,7 +299,7 @@ class Executor(RpcEndpoint):
         self.preparation.end(task_id, now)
         self.over_limit.pop(task_id, None)
         for helper in self.helpers:
-            helper.attempt_ended(task_id)
+            helper.attempt_ended(task_id, isinstance(outcome, Success))
         if not self.preparation.attempts and self.expiry is None:
             self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
         self.report(task_id, outcome)

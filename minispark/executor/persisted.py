@@ -85,10 +85,10 @@ class PersistedBlocks:
         slot = self.executor.slots.running[task_id]
         manager.asked(slot, self.executor.preparation.task(task_id), request, answer)
 
-    def attempt_ended(self, task_id: TaskId) -> None:
+    def attempt_ended(self, task_id: TaskId, succeeded: bool) -> None:
         """Release what an attempt held."""
         if self.manager is not None:
-            self.manager.attempt_ended(task_id)
+            self.manager.attempt_ended(task_id, succeeded)
 
     def runner_lost(self, slot: int) -> None:
         """Forget the objects that a runner took with it."""
@@ -110,7 +110,7 @@ class PersistedBlocks:
     def stored(self) -> dict[BlockId, tuple["StorageLevel", int]]:
         """Return the blocks that are here and finished: how, and as of which time their RDDs are persisted."""
         blocks = {} if self.manager is None else self.manager.blocks.blocks
-        return {name: (block.level, block.generation) for name, block in blocks.items() if block.is_stored}
+        return {name: (block.level, block.generation) for name, block in blocks.items() if block.is_visible}
 
     # -- what the guard of the memory asks ---------------------------------------------------------------------------
 

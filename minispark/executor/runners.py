@@ -47,8 +47,8 @@ class RunnerHelper(Protocol):
     ) -> None:
         """Answer a request of an attempt, now or later; nobody waits for the answer once the attempt has ended."""
 
-    def attempt_ended(self, task_id: TaskId) -> None:
-        """Let go of what an attempt had; called for every attempt."""
+    def attempt_ended(self, task_id: TaskId, succeeded: bool) -> None:
+        """Let go of what an attempt had; called for every attempt, before the driver hears of its end."""
 
 
 class RunnerPool(Protocol):

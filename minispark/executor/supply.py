@@ -72,7 +72,7 @@ class Supply(RpcEndpoint):
         """Return what runners ask; see `RunnerHelper`."""
         return NeedBroadcast, NeedFiles
 
-    def attempt_ended(self, task_id: TaskId) -> None:
+    def attempt_ended(self, task_id: TaskId, succeeded: bool) -> None:
         """Do nothing: what one attempt needed others will need; see `RunnerHelper`."""
 
     def asked(self, task_id: TaskId, request: RunnerRequest, answer: Answer) -> None:

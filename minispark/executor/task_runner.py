@@ -41,7 +41,7 @@ from minispark.messages.task import (
     TaskResult,
 )
 from minispark.rdd import closures, rdd, sources
-from minispark.rdd.accumulators import Additions, pack_additions, set_additions
+from minispark.rdd.accumulators import Additions, has_additions, pack_additions, set_additions
 from minispark.rdd.node import Partition
 from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess
 from minispark.rdd.runner_side import install_asker
@@ -131,7 +131,10 @@ class TaskRunner:
         install_asker(self.ask)
         self.map_outputs = KnownMapOutputs(services.ask, self.large_binary)
         self.blocks = RunnerBlocks(
-            services.ask, closures.dumps_value, checks_records=services.conf.storage_check_mutation
+            services.ask,
+            closures.dumps_value,
+            checks_records=services.conf.storage_check_mutation,
+            has_added=has_additions,
         )
 
     def run(self, task: TaskDescription) -> TaskOutcome:

@@ -59,6 +59,7 @@ class WriteBlock(Ask[BlockPlan]):
 
     `live_bytes` is the size of its records as objects (0: none are kept). With `full`, the file system has no room
     for what I have written. `moved` are blocks that I have moved as told, `unmoved` those that could not be.
+    `has_added`: my attempt has added to accumulators, which counts only if it succeeds.
     """
 
     block_id: BlockId
@@ -68,6 +69,7 @@ class WriteBlock(Ask[BlockPlan]):
     full: bool = False
     moved: tuple[BlockId, ...] = ()
     unmoved: tuple[BlockId, ...] = ()
+    has_added: bool = False
 
 
 @message(110)

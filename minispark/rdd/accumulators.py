@@ -26,6 +26,7 @@ __all__ = [
     "AccumulatorParam",
     "Additions",
     "check_param",
+    "has_additions",
     "pack_additions",
     "param_for",
     "set_additions",
@@ -172,6 +173,11 @@ def set_additions(additions: Additions | None) -> None:
     of_this_thread.additions = additions
 
 
+def has_additions() -> bool:
+    """Tell whether the attempt that runs on this thread has added to any accumulator."""
+    return bool(of_this_thread.additions)
+
+
 class Accumulator(Generic[T]):
     """A value that tasks add to; make it with `SparkContext.accumulator`.
 
@@ -187,7 +193,10 @@ class Accumulator(Generic[T]):
     Attributes:
         accumulator_id: unique in the process.
         pending: what attempts have added and was not merged yet, pickled.
+        is_closed: whether its context was stopped, so that nothing is added any more.
     """
+
+    is_closed = False
 
     def __init__(self, initial: T, param: AccumulatorParam[T], name: str, count_failed_values: bool) -> None:
         self.accumulator_id = AccumulatorId(next(ids))
@@ -272,6 +281,11 @@ class Accumulator(Generic[T]):
             raise ContextError(f"{self!r} cannot be {what} here: a copy can only be added to, on a task's own thread")
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self.is_closed:
+            raise PicklingError(
+                f"{self!r} belongs to a SparkContext that was stopped, and would miss what tasks add; make one with "
+                "the context that runs them"
+            )
         return copy_for_tasks, (self.accumulator_id, self.zero, self.param, self.name, self.count_failed_values)
 
     def __repr__(self) -> str:

@@ -126,7 +126,7 @@ class Fetcher:
         self.go_on(fetch)
         return fetch_id
 
-    def attempt_ended(self, task_id: TaskId) -> None:
+    def attempt_ended(self, task_id: TaskId, succeeded: bool) -> None:
         """Give up and remove whatever is being fetched, or was, for an attempt that has ended."""
         for fetch_id in self.of_task.pop(task_id, ()):
             fetch = self.fetches.pop(fetch_id)

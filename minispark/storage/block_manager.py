@@ -162,10 +162,10 @@ class BlockManager(RpcEndpoint):
         self.blocks.asked(Asker(slot, task.task_id, number), request)
         self.perform()
 
-    def attempt_ended(self, task_id: TaskId) -> None:
+    def attempt_ended(self, task_id: TaskId, succeeded: bool) -> None:
         """Release what an attempt held."""
         if task_id in self.blocks.held:
-            self.blocks.task_ended(task_id)
+            self.blocks.task_ended(task_id, succeeded)
             self.perform()
 
     def runner_lost(self, slot: int) -> None:

@@ -66,15 +66,24 @@ class RunnerBlocks:
         ask: asks the executor and waits for a `BlockPlan`.
         fallback: pickles what the C pickler cannot.
         checks_records: whether to find out who changes records that are kept as objects.
+        has_added: whether the attempt that runs has added to accumulators.
 
     Attributes:
         live: the blocks that are kept as objects.
     """
 
-    def __init__(self, ask: Ask, fallback: Fallback | None = None, *, checks_records: bool = False) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        fallback: Fallback | None = None,
+        *,
+        checks_records: bool = False,
+        has_added: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.ask = ask
         self.fallback = fallback
         self.checks_records = checks_records
+        self.has_added = has_added
         self.live: dict[BlockId, LiveBlock] = {}
 
     def get_or_compute(self, rdd: Persisted, partition: int, compute: Compute, task: TaskEnd) -> Iterator[Any]:
@@ -249,7 +258,16 @@ class Production:
         while True:
             live_bytes = max(1, writer.size_bytes - writer.buffer_bytes) if self.reloads else self.live_bytes
             plan: BlockPlan = self.blocks.ask(
-                WriteBlock(self.block_id, writer.size_bytes, live_bytes, complete, full, tuple(moved), tuple(unmoved))
+                WriteBlock(
+                    self.block_id,
+                    writer.size_bytes,
+                    live_bytes,
+                    complete,
+                    full,
+                    tuple(moved),
+                    tuple(unmoved),
+                    complete and self.blocks.has_added(),
+                )
             )
             if plan.action != "move":
                 return plan

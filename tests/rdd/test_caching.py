@@ -43,6 +43,23 @@ def test_jobs_over_a_persisted_rdd_find_the_same_records(level: StorageLevel, ma
     assert run_inline(job, memory_storageSize=max_bytes) == [squares, [*map(str, squares)], sum(squares), 0]
 
 
+@pytest.mark.scenario("ACC-002")
+@pytest.mark.parametrize("level", LEVELS, ids=str)
+def test_what_was_added_for_a_kept_partition_counts_once_although_its_attempt_failed(level: StorageLevel) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, computed = counted(sc, level, partitions=1)
+
+        def fail_first(context: Any, numbers: Any) -> int:
+            total: int = sum(numbers)
+            if context.attempt_number == 0:
+                raise ValueError("the first attempt fails")
+            return total
+
+        return await sc.run_job(rdd, fail_first), computed.value, await rdd.count(), computed.value
+
+    assert run_inline(job, "local[1,4]") == ([506], 12, 12, 12)
+
+
 @pytest.mark.scenario("DIS-004", "memory")
 @pytest.mark.scenario("DIS-004", "serialised")
 @pytest.mark.scenario("DIS-004", "disk")

@@ -83,7 +83,7 @@ def with_hosts(path: Path, scenario: Callable[[Hosts], Awaitable[None]], **setti
             try:
                 await scenario(hosts)
             finally:
-                hosts.fetcher.attempt_ended(TASK)
+                hosts.fetcher.attempt_ended(TASK, True)
                 hosts.data.close()
 
     run_virtual(main())

@@ -61,7 +61,7 @@ def test_large_blocks_come_in_a_file_that_goes_when_the_next_is_asked_for(tmp_pa
             assert len(hosts.files()) == bool(fetched.path) or fetched.number == 1
 
         assert kept == {map_id: segment(hosts, map_id) for map_id in hosts.map_ids()}
-        hosts.fetcher.attempt_ended(TASK)
+        hosts.fetcher.attempt_ended(TASK, True)
         assert hosts.files() == []
 
     with_hosts(tmp_path, scenario)
@@ -101,7 +101,7 @@ def test_the_end_of_an_attempt_ends_what_it_fetches(tmp_path: Path) -> None:
         await settle()
         assert len(hosts.files()) == 2
 
-        hosts.fetcher.attempt_ended(TASK)
+        hosts.fetcher.attempt_ended(TASK, True)
         await settle()
 
         assert hosts.files() == []
@@ -119,7 +119,7 @@ def test_an_attempt_that_ends_in_the_middle_leaves_no_file(tmp_path: Path) -> No
             await hosts.net.client.world.sleep(0)
         assert hosts.fetcher.on_their_way == 1
 
-        hosts.fetcher.attempt_ended(TASK)
+        hosts.fetcher.attempt_ended(TASK, True)
         await settle()
 
         assert hosts.files() == []

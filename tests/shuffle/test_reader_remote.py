@@ -72,7 +72,7 @@ class Cluster:
         try:
             return list(shuffles.read(exchange.shuffle, reducer))
         finally:
-            self.loop.call_soon_threadsafe(self.reader.fetcher.attempt_ended, TASK)
+            self.loop.call_soon_threadsafe(self.reader.fetcher.attempt_ended, TASK, True)
 
     async def stop(self) -> None:
         """Stop both executors."""

@@ -83,7 +83,7 @@ class House:
         plan = await self.ask(NEED, number, slot)
         Path(plan.path).write_bytes(b"data")
         await self.ask(WriteBlock(BLOCK, 4, 10, True), number, slot)
-        self.manager.attempt_ended(task(task_id=number).task_id)
+        self.manager.attempt_ended(task(task_id=number).task_id, True)
         return plan.path
 
 
@@ -208,7 +208,7 @@ def test_a_block_moves_to_disk_when_tasks_need_its_memory(tmp_path: Path, is_wri
         plan = await house.ask(NeedBlock(RddId(1), 0, level, 1))
         Path(plan.path).write_bytes(b"data")
         await house.ask(WriteBlock(BLOCK, 4, 0, True))
-        house.manager.attempt_ended(task(task_id=1).task_id)
+        house.manager.attempt_ended(task(task_id=1).task_id, True)
         if not is_writable:
             house.manager.disk_directory = str(tmp_path / "missing")
         house.manager.evict(4, 0)

@@ -95,7 +95,7 @@ class Host:
         return self.runners[slot].get_or_compute(rdd, partition, compute, attempt or Attempt())
 
     def end_task(self) -> None:
-        self.blocks.task_ended(TASK)
+        self.blocks.task_ended(TASK, True)
         for effect in self.blocks.take_effects():
             if isinstance(effect, RemoveFile):
                 block_files.remove(effect.path)

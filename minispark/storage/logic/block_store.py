@@ -31,6 +31,8 @@ class Block:
         size_bytes: the file's size; 0 until it is finished.
         live_bytes: what its objects take in a runner; as far as known.
         writer: the attempt that computes it; None once it is stored.
+        unproven: the attempt that computed it and added to accumulators meanwhile, until it ends. What it added
+            counts only if it succeeds, and who reads the block does not add it again: so nobody else reads it.
         readers: how often each attempt has opened it.
         waiting: who needs it while it is written, moved or fetched.
         moving_to: where an attempt, `mover`, copies its file.
@@ -45,6 +47,7 @@ class Block:
     size_bytes: int = 0
     live_bytes: int = 0
     writer: TaskId | None = None
+    unproven: TaskId | None = None
     is_fetched: bool = False
     readers: Counter[TaskId] = field(default_factory=Counter)
     waiting: list[tuple[Asker, NeedBlock]] = field(default_factory=list)
@@ -57,6 +60,11 @@ class Block:
     def is_stored(self) -> bool:
         """Whether it can be read."""
         return self.writer is None and self.mover is None and not self.is_fetched
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether other executors may know of it."""
+        return self.is_stored and self.unproven is None
 
 
 class BlockStore:
@@ -91,7 +99,7 @@ class BlockStore:
     def path_of(self, block_id: BlockId) -> str | None:
         """Return the file of a stored block; None if it is not here."""
         block = self.blocks.get(block_id)
-        return block.path if block is not None and block.is_stored else None
+        return block.path if block is not None and block.is_visible else None
 
     # -- room ----------------------------------------------------------------------------------------------------
 
@@ -283,6 +291,7 @@ class BlockStore:
         for block in self.blocks.values():
             assert not (block.waiting and block.is_stored), block
             assert block.writer is None or not block.readers, block
+            assert block.unproven is None or (block.unproven in block.readers and not block.is_reported), block
             assert all(Copy(block.block_id, slot) in self.memory.copies for slot in block.live_in), block
             for task_id in (*block.readers, block.writer, block.mover):
                 assert task_id is None or block.block_id in self.held[task_id], block

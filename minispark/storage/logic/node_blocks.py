@@ -2,7 +2,8 @@
 
 Takes the requests of runners (`messages.runner_blocks`) and returns effects; `block_manager` performs them. A block
 is written by one attempt while others that need it wait, then read by many. Locks end with the attempt that holds
-them. Source: Spark's BlockManager and BlockInfoManager.
+them. A block whose computing added to accumulators is its attempt's alone until that succeeds: see `Block.unproven`.
+Source: Spark's BlockManager and BlockInfoManager.
 """
 
 from collections.abc import Callable
@@ -64,6 +65,8 @@ class NodeBlocks(BlockStore):
             self.open(asker, request, block_id)
         elif not block.is_stored:
             self.wait(asker, request, block)
+        elif block.unproven not in (None, asker.task_id):
+            self.answer(asker, SKIP)  # it computes the partition for itself: to wait for an end could last for ever
         else:
             self.read(asker, request, block)
 
@@ -143,21 +146,30 @@ class NodeBlocks(BlockStore):
         block.live_bytes = max(block.live_bytes, request.live_bytes)
         block.readers[asker.task_id] += 1
         self.answer(asker, BlockPlan("read", block.path, block.size_bytes, live))
-        self.report(block)
+        if request.has_added:
+            block.unproven = asker.task_id
+        else:
+            self.report(block)
         self.serve_waiting(block)
 
     # -- what ends, and what comes from elsewhere ------------------------------------------------------------------
 
-    def task_ended(self, task_id: TaskId) -> None:
-        """Release what an attempt holds; what it had not finished writing or moving is gone."""
+    def task_ended(self, task_id: TaskId, succeeded: bool) -> None:
+        """Release what an attempt holds; what it had not finished writing or moving is gone.
+
+        What it stored goes, too, if it failed and its additions to accumulators with it: they are made anew.
+        """
         for block_id in self.held.pop(task_id, ()):
             block = self.blocks.get(block_id)
             if block is None:
                 continue
             block.readers.pop(task_id, None)
             block.waiting = [each for each in block.waiting if each[0].task_id != task_id]
-            if task_id in (block.writer, block.mover):
+            if task_id in (block.writer, block.mover) or (task_id == block.unproven and not succeeded):
                 self.drop(block)
+            elif task_id == block.unproven:
+                block.unproven = None
+                self.report(block)
 
     def remove_rdd(self, rdd_id: RddId, generation: int) -> int:
         """Drop all blocks of an RDD that is not persisted any more; returns how many. Who reads one goes on."""

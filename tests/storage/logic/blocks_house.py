@@ -64,8 +64,8 @@ class Node:
         self.end(task)
         return plan
 
-    def end(self, task: int) -> None:
-        self.blocks.task_ended(TaskId(task))
+    def end(self, task: int, succeeded: bool = True) -> None:
+        self.blocks.task_ended(TaskId(task), succeeded)
         self.settle()
 
     def seen(self, kind: type) -> list[Any]:

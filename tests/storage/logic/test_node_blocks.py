@@ -115,6 +115,43 @@ def test_what_no_other_executor_has_is_computed() -> None:
     assert 1 not in node.plans
 
 
+def test_what_an_attempt_stored_goes_if_what_it_added_does_not_count() -> None:
+    node = Node()
+    node.need(1)
+    stored = node.finish(1, has_added=True)
+
+    node.end(1, succeeded=False)
+
+    assert RemoveFile(stored.path) in node.effects
+    assert not node.seen(Report)
+    assert node.need(2).action == "write"  # type: ignore[union-attr]
+
+
+def test_what_an_attempt_stored_that_failed_stays_if_it_added_nothing() -> None:
+    node = Node()
+    node.need(1)
+    stored = node.finish(1)
+
+    node.end(1, succeeded=False)
+
+    assert node.need(2) == stored
+
+
+@pytest.mark.scenario("BLK-011")
+def test_a_block_is_seen_by_others_once_what_was_added_for_it_counts() -> None:
+    node = Node()
+    node.need(1)
+    node.need(2)
+    stored = node.finish(1, has_added=True)
+
+    assert [node.plans[1].action, node.need(3), node.need(1)] == ["skip", BlockPlan("skip"), stored]
+    assert (node.seen(Report), node.blocks.path_of(rdd_block_id(A, 0))) == ([], None)
+    node.end(1)
+
+    assert [report.path for report in node.seen(Report)] == [stored.path]
+    assert (node.need(3), node.blocks.path_of(rdd_block_id(A, 0))) == (stored, stored.path)
+
+
 OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(["need", "grow", "finish", "abandon", "end", "remove", "lose"]),
@@ -146,12 +183,14 @@ def test_random_histories_keep_the_bound_and_end_without_locks(operations: Any) 
             case "grow" | "finish":
                 moved = moves.pop(task, ())
                 done = operation == "finish"
-                plan = node.ask(task, WriteBlock(block_id, size, size, done, size % 7 == 0, moved[1:], moved[:1]))
+                plan = node.ask(
+                    task, WriteBlock(block_id, size, size, done, size % 7 == 0, moved[1:], moved[:1], size % 3 == 0)
+                )
             case "abandon":
                 plan = node.ask(task, AbandonBlock(block_id))
             case "end":
                 moves.pop(task, None)
-                node.end(task)
+                node.end(task, size % 2 == 0)
             case "remove":
                 node.blocks.remove_rdd(rdd, generations[rdd])
                 generations[rdd] += 1
