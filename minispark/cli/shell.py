@@ -12,6 +12,7 @@ import code
 import concurrent.futures
 import ctypes
 import inspect
+import signal
 import sys
 import threading
 import traceback
@@ -92,7 +93,8 @@ class LoopThread:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, name="loop", daemon=True)
         self.task: asyncio.Task[Any] | None = None
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a second Ctrl-C may come while the first is seen to
+        self.is_interrupted = False  # before the statement began
         self.in_user_code = False
 
     def __enter__(self) -> "LoopThread":
@@ -111,20 +113,21 @@ class LoopThread:
             KeyboardInterrupt: it was cancelled by Ctrl-C.
         """
         done: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        self.loop.call_soon_threadsafe(self.start, function, done)
-        while True:
-            try:
-                return done.result()
-            except KeyboardInterrupt:
-                if done.done():
-                    raise
-                self.interrupt()
-            except concurrent.futures.CancelledError:
-                raise KeyboardInterrupt from None
+        # Not the usual KeyboardInterrupt: raised here before the wait below, it would leave the statement running.
+        before = signal.signal(signal.SIGINT, lambda number, frame: self.interrupt())
+        try:
+            self.loop.call_soon_threadsafe(self.start, function, done)
+            return done.result()
+        except concurrent.futures.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            signal.signal(signal.SIGINT, before)
+            self.is_interrupted = False  # one that came when all was done is for nobody
 
     def start(self, function: Callable[[], Any], done: concurrent.futures.Future[Any]) -> None:
         """Call the function; on the loop."""
         try:
+            self.refuse_if_interrupted()
             outcome = self.bracketed(function)
         except BaseException as error:  # noqa: BLE001 — whatever the user's code raises goes to the prompt
             self.in_user_code = False
@@ -135,6 +138,14 @@ class LoopThread:
             return
         self.task = self.loop.create_task(outcome)
         self.task.add_done_callback(lambda task: settle_with(task, done))
+
+    def refuse_if_interrupted(self) -> None:
+        """Forget what ran before; raise if Ctrl-C came between the statement's entry and its start."""
+        with self.lock:
+            self.task = None
+            was, self.is_interrupted = self.is_interrupted, False
+        if was:
+            raise KeyboardInterrupt
 
     def bracketed(self, function: Callable[[], Any]) -> Any:
         """Call code of the user's, which may be interrupted by an exception from outside while it runs."""
@@ -152,7 +163,9 @@ class LoopThread:
         with self.lock:
             if self.in_user_code:
                 raise_in(self.thread, KeyboardInterrupt)
-            elif self.task is not None:
+            elif self.task is None or self.task.done():
+                self.is_interrupted = True
+            else:
                 self.loop.call_soon_threadsafe(self.task.cancel)
 
 
