@@ -428,6 +428,7 @@ class Driver:
                 await env.close()
             if "distribution" in vars(self):
                 await self.distribution.close()
+            self.accumulators.close()
             await self.recorder.close()
             await self.mode.close(0.0)
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from minispark.context import SparkContext
-from minispark.errors import ContextError
+from minispark.errors import ContextError, PicklingError
 from minispark.executor.current_task import current_task_context
 from minispark.messages.listener import ListenerEvent, TaskEnd
 from minispark.rdd.accumulators import Accumulator
+from minispark.rdd.broadcast import Broadcast
 from tests.contexts import run_inline
 
 
@@ -169,3 +170,19 @@ def test_in_runner_processes_the_values_are_exact_whatever_is_retried() -> None:
             return await scenario(sc)
 
     assert asyncio.run(run()) == (4950, [0, *range(0, 100, 10)])
+
+
+def test_a_task_cannot_use_what_belongs_to_a_context_that_was_stopped() -> None:
+    async def make(sc: SparkContext) -> tuple[Accumulator[int], Broadcast[int]]:
+        return sc.accumulator(0), sc.broadcast(1)
+
+    accumulator, broadcast = run_inline(make)
+
+    async def use(sc: SparkContext) -> None:
+        with pytest.raises(PicklingError, match="a SparkContext that was stopped, and would miss what tasks add"):
+            await sc.range(2).map(accumulator.add).collect()
+        with pytest.raises(PicklingError, match="a SparkContext that was stopped: broadcast the value again"):
+            await sc.range(2).map(lambda number: number + broadcast.value).collect()
+
+    run_inline(use)
+    assert (accumulator.value, broadcast.value) == (0, 1)

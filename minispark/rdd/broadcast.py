@@ -32,7 +32,13 @@ ids = itertools.count()
 
 
 class BroadcastHome(Protocol):
-    """What a broadcast needs of the driver; fulfilled by `distribution.Distribution`."""
+    """What a broadcast needs of the driver; fulfilled by `distribution.Distribution`.
+
+    Attributes:
+        closed: whether the context was stopped: no task can get a value any more.
+    """
+
+    closed: bool
 
     async def unpersist_broadcast(self, broadcast_id: BroadcastId) -> None:
         """Have the executors let a value go; they can get it again."""
@@ -128,6 +134,11 @@ class Broadcast(Generic[T]):
     def __reduce__(self) -> tuple[Any, ...]:
         if self.destroyed_at:
             raise PicklingError(self.why_invalid())
+        if self.home is not None and self.home.closed:
+            raise PicklingError(
+                f"{self!r} belongs to a SparkContext that was stopped: broadcast the value again, with the context "
+                "that runs the tasks"
+            )
         return attached, (self.broadcast_id, self.call_site)
 
     def __repr__(self) -> str:

@@ -57,6 +57,11 @@ class AccumulatorTable:
             self.is_scheduled = True
             asyncio.get_running_loop().call_soon(self.merge_slice)
 
+    def close(self) -> None:
+        """Refuse that tasks of another context use these: what they add would be lost without a word."""
+        for accumulator in self.known.values():
+            accumulator.is_closed = True
+
     def merge_slice(self) -> None:
         """Merge for a while; the rest waits for the next turn."""
         until = self.clock.monotonic() + SLICE_S

@@ -21,6 +21,7 @@ class Home:
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.closed = False
 
     async def unpersist_broadcast(self, broadcast_id: BroadcastId) -> None:
         self.told.append(("unpersist", broadcast_id))
@@ -151,6 +152,17 @@ def test_a_destroyed_broadcast_says_where_it_was_destroyed() -> None:
             use()
     with pytest.raises(PicklingError, match=r"was destroyed at test_broadcast\.py:\d+"):
         pickle.dumps(made)
+
+
+def test_a_broadcast_of_a_context_that_stopped_does_not_go_to_tasks() -> None:
+    home = Home()
+    made = make_broadcast(new_id(), 1, home)
+
+    home.closed = True
+
+    with pytest.raises(PicklingError, match="belongs to a SparkContext that was stopped"):
+        pickle.dumps(made)
+    assert made.value == 1
 
 
 def test_a_task_cannot_remove_a_broadcast() -> None:

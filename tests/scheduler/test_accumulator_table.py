@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from minispark.errors import ConfigurationError
+from minispark.errors import ConfigurationError, PicklingError
 from minispark.ids import AccumulatorId
 from minispark.messages.task import AccumulatorUpdate
 from minispark.scheduler.accumulator_table import AccumulatorTable
@@ -107,3 +107,14 @@ def test_a_param_that_cannot_add_is_refused_when_the_accumulator_is_made() -> No
     with pytest.raises(ConfigurationError, match=r"has no add and no merge \(where PySpark has addInPlace\)"):
         table.create(0, OfPySpark(), "", False)  # type: ignore[arg-type]
     assert not table.known
+
+
+def test_accumulators_of_a_context_that_stopped_do_not_go_to_tasks() -> None:
+    table = AccumulatorTable(VirtualWorld())
+    made = table.create(3, None, "", False)
+
+    table.close()
+
+    with pytest.raises(PicklingError, match="belongs to a SparkContext that was stopped"):
+        pickle.dumps(made)
+    assert made.value == 3
