@@ -368,12 +368,12 @@ class Executor(RpcEndpoint):
     def replace_runner(self, slot: int) -> None:
         """Replace the runner of a slot at rest; see `GuardedExecutor`."""
         if self.slots.retire(slot):
-            self.pool.discard_runner(slot)
+            self.pool.discard_runner(slot, None)
 
     def fail_attempt(self, task_id: TaskId, error: MemoryLimitError) -> None:
         """End an attempt with its runner, and report an error; see `GuardedExecutor`."""
         self.over_limit[task_id] = error
-        self.pool.discard_runner(self.slots.running[task_id])
+        self.pool.discard_runner(self.slots.running[task_id], task_id)
 
     @settled
     def runner_asked(self, slot: int, task_id: TaskId, ask_id: int, request: RunnerRequest) -> None:

@@ -223,7 +223,7 @@ class InlinePool:
     def private_bytes(self, slot: int) -> int | None:
         """Return None: its runners are no processes."""
 
-    def discard_runner(self, slot: int) -> None:
+    def discard_runner(self, slot: int, task_id: TaskId | None) -> None:
         """Do nothing: see `RunnerPool`."""
 
     async def stop(self, deadline_s: float) -> None:

@@ -167,11 +167,9 @@ class ProcessPool:
         link = self.places[slot].link
         return None if link is None or link.pid is None else private_bytes(link.pid)
 
-    def discard_runner(self, slot: int) -> None:
+    def discard_runner(self, slot: int, task_id: TaskId | None) -> None:
         """End the slot's runner at once; see `RunnerPool`."""
-        link = self.places[slot].link
-        if link is not None:
-            self.send_signal(link.incarnation, signal.SIGKILL)
+        self.places[slot].discard(task_id)
 
     async def stop(self, deadline_s: float) -> None:
         """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""

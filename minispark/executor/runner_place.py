@@ -128,6 +128,14 @@ class RunnerPlace:
         if kill is not None:
             self.tell(task_id, kill.interrupt, kill.reason)
 
+    def discard(self, task_id: TaskId | None) -> None:
+        """End the runner with the attempt that it runs, if it is still that one.
+
+        It takes no task from now on, although its attempt may end before the signal comes: the next runner gets that.
+        """
+        if self.slot.task_id == task_id and self.link is not None and self.slot.doom(self.link.incarnation):
+            self.send_signal(self.link.incarnation, signal.SIGKILL)
+
     def enforce(self, incarnation: int, task_id: TaskId) -> None:
         """End a runner whose attempt did not unwind within the grace."""
         if self.slot.grace_over(incarnation, task_id):

@@ -97,8 +97,11 @@ class RunnerPool(Protocol):
     def private_bytes(self, slot: int) -> int | None:
         """Return how much memory a slot's runner holds for itself; None if it is no process, or not there yet."""
 
-    def discard_runner(self, slot: int) -> None:
-        """End the slot's runner at once, with what it runs, and replace it; nothing happens if it is no process."""
+    def discard_runner(self, slot: int, task_id: TaskId | None) -> None:
+        """End the slot's runner at once, with the attempt it runs (None: it is at rest), and replace it.
+
+        Nothing happens if it does something else by now, or is no process. No further attempt is lost with it.
+        """
 
     async def stop(self, deadline_s: float) -> None:
         """Kill what runs, end all runners, leave nothing behind; SIGKILL after the deadline."""

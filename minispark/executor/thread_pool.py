@@ -226,7 +226,7 @@ class ThreadPool:
     def private_bytes(self, slot: int) -> int | None:
         """Return None: threads are no processes."""
 
-    def discard_runner(self, slot: int) -> None:
+    def discard_runner(self, slot: int, task_id: TaskId | None) -> None:
         """Do nothing: see `RunnerPool`."""
 
     async def stop(self, deadline_s: float) -> None:

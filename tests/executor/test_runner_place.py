@@ -8,10 +8,10 @@ import pytest
 
 from minispark.executor.grace import Grace
 from minispark.executor.kill_bracket import KILL_SIGNAL
-from minispark.executor.logic.runner_slot import SlotState
+from minispark.executor.logic.runner_slot import Finished, SlotState
 from minispark.executor.runner_place import RunnerPlace
 from minispark.ids import TaskId
-from minispark.messages.task import UnknownReason
+from minispark.messages.task import RunnerLost, UnknownReason
 
 TASK = TaskId(7)
 GRACE_S = 1.0
@@ -146,6 +146,30 @@ def test_a_polite_kill_is_never_enforced(busy: Busy) -> None:
     busy.timers.move(10 * GRACE_S)
 
     assert signal.SIGKILL not in busy.signals
+
+
+def test_a_runner_that_is_discarded_as_its_attempt_ends_takes_no_other(busy: Busy) -> None:
+    slot = busy.place.slot
+
+    busy.place.discard(TASK)
+    assert slot.finished(1, TASK, UnknownReason("its last word")) is None
+    busy.place.discard(TASK)
+
+    assert busy.signals == [signal.SIGKILL]
+    slot.exited(1, RunnerLost(None, signal.SIGKILL, ""), begun=True)
+    slot.start(2)
+    assert slot.ready(2) == Finished(TASK, UnknownReason("its last word"))
+    assert slot.dispatch(TaskId(8))
+
+
+def test_a_runner_is_not_discarded_for_an_attempt_that_it_runs_no_more(busy: Busy) -> None:
+    busy.place.slot.finished(1, TASK, UnknownReason())
+    busy.place.slot.dispatch(TaskId(8))
+
+    busy.place.discard(TASK)
+    busy.place.discard(None)
+
+    assert (busy.signals, busy.place.slot.state) == ([], SlotState.BUSY)
 
 
 def test_a_kill_without_a_runner_is_left_to_the_next(busy: Busy) -> None:
