@@ -38,6 +38,7 @@ def test_a_broadcast_is_a_file_from_the_start_and_holds_what_the_value_was(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.scenario("BLK-002", "remove block, RDD, broadcast (driver kept or not)")
 def test_the_file_goes_with_destroy_and_with_the_last_reference() -> None:
     async def scenario(sc: SparkContext) -> None:
         one, two = sc.broadcast(1), sc.broadcast(2)
@@ -52,6 +53,7 @@ def test_the_file_goes_with_destroy_and_with_the_last_reference() -> None:
     run_inline(scenario)
 
 
+@pytest.mark.scenario("BLK-002", "remove block, RDD, broadcast (driver kept or not)")
 def test_unpersist_keeps_the_drivers_copy() -> None:
     async def scenario(sc: SparkContext) -> int:
         broadcast = sc.broadcast(5)

@@ -1,6 +1,8 @@
 import gc
 import weakref
 
+import pytest
+
 from minispark.context import SparkContext
 from minispark.messages.storage_level import StorageLevel
 from tests.contexts import run_inline
@@ -16,6 +18,15 @@ def test_being_persisted_keeps_no_rdd_alive() -> None:
         return alive()
 
     assert run_inline(job) is None
+
+
+@pytest.mark.scenario("BLK-001", "driver id recognition")
+def test_in_local_mode_the_driver_is_the_executor_that_holds_blocks() -> None:
+    async def job(sc: SparkContext) -> object:
+        await sc.parallelize([1, 2]).cache().count()
+        return list(sc.driver.block_manager_master.managers)
+
+    assert run_inline(job) == ["driver"]
 
 
 def test_what_is_kept_is_told_by_the_number_of_its_rdd() -> None:

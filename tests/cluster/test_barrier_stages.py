@@ -25,8 +25,11 @@ def until_exists(path: Path) -> None:
 
 @pytest.mark.scenario("BAR-001", "barrier() is a global sync")
 @pytest.mark.scenario("BAR-001", "several barrier() calls in one task")
-@pytest.mark.parametrize("pool", ["process", "thread"])
-def test_no_task_goes_on_before_all_have_come_each_time(pool: str) -> None:
+@pytest.mark.scenario("CTX-007", "barrier execution local / local-cluster")
+@pytest.mark.parametrize(
+    ("master", "pool"), [("local[4]", "process"), ("local[4]", "thread"), ("local-cluster[2,2,512]", "process")]
+)
+def test_no_task_goes_on_before_all_have_come_each_time(master: str, pool: str) -> None:
     def wait_twice(records: Iterator[int]) -> Iterator[tuple[float, float]]:
         context = BarrierTaskContext.get()
         for _ in range(2):
@@ -41,7 +44,7 @@ def test_no_task_goes_on_before_all_have_come_each_time(pool: str) -> None:
             assert len(sync) == 4
             assert max(before for before, _ in sync) <= min(after for _, after in sync)
 
-    with_context(scenario, "local[4]", executor_pool=pool)
+    with_context(scenario, master, executor_pool=pool)
 
 
 @pytest.mark.scenario("BAR-002", "allGather returns all messages in partition order")

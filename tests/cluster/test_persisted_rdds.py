@@ -71,6 +71,7 @@ def test_after_its_runners_have_died_an_rdd_is_read_from_the_shared_copy() -> No
 @pytest.mark.scenario("BLK-005", "remote")
 @pytest.mark.scenario("DIS-004", "serialised replicated")
 @pytest.mark.scenario("DIS-004", "replicated ones also as stream")
+@pytest.mark.scenario("BLK-001", "driver id recognition")
 @pytest.mark.parametrize(
     "level",
     [StorageLevel.MEMORY_ONLY_2, StorageLevel.MEMORY_AND_DISK_2, StorageLevel.MEMORY_ONLY_SER_2],
@@ -84,6 +85,7 @@ def test_a_replicated_rdd_is_on_two_executors_and_every_copy_is_right(level: Sto
         async with asyncio.timeout(10):
             while not all(len(holders) == 2 for holders in table.holders.values()):  # noqa: ASYNC110 — copies are made unseen
                 await asyncio.sleep(0.01)
+        assert sorted(sc.driver.block_manager_master.managers) == ["0", "1"]  # the driver holds none
         return first, [await rdd.collect() for _ in range(3)], len(table.holders)
 
     first, again, blocks = with_context(job, "local-cluster[2,1,1024]")

@@ -9,7 +9,7 @@ from minispark.errors import ConfigurationError
 from minispark.messages.listener import ListenerEvent, StageSubmitted
 from minispark.messages.storage_level import StorageLevel
 from minispark.rdd.rdd import RDD
-from tests.contexts import run_inline
+from tests.contexts import run_inline, session_directory
 
 LEVELS = [
     StorageLevel.MEMORY_ONLY,
@@ -133,6 +133,19 @@ def test_unpersist_drops_the_blocks_and_later_jobs_compute_again() -> None:
         return told, await rdd.count(), computed.value
 
     assert run_inline(job) == ((False, StorageLevel.NONE, [], {}), 12, 24)
+
+
+@pytest.mark.scenario("FAIL-005")
+def test_partitions_whose_files_somebody_removed_from_the_disk_are_computed_again() -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, computed = counted(sc, StorageLevel.DISK_ONLY)
+        first = await rdd.collect()
+        blocks = sorted((session_directory(sc) / "blocks").iterdir())
+        for path in blocks[:2]:
+            path.unlink()
+        return len(blocks), first == await rdd.collect() == await rdd.collect(), computed.value
+
+    assert run_inline(job) == (3, True, 12 + 2 * 4)
 
 
 def test_an_rdd_can_be_persisted_again_with_another_level() -> None:

@@ -15,10 +15,12 @@ from minispark.testing.serial import SerialJobRunner
 from tests.rdd.conftest import Engine
 
 
-def test_an_rdd_inside_of_a_function_is_refused_before_any_task_runs(engine: Engine) -> None:
+@pytest.mark.scenario("DIS-007", "task reading its own RDD's partitions")
+@pytest.mark.parametrize("read", [RDD.get_num_partitions, RDD.collect])
+def test_an_rdd_inside_of_a_function_is_refused_before_any_task_runs(engine: Engine, read: Any) -> None:
     async def job(sc: JobRunner) -> Any:
         other = range_rdd(sc, 3)
-        return await range_rdd(sc, 3).map(lambda n: other.take(n)).collect()
+        return await other.map(lambda n: read(other)).collect()
 
     with pytest.raises(PicklingError, match="RDDs exist in the driver only"):
         engine(job)

@@ -107,6 +107,7 @@ def test_the_master_hears_who_is_here_and_which_blocks_are(tmp_path: Path) -> No
     assert with_house(tmp_path, scenario) is None
 
 
+@pytest.mark.scenario("BLK-002", "remove block, RDD, broadcast (driver kept or not)")
 def test_blocks_of_an_rdd_that_is_persisted_no_more_go_with_their_files(tmp_path: Path) -> None:
     async def scenario(house: House) -> Any:
         path = await house.store()

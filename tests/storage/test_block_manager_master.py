@@ -106,6 +106,7 @@ def test_a_lost_executor_holds_nothing_any_more(tmp_path: Path) -> None:
     assert answers(asks) == [BlockLocations(())]
 
 
+@pytest.mark.scenario("BLK-002", "remove block, RDD, broadcast (driver kept or not)")
 def test_removing_a_block_deletes_its_files_and_then_answers(tmp_path: Path) -> None:
     location = session(tmp_path / "1")
     path = tmp_path / "1" / "blocks" / BLOCK
@@ -202,6 +203,7 @@ def test_a_replicated_block_is_copied_again_when_one_of_its_holders_is_lost(tmp_
     assert managers[2].sent[-1] == ReplicateBlock(RddId(1), 0, REPLICATED, 1)
 
 
+@pytest.mark.scenario("BLK-002", "remove block, RDD, broadcast (driver kept or not)")
 def test_the_blocks_of_an_rdd_are_forgotten_and_all_executors_told(tmp_path: Path) -> None:
     location, manager = session(tmp_path / "1", "1"), RecordingRef("BlockManager")
 

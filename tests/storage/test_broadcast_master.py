@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from minispark.errors import MiniSparkError
 from minispark.ids import BroadcastId, ExecutorId
 from minispark.messages.distribution import (
@@ -75,6 +77,7 @@ def test_who_waits_for_another_of_its_host_is_answered_when_that_one_is_lost_or_
     with_env(scenario)
 
 
+@pytest.mark.scenario("BLK-002", "remove block, RDD, broadcast (driver kept or not)")
 def test_unpersist_tells_all_who_asked_and_destroy_is_remembered(tmp_path: Path) -> None:
     async def scenario(env: RpcEnv) -> None:
         master, supply = make_master(env, tmp_path), RecordingRef("Supply")

@@ -46,6 +46,7 @@ def test_watches_are_told_which_attempts_failed_and_which_are_done() -> None:
         assert ends.seen == [(0, 0, True), (1, 0, False), (0, 1, True), (1, 1, True)]
 
 
+@pytest.mark.scenario("CTX-007", "zombie tasks of a finished result stage cancelled")
 @pytest.mark.parametrize("retried", [False, True])
 def test_what_is_left_of_earlier_attempts_is_killed_when_the_result_stage_is_finished(retried: bool) -> None:
     with dag() as harness:
