@@ -32,7 +32,8 @@ class Sharing:
     def broadcast(self, value: T) -> "Broadcast[T]":
         """Give tasks a value that each host has once, however many tasks read it.
 
-        It is pickled now: what changes in it later is not seen. Large buffers, as of numpy arrays and `bytes`, are
+        It is pickled and written now: what changes in it later is not seen, and the event loop waits meanwhile, for
+        as long as a file of that size takes. Large buffers, as of numpy arrays and `bytes`, are
         mapped by the tasks, not copied, and arrays are read-only there.
 
         Args:
