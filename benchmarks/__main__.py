@@ -27,8 +27,8 @@ def headline(result: Result) -> str:
         f"{result.benchmark}: {result.value:.4g} {result.unit} ({result.better} is better); "
         f"by hand {result.limit:.4g}, ratio {result.ratio:.3g} ({spread[0]:.3g} to {spread[1]:.3g})"
     )
-    tuned = result.details.get("ratio_tuned")
-    return line if tuned is None else f"{line}, to the tuned form {tuned:.3g}"
+    is_tuned = "tuned" in result.details
+    return f"{line}, to the tuned form {result.details['ratio_tuned']:.3g}" if is_tuned else line
 
 
 def main() -> None:

@@ -51,7 +51,6 @@ async def measure(pool: HandPool, quick: bool) -> Result:
         )  # fmt: skip
     hand.close()
     # The loop and pipes by hand are already all that a tuned form could be.
-    result.details["ratio_tuned"] = result.ratio
     return result
 
 

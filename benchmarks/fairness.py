@@ -80,7 +80,7 @@ async def measure(quick: bool) -> Result:
     fifo = [] if quick else [await response_s("fifo", long_tasks)]
 
     simulated = {mode: response_simulated_s(mode) for mode in ("fifo", "fair")}
-    result = await compare(
+    return await compare(
         "fairness", "s", "lower",
         ours=lambda: response_s("fair", long_tasks), by_hand=lambda: response_s("fair", 0), quick=quick,
         details={
@@ -90,8 +90,6 @@ async def measure(quick: bool) -> Result:
             "scale": SCALE,
         },
     )  # fmt: skip
-    result.details["ratio_tuned"] = result.ratio  # there is nothing to tune
-    return result
 
 
 def run(quick: bool = False) -> Result:

@@ -108,6 +108,7 @@ async def compare(
     found: dict[str, Any] = {
         "ratio_spread": [min(ratios["by_hand"]), max(ratios["by_hand"])],
         "pairs": len(series[0].values),
+        "ratio_tuned": median(ratios["by_hand"]),  # by hand is the best form, where there is no other
         "cpu_ratio": median(cpu_ratios) if cpu_ratios else None,
         **{name: one.summary() for name, one in zip(names, series, strict=False)},
     }

@@ -135,7 +135,6 @@ async def measure(quick: bool) -> Result:
             result.details[f"{key}_by_hand"] = other.limit
             result.details[f"{key}_ratio"] = other.ratio
     # A protocol of asyncio is the fastest form on this loop.
-    result.details["ratio_tuned"] = result.ratio
     return result
 
 
