@@ -1,14 +1,15 @@
 """Which jobs end before their time, and what jobs inherit from the code that starts them.
 
-The base of SparkContext: cancelling by job, group, tag and stage; groups, tags, pools and local properties. What a
-cancel means for stages and tasks is the business of `scheduler.logic.cancellation`.
+The base of SparkContext: cancelling by job, group, tag and stage, killing an attempt; groups, tags, pools and local
+properties. What a cancel means for stages and tasks is the business of `scheduler.logic.cancellation`.
 Source: the methods of Spark's SparkContext of these names.
 """
 
 from typing import TYPE_CHECKING
 
 from minispark.errors import ConfigurationError
-from minispark.ids import JobId, StageId
+from minispark.ids import JobId, StageId, TaskId
+from minispark.messages.scheduler import KillTaskAttempt
 from minispark.scheduler import properties
 
 if TYPE_CHECKING:
@@ -60,6 +61,20 @@ class JobControl:
         """Cancel all jobs that need a stage; their callers get JobCancelled. A warning is logged if none does."""
         self.check_on_loop()
         self.driver.jobs.cancel_stage(stage_id, reason)
+
+    def kill_task_attempt(
+        self, task_id: TaskId, interrupt: bool = True, reason: str = "killed by the program"
+    ) -> None:
+        """End one attempt of a task, which is then tried again; a warning is logged if it does not run.
+
+        Args:
+            task_id: the attempt's number, as listeners hear it (`TaskStart`) and `TaskContext.task_attempt_id` tells.
+            interrupt: whether code that is running is interrupted.
+            reason: what the attempt is said to have ended for.
+        """
+        self.check_on_loop()
+        assert self.driver.env is not None
+        self.driver.env.endpoint_ref("TaskScheduler").send(KillTaskAttempt(task_id, interrupt, reason))
 
     def cancel_all_jobs(self, reason: str = "all jobs were cancelled") -> None:
         """Cancel all jobs; their callers get JobCancelled."""

@@ -35,6 +35,7 @@ __all__ = [
     "JobGroupCancelled",
     "JobSubmitted",
     "JobTagCancelled",
+    "KillTaskAttempt",
     "KillTaskSet",
     "MapOutputMigrated",
     "PartitionCompleted",
@@ -360,6 +361,15 @@ class MapOutputMigrated(Message):
     location: BlockManagerId
 
 
+@message(365)
+class KillTaskAttempt(Message):
+    """SparkContext → TaskScheduler: end one attempt; its task is tried again, and this counts as no failure."""
+
+    task_id: TaskId
+    interrupt: bool
+    reason: str
+
+
 ToDagScheduler = (
     JobSubmitted
     | JobCancelled
@@ -385,6 +395,7 @@ ToDagScheduler = (
 ToTaskScheduler = (
     SubmitTaskSet
     | KillTaskSet
+    | KillTaskAttempt
     | PartitionCompleted
     | ResultFetched
     | ExecutorAdded

@@ -22,6 +22,7 @@ from minispark.messages.scheduler import (
     ExecutorDecommissioned,
     ExecutorLossPending,
     ExecutorRemoved,
+    KillTaskAttempt,
     KillTaskSet,
     PartitionCompleted,
     ResultFetched,
@@ -153,7 +154,7 @@ class TaskScheduler(RpcEndpoint):
         match message:
             case SubmitTaskSet():
                 self.submit(message)
-            case KillTaskSet():
+            case KillTaskSet() | KillTaskAttempt():
                 self.kill(message)
             case ResultFetched():
                 self.result_fetched(message)
@@ -217,8 +218,11 @@ class TaskScheduler(RpcEndpoint):
         """Tell whether any task waits for a core."""
         return any(task_set.has_pending() for task_set in self.task_sets())
 
-    def kill(self, killed: KillTaskSet) -> None:
-        """End all attempts of a stage."""
+    def kill(self, killed: KillTaskSet | KillTaskAttempt) -> None:
+        """End all attempts of a stage, or one."""
+        if isinstance(killed, KillTaskAttempt):
+            self.kill_attempt(killed)
+            return
         assert self.backend is not None
         for task_set in list(self.sets_of_stage.get(killed.stage_id, {}).values()):
             task_set.is_zombie = True
@@ -226,6 +230,16 @@ class TaskScheduler(RpcEndpoint):
                 if task.task_id not in self.results.fetching:
                     self.backend.kill_task(task.task_id, task.executor_id, killed.interrupt, killed.reason)
             self.forget_if_finished(task_set)
+
+    def kill_attempt(self, killed: KillTaskAttempt) -> None:
+        """End one attempt, if it still runs."""
+        task_set = self.set_of_task.get(killed.task_id)
+        if task_set is None or killed.task_id in self.results.fetching:
+            logger.warning("attempt %d is not killed: it does not run", killed.task_id)
+            return
+        assert self.backend is not None
+        task = task_set.running[killed.task_id]
+        self.backend.kill_task(task.task_id, task.executor_id, killed.interrupt, killed.reason)
 
     def partition_completed(self, completed: PartitionCompleted) -> None:
         """Note in the stage's task sets that a partition is done."""

@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from minispark import SparkConf, SparkContext
 from minispark.errors import JobCancelled
+from minispark.executor.current_task import current_task_context
 from minispark.messages.listener import JobEnd, ListenerEvent, TaskEnd, TaskStart
-from minispark.messages.task import TaskKilled
+from minispark.messages.task import Success, TaskKilled
+from tests.cluster.cluster_house import until
 
 pytestmark = pytest.mark.cluster
 
@@ -130,5 +133,38 @@ def test_a_task_is_cancelled_while_it_reads_or_sorts_what_was_shuffled(phase: st
         (end,) = await events.until(TaskEnd)  # those of the maps came before the reducer's start
         assert isinstance(end.reason, TaskKilled)
         assert await sc.range(10).count() == 10
+
+    assert_works(scenario)
+
+
+@pytest.mark.scenario("CTX-006")
+@pytest.mark.parametrize("catches", [False, True])
+def test_a_task_is_tried_again_when_its_attempt_is_killed_whatever_its_body_raises(
+    tmp_path: Path, catches: bool
+) -> None:
+    def body(number: int) -> int:
+        context = current_task_context()
+        assert context is not None
+        if context.attempt_number == 0:
+            (tmp_path / "runs").touch()
+            try:
+                sleep(number)
+            except BaseException:
+                (tmp_path / "was interrupted").touch()
+                if catches:
+                    raise RuntimeError("something else") from None
+                raise
+        return number
+
+    async def scenario(sc: SparkContext) -> None:
+        events, job = await start(sc, sc.parallelize([7], 1).map(body).collect(), 0)
+        (begun,) = await events.until(TaskStart)
+        await until((tmp_path / "runs").exists)
+        sc.kill_task_attempt(begun.task.task_id, reason="the first attempt hangs")
+        first, second = await events.until(TaskEnd, 2)
+        assert (type(first.reason), first.reason.reason) == (TaskKilled, "the first attempt hangs")
+        assert isinstance(second.reason, Success)
+        assert await job == [7]
+        assert (tmp_path / "was interrupted").exists()
 
     assert_works(scenario)

@@ -9,6 +9,7 @@ from minispark.ids import BlockId, ExecutorId, StageId
 from minispark.messages.scheduler import (
     ExecutorAdded,
     ExecutorRemoved,
+    KillTaskAttempt,
     KillTaskSet,
     PartitionCompleted,
     SubmitTaskSet,
@@ -115,6 +116,25 @@ def test_killing_a_stage_kills_the_tasks_of_all_its_attempts() -> None:
         assert harness.backend.kills == [(old.task_id, True, "cancelled"), (new.task_id, True, "cancelled")]
         for task in (old, new):
             harness.end(task, TaskKilled("cancelled"))
+        harness.scheduler.assert_empty()
+
+    run_virtual(scenario())
+
+
+def test_one_attempt_is_killed_and_its_task_offered_again_as_if_it_had_not_failed() -> None:
+    async def scenario() -> None:
+        harness = SchedulerHarness(max_failures=1)
+        harness.tell(task_set([0, 1]))
+        killed, other = harness.offer(2)
+        harness.tell(KillTaskAttempt(killed.task_id, True, "too slow"))
+        assert harness.backend.kills == [(killed.task_id, True, "too slow")]
+        harness.end(killed, TaskKilled("too slow"))
+        harness.tell(KillTaskAttempt(killed.task_id, True, "too late"))
+        assert len(harness.backend.kills) == 1
+        (again,) = harness.offer()
+        assert (again.index, again.attempt_number, harness.aborts()) == (killed.index, 1, [])
+        for task in (again, other):
+            harness.end(task, result_success())
         harness.scheduler.assert_empty()
 
     run_virtual(scenario())
