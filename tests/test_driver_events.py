@@ -94,6 +94,8 @@ def test_events_of_a_job_come_in_the_order_of_its_life() -> None:
     assert kinds == [JobStart, StageSubmitted, TaskStart, TaskEnd, StageCompleted, JobEnd]
 
 
+@pytest.mark.scenario("ACC-004", "internal accumulators in task, stage, several stages, resubmitted stages")
+@pytest.mark.scenario("ACC-004", "registered for cleanup")
 @pytest.mark.scenario("HIS-006", "SparkListener")
 def test_a_stage_is_described_with_its_tasks_times_and_sums() -> None:
     recorder = Recorder()
@@ -101,6 +103,7 @@ def test_a_stage_is_described_with_its_tasks_times_and_sums() -> None:
     async def scenario(sc: SparkContext) -> None:
         sc.add_listener(recorder)
         await sc.parallelize(range(100), 4).map(str).count()
+        assert not sc.driver.accumulators.known  # metrics are none, so that nothing has to be let go of
 
     run_inline(scenario)
 
@@ -113,6 +116,7 @@ def test_a_stage_is_described_with_its_tasks_times_and_sums() -> None:
     assert stage.metrics.result_size_bytes == sizes
 
 
+@pytest.mark.scenario("ACC-004", "internal accumulators in task, stage, several stages, resubmitted stages")
 @pytest.mark.scenario("HIS-006", "SparkListener")
 def test_a_shuffle_has_a_map_stage_and_a_result_stage_that_says_so() -> None:
     recorder = Recorder()

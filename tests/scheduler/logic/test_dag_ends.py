@@ -7,9 +7,14 @@ import pytest
 from minispark.ids import ShuffleId, StageId
 from minispark.messages.listener import StageCompleted
 from minispark.messages.scheduler import TaskEnded
+from minispark.messages.task import Success, TaskMetrics
 from minispark.scheduler.logic.effects import Post, RemoveShuffleFiles
-from minispark.testing.builders import fetch_failed, submit_job
+from minispark.testing.builders import fetch_failed, map_success, submit_job
 from tests.scheduler.logic.dag_harness import DagHarness, dag, two_stages
+
+
+def wrote(index: int, records: int) -> Success:
+    return replace(map_success(index, reducers=2), metrics=TaskMetrics(shuffle_write_records=records))
 
 
 class Ends:
@@ -44,6 +49,26 @@ def test_watches_are_told_which_attempts_failed_and_which_are_done() -> None:
         harness.end_all_maps(harness.last)
         harness.end_all_results(harness.last)
         assert ends.seen == [(0, 0, True), (1, 0, False), (0, 1, True), (1, 1, True)]
+
+
+@pytest.mark.scenario("ACC-004", "internal accumulators in task, stage, several stages, resubmitted stages")
+def test_a_stage_that_is_tried_again_counts_what_its_new_tasks_did_alone() -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, two_stages().lineage()))
+        for index in range(2):
+            harness.end(harness.last, index, wrote(index, 10 + index))
+        harness.end(harness.last, 0, fetch_failed(0, 0, only_this=True))
+        harness.resubmit()
+        harness.end(harness.last, 0, wrote(0, 100))
+        ended = [
+            e.event.stage for e in harness.effects if isinstance(e, Post) and isinstance(e.event, StageCompleted)
+        ]
+        assert [(stage.attempt, stage.num_tasks, stage.metrics.shuffle_write_records) for stage in ended] == [
+            (0, 2, 21),
+            (0, 2, 0),
+            (1, 1, 100),
+        ]
+        harness.end_all_results(harness.last)
 
 
 @pytest.mark.scenario("CTX-007", "zombie tasks of a finished result stage cancelled")
