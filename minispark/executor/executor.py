@@ -298,8 +298,9 @@ class Executor(RpcEndpoint):
         now = self.world.monotonic()
         self.preparation.end(task_id, now)
         self.over_limit.pop(task_id, None)
+        succeeded = isinstance(outcome, Success)
         for helper in self.helpers:
-            helper.attempt_ended(task_id, isinstance(outcome, Success))
+            helper.attempt_ended(task_id, succeeded)
         if not self.preparation.attempts and self.expiry is None:
             self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
         self.report(task_id, outcome)
