@@ -4,7 +4,12 @@ Messages are frozen, local delivery goes through bytes, and records that are kep
 """
 
 import os
+import signal
 
 os.environ["MINISPARK_FROZEN_RECORDS"] = "1"
 os.environ["MINISPARK_RPC_LOOPBACKENCODE"] = "true"
 os.environ["MINISPARK_STORAGE_CHECKMUTATION"] = "true"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts so what it puts in the background; every process of a test would inherit it, deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
