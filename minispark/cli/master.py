@@ -11,11 +11,10 @@ from minispark.cli.settings import settings_options, settle
 from minispark.conf import SparkConf
 from minispark.deploy.master_process import MasterProcess, start_master
 from minispark.deploy.secrets import daemon_secret, tls_contexts
+from minispark.rpc.env import WILDCARDS
 from minispark.rpc.world import World
 
 __all__ = ["RunningMaster", "master"]
-
-WILDCARDS = ("", "0.0.0.0", "::")
 
 
 @click.command(short_help="Start a master: it gives the cores of its workers to applications.")

@@ -14,12 +14,12 @@ from minispark.conf import SparkConf
 from minispark.deploy.secrets import daemon_secret, tls_contexts
 from minispark.deploy.worker_process import WorkerOptions, WorkerProcess, start_worker
 from minispark.errors import ConfigurationError
+from minispark.rpc.env import WILDCARDS
 from minispark.rpc.world import World
 from minispark.setting import parse_bytes
 
 __all__ = ["RunningWorker", "memory_of", "options_of", "worker"]
 
-WILDCARDS: Final = ("", "0.0.0.0", "::")
 NO_MASTER: Final = ("no master answers", "a master refused")
 """How the reasons begin that are about masters; others are about this machine."""
 

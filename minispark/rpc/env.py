@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from minispark.rpc.file_server import FileServer
     from minispark.rpc.network import Network
 
-__all__ = ["RpcEnv"]
+__all__ = ["WILDCARDS", "RpcEnv"]
 
 CLOSE_DEADLINE_S = 5.0
 MIN_SECRET_SIZE = 16
