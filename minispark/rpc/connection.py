@@ -256,7 +256,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.error is None:
             self.error = error
         self.pending = []
-        if self.transport is None:
+        if self.transport is None or self.owner.loop.is_closed():  # nobody is left to close a socket then
             return
         if isinstance(self.handshake, Answerer) and self.agreement is None:
             self.transport.close()

@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import os
+import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -201,6 +204,29 @@ def test_a_peer_that_closes_fails_the_open_asks_at_once(run: Run) -> None:
                 await asyncio.wait_for(future, 10)
 
     run(main())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the socket that nobody could close
+def test_a_connection_that_outlives_its_loop_makes_no_noise() -> None:
+    unraised: list[object] = []
+    loop = asyncio.new_event_loop()
+
+    async def main(listener: socket.socket) -> tuple[asyncio.Task[object], socket.socket]:
+        env = RpcEnv("client", SystemWorld(), SparkConf(), secret=SECRET)
+        connecting = loop.create_task(env.network.connect(RpcAddress(*listener.getsockname()), "control"))
+        peer, _ = await loop.sock_accept(listener)
+        await loop.sock_recv(peer, 1)  # the handshake has begun
+        return connecting, peer
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", unraised.append)
+        listener.setblocking(False)
+        connecting, peer = loop.run_until_complete(main(listener))
+        loop.close()
+        peer.close()
+        del connecting
+        gc.collect()
+    assert unraised == []
 
 
 @pytest.mark.parametrize(
