@@ -6,6 +6,7 @@ serves them over bulk connections. Made by `Driver.distribution`, called by Spar
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
@@ -31,9 +32,9 @@ from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.world import World
 from minispark.storage.added_files import Examined, examine
-from minispark.storage.broadcast_file import PIECE_BYTES, write_file
 from minispark.storage.broadcast_master import BroadcastMaster
 from minispark.storage.broadcast_store import SERVICE, BroadcastStore
+from minispark.storage.broadcast_writer import BroadcastWriter
 from minispark.storage.file_root import FileRoot
 
 __all__ = ["Distribution"]
@@ -81,6 +82,8 @@ class Distribution:
         self.own_session = None if session else SessionDirectory.create(local_directory(conf), world.secret_bytes)
         directory = str((session or self.own_session).path)  # type: ignore[union-attr]  # one of them is there
         self.store = BroadcastStore(directory, world)
+        at_once = conf.executor_pool == "inline"
+        self.writer = BroadcastWriter(self.store, world, self.note_gone, at_once=at_once)
         self.root = FileRoot(directory)
         self.files = FileSet(0, ())
         self.sources: dict[str, Examined] = {}
@@ -90,7 +93,7 @@ class Distribution:
         self.closed = False
         if env.address is not None:
             location = BlockManagerId(DRIVER, env.address.host, env.address.port, directory)
-            self.master = BroadcastMaster(self.store, location, world, env.scope)
+            self.master = BroadcastMaster(self.store, location, world, env.scope, self.writer.when_written)
             env.setup_endpoint(BROADCAST_MASTER, self.master)
             env.setup_endpoint(FILE_MASTER, FileMaster(self))
             env.bulk.serve(SERVICE, self.store.serve)
@@ -100,14 +103,13 @@ class Distribution:
     def broadcast(self, value: T) -> Broadcast[T]:
         """Write a value for the tasks; see `SparkContext.broadcast`."""
         broadcast_id = broadcast.new_id()
-        size_bytes = broadcast.write_value(self.store.path_of(broadcast_id), value)
-        self.store.add(broadcast_id, size_bytes, PIECE_BYTES)
+        self.writer.write(broadcast_id, *broadcast.dump_value(value))
         return broadcast.make_broadcast(broadcast_id, value, self)
 
     def broadcast_binary(self, data: bytes) -> BroadcastId:
         """Write a large binary of a stage, which executors get like a broadcast; its value is never kept."""
         broadcast_id = broadcast.new_id()
-        self.store.add(broadcast_id, write_file(self.store.path_of(broadcast_id), data), PIECE_BYTES)
+        self.writer.write(broadcast_id, data)
         return broadcast_id
 
     def tell(self, broadcast_id: BroadcastId) -> None:
@@ -132,10 +134,14 @@ class Distribution:
 
     def remove(self, broadcast_id: BroadcastId, why: str) -> None:
         """Remove a value here and there."""
-        if self.closed or broadcast_id not in self.store.stored:
+        if self.closed or not (self.writer.give_up(broadcast_id) or broadcast_id in self.store.stored):
             return
         self.store.remove(broadcast_id)
         self.tell(broadcast_id)
+        self.note_gone(broadcast_id, why)
+
+    def note_gone(self, broadcast_id: BroadcastId, why: str) -> None:
+        """Remember why a value is not here, and have executors drop what they have of it."""
         if why:
             self.gone[broadcast_id] = why
             if len(self.gone) > MAX_REMEMBERED:
@@ -183,8 +189,15 @@ class Distribution:
 
     # -- for local mode's executor -----------------------------------------------------------------------------------
 
+    def asked(self, request: RunnerRequest, answer: Callable[[RunnerReply | AnswerFailed], None]) -> None:
+        """Answer a runner of this host when what it asks for is here; for `local_executor.LocalSupply`."""
+        if isinstance(request, NeedBroadcast):
+            self.writer.when_written(request.broadcast_id, lambda: answer(self.at_hand(request)))
+        else:
+            answer(self.at_hand(request))
+
     def at_hand(self, request: RunnerRequest) -> RunnerReply | AnswerFailed:
-        """Answer a runner of this host; for `local_executor.LocalSupply`."""
+        """Return the answer to a runner of this host."""
         if isinstance(request, NeedBroadcast):
             path = self.store.complete(request.broadcast_id)
             return BroadcastFile(path) if path is not None else AnswerFailed(self.why_missing(request.broadcast_id))
@@ -199,6 +212,7 @@ class Distribution:
     async def close(self) -> None:
         """Let nothing be left in this process; the files go with their directory."""
         self.closed = True
+        await self.writer.close()
         if self.files.version:
             spark_files.set_root(None)
             spark_files.remove_import_paths(self.root.import_paths)

@@ -40,8 +40,8 @@ class LocalSupply:
     def asked(
         self, task_id: TaskId, request: RunnerRequest, answer: Callable[[RunnerReply | AnswerFailed], None]
     ) -> None:
-        """Answer at once."""
-        answer(self.driver.distribution.at_hand(request))
+        """Answer when it is here: at once, unless it is a broadcast that is being written."""
+        self.driver.distribution.asked(request, answer)
 
     def attempt_ended(self, task_id: TaskId, succeeded: bool) -> None:
         """Do nothing: nothing is held for an attempt."""

@@ -32,9 +32,10 @@ class Sharing:
     def broadcast(self, value: T) -> "Broadcast[T]":
         """Give tasks a value that each host has once, however many tasks read it.
 
-        It is pickled and written now: what changes in it later is not seen, and the event loop waits meanwhile, for
-        as long as a file of that size takes. Large buffers, as of numpy arrays and `bytes`, are
-        mapped by the tasks, not copied, and arrays are read-only there.
+        It is pickled now: what changes in it later is not seen. Then it is written, off the event loop if it is
+        large; but an array of numpy that could be changed is written now, while the loop waits: make it read-only
+        (`array.flags.writeable = False`) if others are served meanwhile. Large buffers, as of such arrays and of
+        `bytes`, are mapped by the tasks, not copied, and arrays are read-only there.
 
         Args:
             value: anything that can be pickled; tasks read `Broadcast.value`.
@@ -42,7 +43,7 @@ class Sharing:
         Raises:
             ContextError: the context is not active, or the value is an RDD.
             PicklingError: it cannot be pickled.
-            MiniSparkError: there is no room for it.
+            MiniSparkError: there is no room for it; if that is seen only while it is written, its readers fail.
         """
         self.check_on_loop()
         return self.driver.distribution.broadcast(value)

@@ -20,10 +20,10 @@ from minispark.rdd import closures
 from minispark.rdd.call_site import call_site
 from minispark.rdd.face import Face
 from minispark.rdd.runner_side import ask_executor, forgetters
-from minispark.storage.broadcast_file import map_file, places_in, write_file
+from minispark.storage.broadcast_file import map_file, places_in
 from minispark.storage.mapped_bytes import bytes_in, release_unused
 
-__all__ = ["Broadcast", "BroadcastHome", "make_broadcast", "new_id", "read_file", "write_value"]
+__all__ = ["Broadcast", "BroadcastHome", "dump_value", "make_broadcast", "new_id", "read_file"]
 
 T = TypeVar("T")
 
@@ -165,24 +165,19 @@ def make_broadcast(broadcast_id: BroadcastId, value: T, home: BroadcastHome) -> 
     return made
 
 
-def write_value(path: str, value: object) -> int:
-    """Pickle a value into the file of a broadcast; return the file's size in bytes.
+def dump_value(value: object) -> tuple[bytes, list[memoryview]]:
+    """Pickle a value for the file of a broadcast; return the pickle, and the buffers that were left out of it.
 
     Raises:
         ContextError: it is an RDD.
         PicklingError: it cannot be pickled; the text gives the path to what cannot.
-        MiniSparkError: there is no room for it.
     """
     if isinstance(value, Face):
         raise ContextError(f"{value!r} cannot be broadcast: collect it, and broadcast the records")
     if type(value) is bytes:
-        return write_file(path, b"", [value])  # no pickle at all: see `read_file`
+        return b"", [memoryview(value)]  # no pickle at all: see `read_file`
     pickled, buffers = closures.dumps_apart(value)
-    try:
-        return write_file(path, pickled, [buffer.raw() for buffer in buffers])
-    finally:
-        for buffer in buffers:
-            buffer.release()
+    return pickled, [buffer.raw() for buffer in buffers]
 
 
 def read_file(path: str) -> Any:

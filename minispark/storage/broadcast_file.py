@@ -14,7 +14,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from minispark.errors import MiniSparkError
@@ -24,7 +24,9 @@ __all__ = [
     "GAP_BYTES",
     "PIECE_BYTES",
     "broadcast_path",
+    "check_room",
     "checksums_of",
+    "file_size",
     "map_file",
     "piece_count",
     "piece_range",
@@ -34,6 +36,7 @@ __all__ = [
 
 PIECE_BYTES: Final = 4 << 20
 GAP_BYTES: Final = 64
+WRITE_BYTES: Final = 16 << 20  # after so much it is asked whether the file is still wanted
 HEAD: Final = struct.Struct("<8sQQ")
 SIZE: Final = struct.Struct("<Q")
 MAGIC: Final = b"msbcast1"
@@ -54,11 +57,41 @@ def place_all(sizes: Sequence[int]) -> tuple[list[int], int]:
     return starts, end + GAP_BYTES
 
 
-def write_file(path: str, pickled: Attachment, buffers: Sequence[Attachment] = ()) -> int:
-    """Write the file of a broadcast; return its size in bytes.
+def file_size(pickled: Attachment, buffers: Sequence[Attachment] = ()) -> int:
+    """Return the size of the file of a broadcast."""
+    return place_all([memoryview(part).nbytes for part in (pickled, *buffers)])[1]
+
+
+def check_room(path: str, size_bytes: int) -> None:
+    """Look whether a file system has room for a file that is to be written there.
 
     Raises:
-        MiniSparkError: there is no room for it, or it cannot be written; nothing is left.
+        MiniSparkError: it has not, or there is no such directory.
+    """
+    try:
+        facts = os.statvfs(os.path.dirname(path))
+    except OSError as error:
+        raise no_room(path, size_bytes, error) from error
+    if facts.f_bavail * facts.f_frsize < size_bytes:
+        raise no_room(path, size_bytes, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def write_file(
+    path: str,
+    pickled: Attachment,
+    buffers: Sequence[Attachment] = (),
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> int:
+    """Write the file of a broadcast; return its size in bytes. Any thread may do that.
+
+    Args:
+        path: where it goes; nothing is there.
+        pickled: the pickle.
+        buffers: what was left out of it.
+        is_wanted: asked from time to time.
+
+    Raises:
+        MiniSparkError: there is no room for it, it cannot be written, or it is wanted no more; nothing is left.
     """
     parts = [memoryview(part).cast("B") for part in (pickled, *buffers)]
     sizes = [len(part) for part in parts]
@@ -68,9 +101,9 @@ def write_file(path: str, pickled: Attachment, buffers: Sequence[Attachment] = (
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.truncate(fd, size_bytes)
-            write_at(fd, 0, memoryview(head))
+            write_at(fd, 0, memoryview(head), is_wanted)
             for start, part in zip(starts, parts, strict=True):
-                write_at(fd, start, part)
+                write_at(fd, start, part, is_wanted)
         except BaseException:
             os.unlink(path)
             raise
@@ -81,10 +114,16 @@ def write_file(path: str, pickled: Attachment, buffers: Sequence[Attachment] = (
     return size_bytes
 
 
-def write_at(fd: int, offset: int, data: memoryview) -> None:
-    """Write all of some bytes; the kernel takes at most 2 GiB a call."""
+def write_at(fd: int, offset: int, data: memoryview, is_wanted: Callable[[], bool]) -> None:
+    """Write all of some bytes, part by part.
+
+    Raises:
+        MiniSparkError: they are wanted no more.
+    """
     while data:
-        written = os.pwrite(fd, data, offset)
+        if not is_wanted():
+            raise MiniSparkError("the broadcast is wanted no more")
+        written = os.pwrite(fd, data[:WRITE_BYTES], offset)
         data = data[written:]
         offset += written
 

@@ -4,6 +4,7 @@ Made by `distribution` where executors are in other processes; local mode needs 
 a broadcast goes. Source: what Spark's BlockManagerMaster does for TorrentBroadcast.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
@@ -38,16 +39,25 @@ class BroadcastMaster(RpcEndpoint):
         location: where the driver serves them.
         world: files are read off the loop.
         scope: owns what reads them.
+        when_written: calls back when a broadcast is not being written any more.
 
     Attributes:
         gone: what is said of broadcasts that were destroyed.
     """
 
-    def __init__(self, store: BroadcastStore, location: BlockManagerId, world: World, scope: TaskScope) -> None:
+    def __init__(
+        self,
+        store: BroadcastStore,
+        location: BlockManagerId,
+        world: World,
+        scope: TaskScope,
+        when_written: Callable[[BroadcastId, Callable[[], object]], object] = lambda _, then: then(),
+    ) -> None:
         self.store = store
         self.location = location
         self.world = world
         self.scope = scope
+        self.when_written = when_written
         self.table: BroadcastTable[CallContext] = BroadcastTable()
         self.checksums: dict[BroadcastId, bytes] = {}
         self.supplies: dict[BroadcastId, dict[BlockManagerId, RpcEndpointRef]] = {}
@@ -57,7 +67,7 @@ class BroadcastMaster(RpcEndpoint):
         """Handle one message."""
         match message:
             case LocateBroadcast():
-                self.locate(message, context)
+                self.when_written(message.broadcast_id, partial(self.locate, message, context))
             case FetchGivenUp(broadcast_id, location):
                 self.answer(broadcast_id, self.table.given_up(broadcast_id, location))
             case _:

@@ -10,10 +10,15 @@ from minispark.errors import ContextError, PicklingError
 from minispark.ids import BroadcastId
 from minispark.messages.runner import BroadcastFile, RunnerReply, RunnerRequest
 from minispark.rdd import runner_side, sources
-from minispark.rdd.broadcast import Broadcast, make_broadcast, new_id, read_file, values, write_value
+from minispark.rdd.broadcast import Broadcast, dump_value, make_broadcast, new_id, read_file, values
+from minispark.storage.broadcast_file import write_file
 from minispark.testing.serial import SerialJobRunner
 
 FIRST_PAGE = 4096
+
+
+def write_value(path: str, value: object) -> None:
+    write_file(path, *dump_value(value))
 
 
 class Home:
