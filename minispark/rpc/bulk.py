@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from typing import TYPE_CHECKING, Any
 
 from minispark.errors import ProtocolError, RpcEndpointNotFound, RpcError
@@ -19,6 +19,7 @@ from minispark.rpc.logic import codec
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.frames import Frame, encode_frame, frame_head
 from minispark.rpc.message import Attachment, Message, message
+from minispark.rpc.remote import not_for
 
 if TYPE_CHECKING:
     from minispark.rpc.network import Network
@@ -285,17 +286,17 @@ class Bulk:
 
     def __init__(self, network: "Network") -> None:
         self.network = network
-        self.handlers: dict[str, BulkHandler] = {}
+        self.handlers: dict[str, tuple[BulkHandler, Container[str]]] = {}
 
-    def serve(self, service: str, handler: BulkHandler) -> None:
-        """Let peers open channels to a service of this env.
+    def serve(self, service: str, handler: BulkHandler, *, realms: Container[str] | None = None) -> None:
+        """Let peers open channels to a service of this env: those of these realms, by default of the env's own.
 
         Raises:
             ValueError: there is one of that name.
         """
         if service in self.handlers:
             raise ValueError(f"there is already a bulk service {service!r}")
-        self.handlers[service] = handler
+        self.handlers[service] = handler, (self.network.env.realm,) if realms is None else realms
 
     async def open(self, address: RpcAddress, service: str) -> BulkChannel:
         """Connect to a service; close the channel after use (`async with`).
@@ -318,9 +319,12 @@ class Bulk:
         """Find the service and let it work."""
         try:
             first = await channel.receive()
-            handler = self.handlers.get(first.service) if isinstance(first, BulkOpen) else None
-            if handler is None:
+            served = self.handlers.get(first.service) if isinstance(first, BulkOpen) else None
+            if served is None:
                 raise RpcEndpointNotFound(f"there is no bulk service for {first!r}")
+            handler, realms = served
+            if channel.connection.realm not in realms:
+                raise not_for(first.service, channel.connection.realm)
             await handler(channel)
         except Exception as error:  # noqa: BLE001 — the boundary of a service
             if not channel.connection.closed.done():

@@ -57,7 +57,7 @@ class Connection(asyncio.BufferedProtocol):
         owner: the env's network.
         dialled: the address this side connected to; None on the side that was connected to.
         role: what the connection is for; the dialling side says.
-        realm: names the secret, on the dialling side.
+        realm: names the secret; the dialling side says.
 
     Attributes:
         line: the line of the env that it belongs to (control).
@@ -146,7 +146,7 @@ class Connection(asyncio.BufferedProtocol):
         """Go over to what the connection is for."""
         self.agreement = agreement
         if self.dialled is None:
-            self.role = agreement.peer.role
+            self.role, self.realm = agreement.peer.role, agreement.peer.realm
         self.reader.seal = agreement.receiving
         self.reader.max_size = self.owner.max_size + FRAME_OVERHEAD
         self.owner.opened(self)

@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TypeVarTuple
 
 from minispark.errors import RpcEndpointNotFound, RpcEnvStopped
@@ -54,8 +54,10 @@ class Dispatcher:
         # Handlers run in the env's own context: not in that of whoever happened to send first in this turn.
         self.context = contextvars.Context()
 
-    def register(self, name: str, endpoint: RpcEndpoint, ref: RpcEndpointRef) -> Inbox:
-        """Give an endpoint its inbox and its ref; `on_start` is queued.
+    def register(
+        self, name: str, endpoint: RpcEndpoint, ref: RpcEndpointRef, realms: Container[str] = ("",)
+    ) -> Inbox:
+        """Give an endpoint its inbox and its ref; `on_start` is queued. Peers of these realms may talk to it.
 
         Raises:
             ValueError: the name is taken.
@@ -66,7 +68,7 @@ class Dispatcher:
         if name in self.inboxes:
             raise ValueError(f"there is already an endpoint {name!r} in this RpcEnv")
         endpoint._ref = ref
-        inbox = self.inboxes[name] = Inbox(name, endpoint, self.report)
+        inbox = self.inboxes[name] = Inbox(name, endpoint, self.report, realms)
         self.wake(inbox)
         return inbox
 
@@ -94,11 +96,12 @@ class Dispatcher:
                 self.scheduled = True
                 self.loop.call_soon(self.run_turn, context=self.context)
 
-    def post_to_all(self, control: Control) -> None:
-        """Call all endpoints, each in its turn."""
+    def post_to_all(self, control: Control, realm: str) -> None:
+        """Call all endpoints that peers of a realm may talk to, each in its turn."""
         for inbox in list(self.inboxes.values()):
-            inbox.post_control(control)
-            self.wake(inbox)
+            if realm in inbox.realms:
+                inbox.post_control(control)
+                self.wake(inbox)
 
     def wake(self, inbox: Inbox) -> None:
         """Put an inbox with messages in line."""

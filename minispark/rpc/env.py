@@ -6,7 +6,7 @@ loop; everything of it runs on that loop. Without `listen` nothing listens: that
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -105,15 +105,23 @@ class RpcEnv:
         """Services and channels for data of any size."""
         return self.network.bulk
 
-    def setup_endpoint(self, name: str, endpoint: RpcEndpoint) -> RpcEndpointRef:
+    def setup_endpoint(
+        self, name: str, endpoint: RpcEndpoint, *, realms: Container[str] | None = None
+    ) -> RpcEndpointRef:
         """Register an endpoint; its `on_start` runs before its first message.
+
+        Args:
+            name: what peers call it.
+            endpoint: the endpoint.
+            realms: peers that proved the secret of one of these may talk to it, and it is told of their connections;
+                by default those of the env's own realm. Other endpoints of this env may talk to it in any case.
 
         Raises:
             ValueError: the name is taken.
             RpcEnvStopped: the env was shut down.
         """
         ref = LocalRef(self, name)
-        ref.inbox = self.dispatcher.register(name, endpoint, ref)
+        ref.inbox = self.dispatcher.register(name, endpoint, ref, (self.realm,) if realms is None else realms)
         return ref
 
     def endpoint_ref(self, name: str) -> RpcEndpointRef:
@@ -151,7 +159,8 @@ class RpcEnv:
             raise ValueError(f"peers cannot connect to {host}: say advertised_host")
         bound = await self.network.listen(RpcAddress(host, port), self.conf.port_max_retries)
         self.address = RpcAddress(advertised_host or bound.host, bound.port)
-        self.setup_endpoint(VERIFIER, EndpointVerifier(lambda name: name in self.dispatcher.inboxes))
+        verifier = EndpointVerifier(lambda name: name in self.dispatcher.inboxes)
+        self.setup_endpoint(VERIFIER, verifier, realms=self.secrets)
         return self.address
 
     async def lookup(self, address: RpcAddress, name: str) -> RpcEndpointRef:
@@ -191,6 +200,10 @@ class RpcEnv:
             raise ValueError(f"a secret needs at least {MIN_SECRET_SIZE} bytes, not {len(secret)}")
         self.secrets[realm] = secret
         self.realms.update((peer, realm) for peer in peers)
+
+    def realm_of(self, address: RpcAddress) -> str:
+        """Return under which realm a peer is connected to."""
+        return self.realms.get(address, self.realm)
 
     def remove_realm(self, realm: str) -> None:
         """Let nobody in any more by that realm's secret; connections that exist go on."""

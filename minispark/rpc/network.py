@@ -26,7 +26,7 @@ from minispark.rpc.logic.handshake import Hello, Identity, Role
 from minispark.rpc.logic.shapes import BindRef
 from minispark.rpc.outbox import AcceptedLine, DialledLine, Line
 from minispark.rpc.ref import RpcEndpointRef
-from minispark.rpc.remote import RemoteCall, RemoteRef, not_found
+from minispark.rpc.remote import RemoteCall, RemoteRef, not_for, not_found
 from minispark.rpc.world import Listener
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Network:
         connection.on_frame = on_frame
         connection.after_read = self.env.dispatcher.run_now
         for address in self.addresses(connection):
-            self.env.dispatcher.post_to_all(operator.methodcaller("on_connected", address))
+            self.env.dispatcher.post_to_all(operator.methodcaller("on_connected", address), connection.realm)
 
     def addresses(self, connection: Connection) -> list[RpcAddress]:
         """Return under which addresses a connection's peer is announced: its socket's and its server's."""
@@ -159,6 +159,8 @@ class Network:
             inbox = self.env.dispatcher.inboxes.get(envelope.endpoint)
             if inbox is None:
                 raise not_found(envelope.endpoint, self.env.address or self.env.name)
+            if connection.realm not in inbox.realms:
+                raise not_for(envelope.endpoint, connection.realm)
             message = from_wire(envelope.wire, frame.attachments, bind)
         except RpcError as error:
             if ask_id:
@@ -218,8 +220,7 @@ class Network:
             PeerRefused: nobody listens there.
             RpcError: the peer cannot be reached, or refused; ProtocolError where the protocol says so.
         """
-        realm = self.env.realms.get(address, self.env.realm)
-        connection = Connection(self, address, role, realm)
+        connection = Connection(self, address, role, self.env.realm_of(address))
         connection.line = line
         self.connections[connection] = None
         try:
@@ -248,7 +249,8 @@ class Network:
         line.fail(str(error), error)
         if line.connection is not None:
             line.connection.break_off(error)
-        self.env.dispatcher.post_to_all(operator.methodcaller("on_network_error", error, line.address))
+        event = operator.methodcaller("on_network_error", error, line.address)
+        self.env.dispatcher.post_to_all(event, self.env.realm_of(line.address))
 
     def lost(self, connection: Connection, error: BaseException | None) -> None:
         """Forget a connection; the asks that waited on it fail, the endpoints are told."""
@@ -265,11 +267,11 @@ class Network:
             return
         reason = f"the connection to {connection} ended" + (f": {error}" if error else "")
         line.fail(reason, error)
-        post = self.env.dispatcher.post_to_all
+        post, realm = self.env.dispatcher.post_to_all, connection.realm
         for address in self.addresses(connection):
             if error is not None:
-                post(operator.methodcaller("on_network_error", error, address))
-            post(operator.methodcaller("on_disconnected", address))
+                post(operator.methodcaller("on_network_error", error, address), realm)
+            post(operator.methodcaller("on_disconnected", address), realm)
 
     async def close(self) -> None:
         """Stop listening, write what waits, close all connections."""

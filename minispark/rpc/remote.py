@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from minispark.rpc.env import RpcEnv
     from minispark.rpc.outbox import Line
 
-__all__ = ["RemoteCall", "RemoteRef", "not_found"]
+__all__ = ["RemoteCall", "RemoteRef", "not_for", "not_found"]
 
 log = logging.getLogger(__name__)
 
@@ -130,3 +130,8 @@ class RemoteCall:
 def not_found(name: str, where: object) -> RpcEndpointNotFound:
     """Return the error of an endpoint that is not there."""
     return RpcEndpointNotFound(f"there is no endpoint {name!r} at {where}")
+
+
+def not_for(what: str, realm: str) -> RpcError:
+    """Return the error of an endpoint or service that peers of a realm may not use."""
+    return RpcError(f"{what!r} takes nothing from peers of the realm {realm!r}")

@@ -17,6 +17,7 @@ from minispark.messages.deploy_clients import MasterStatus, RequestMasterStatus
 from minispark.messages.deploy_values import ApplicationDescription, WorkerState
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
+from minispark.rpc.logic.secrets import CLUSTER_REALM
 from minispark.scheduler.cluster_backend import CoarseGrainedSchedulerBackend
 from minispark.scheduler.logic.executors import Decommission, exit_reason
 
@@ -65,7 +66,7 @@ class StandaloneSchedulerBackend:
         Raises:
             MiniSparkError: no master takes it.
         """
-        self.env.setup_endpoint(APP_CLIENT, self.client)
+        self.env.setup_endpoint(APP_CLIENT, self.client, realms=(CLUSTER_REALM,))
         return await self.registered
 
     # -- Provisioner -------------------------------------------------------------------------------------------------

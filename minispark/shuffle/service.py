@@ -53,7 +53,7 @@ class ShuffleService:
         self.world = env.world
         self.state_directory = state_directory
         self.applications = ServedApplications()
-        blocks = BlockService(env)
+        blocks = BlockService(env, env.secrets)  # each application gets its own files alone
         MapOutputServer(env.world, self.applications).add_to(blocks)
         BlockFiles(env.world, self.applications).add_to(blocks)
         blocks.add(RegisterDirectory, self.register)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from typing import Any, Final, Protocol, TypeVar
 
 from minispark.errors import ProtocolError, RpcTimeout
@@ -62,8 +62,7 @@ class OwnDirectory:
 
 def realm_of(channel: BulkChannel) -> str:
     """Return the realm whose secret the peer of a channel has proved."""
-    peer = channel.connection.peer
-    return peer.realm if peer is not None else ""
+    return channel.connection.realm
 
 
 def address_of(location: BlockManagerId) -> RpcAddress:
@@ -72,11 +71,16 @@ def address_of(location: BlockManagerId) -> RpcAddress:
 
 
 class BlockService:
-    """The service "blocks" of one env: answers one request of a channel after another."""
+    """The service "blocks" of one env: answers one request of a channel after another.
 
-    def __init__(self, env: RpcEnv) -> None:
+    Args:
+        env: listens.
+        realms: whose peers it answers; by default those of the env's own realm.
+    """
+
+    def __init__(self, env: RpcEnv, realms: Container[str] | None = None) -> None:
         self.answers: dict[type[Message], Answer] = {}
-        env.bulk.serve(BLOCKS, self.serve)
+        env.bulk.serve(BLOCKS, self.serve, realms=realms)
 
     def add(self, kind: type[Message], answer: Answer) -> None:
         """Have requests of a class answered; the answer may send messages and streams."""

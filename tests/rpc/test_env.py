@@ -1,4 +1,4 @@
-"""The env itself: listening, lookup, realms, closing."""
+"""The env itself: listening, lookup, secrets, closing."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.testing.virtual_loop import VirtualWorld
-from tests.rpc.peers import SECRET, Note, Peers, Probe, Question, Silence, settle, with_env, with_peers
+from tests.rpc.peers import Note, Peers, Probe, Question, Silence, settle, with_env, with_peers
 
 
 @pytest.mark.scenario("RPC-009")
@@ -98,16 +98,6 @@ def test_an_env_with_another_secret_is_refused_and_told_why() -> None:
         with pytest.raises(RpcError, match="does not know the secret"):
             await stranger.bind("probe", peers.address).ask(Question("?"))
         assert peers.probe.messages == []
-
-    with_peers(scenario)
-
-
-def test_an_env_can_have_the_clusters_secret_beside_its_own() -> None:
-    async def scenario(peers: Peers) -> None:
-        application = peers.env("driver", secret=b"the secret of an application ...")
-        application.add_realm("cluster", SECRET, [peers.address])
-        peers.server.add_realm("cluster", SECRET)
-        assert await application.bind("probe", peers.address).ask(Question("hi")) == Note("HI")
 
     with_peers(scenario)
 

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from minispark.deploy.app_client import APP_CLIENT
 from minispark.errors import MiniSparkError
 from minispark.ids import WorkerId
 from minispark.messages.deploy import ApplicationRemoved
@@ -254,3 +255,14 @@ def test_the_reasons_why_no_executor_comes() -> None:
     assert "minispark://m:1 has no workers" in shortage(wanted, 0, with_dead)
     assert "executors with 4 cores were started and have not registered" in shortage(wanted, 4, empty)
     assert shortage(wanted, 0, empty, "exit code 1").endswith("executors end before they can; the last, exit code 1")
+
+
+def test_an_executor_cannot_speak_as_the_master() -> None:
+    async def scenario(site: Site) -> None:
+        await site.start()
+        executor = next(iter(site.workers[0].executors.values()))
+        executor.bind(APP_CLIENT, site.driver.address).send(ApplicationRemoved(99, "says an executor"))
+        await site.pause()
+        assert site.given_up == []
+
+    in_site(scenario)

@@ -5,7 +5,7 @@ The dispatcher owns the inboxes of an env and calls `process`; nobody else does.
 
 import operator
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,18 +30,26 @@ class Inbox:
     Args:
         name: the endpoint's name.
         report: told of an error that the endpoint's own `on_error` did not settle.
+        realms: of peers that may talk to it.
 
     Attributes:
         ready: whether the dispatcher has it in its line of inboxes with messages.
         stopped: whether OnStop is queued; what is posted later is refused.
     """
 
-    __slots__ = ("endpoint", "name", "queue", "ready", "report", "stopped")
+    __slots__ = ("endpoint", "name", "queue", "ready", "realms", "report", "stopped")
 
-    def __init__(self, name: str, endpoint: "RpcEndpoint", report: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        endpoint: "RpcEndpoint",
+        report: Callable[[str, BaseException], None],
+        realms: Container[str] = ("",),
+    ) -> None:
         self.name = name
         self.endpoint = endpoint
         self.report = report
+        self.realms = realms
         self.ready = False
         self.stopped = False
         self.queue: deque[tuple[Any, CallContext | None]] = deque([(ON_START, None)])
