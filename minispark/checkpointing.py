@@ -7,7 +7,6 @@ ReliableCheckpointRDD, and `doCheckpoint` of its RDD.
 
 import asyncio
 import os
-import shutil
 import weakref
 from collections.abc import Iterable
 from functools import partial
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from minispark.errors import ConfigurationError, StorageError
 from minispark.rdd.checkpoints import cut, marked_above, part_name, write_part
-from minispark.rdd.files import Output, PathLike, absolute_path
+from minispark.rdd.files import PathLike, absolute_path, make_directory, names_in, output_at, remove_directory
 from minispark.rdd.lineage import Determinism, describe
 from minispark.rdd.node import CheckpointMark, Node
 from minispark.rdd.preparation import Preparation
@@ -42,6 +41,7 @@ class Checkpoints:
 
     Attributes:
         directory: where files go, a directory of this application; empty until `SparkContext.set_checkpoint_dir`.
+        making: makes it, and so shows that it can be reached.
         marked: RDDs that were marked and are neither kept nor gone.
     """
 
@@ -49,12 +49,18 @@ class Checkpoints:
         self.driver = driver
         self.context = context
         self.directory = ""
+        self.making: Preparation | None = None
         self.marked: weakref.WeakSet[Node[Any]] = weakref.WeakSet()
 
     def set_directory(self, path: PathLike) -> None:
         """Say where files go; see `SparkContext.set_checkpoint_dir`."""
         own = f"{self.driver.application_id}-{self.driver.world.secret_bytes(8).hex()}"
-        self.directory = os.path.join(absolute_path("path", path), own)
+        directory = self.directory = os.path.join(absolute_path("path", path), own)
+
+        async def make() -> None:
+            await self.driver.world.run_blocking(make_directory, directory)
+
+        self.making = Preparation(make, self.context)
 
     def mark(self, node: Node[Any], is_local: bool) -> None:
         """Have an RDD kept after the next job over it.
@@ -78,6 +84,21 @@ class Checkpoints:
         node.checkpoint = CheckpointMark(is_local, Preparation(run, self.context))
         self.marked.add(node)
 
+    async def before_job(self, node: Node[Any]) -> None:
+        """Make the directory, if a job over a node would be followed by the writing of files.
+
+        Raises:
+            StorageError: that cannot be done. It is told now and not when everything has been computed.
+        """
+        if not self.marked:
+            return
+        for marked in marked_above(node):
+            if self.making is not None and marked.checkpoint is not None and not marked.checkpoint.is_local:
+                try:
+                    await self.making.run()
+                except OSError as error:
+                    raise self.not_written(marked, self.directory, error) from error
+
     async def after_job(self, node: Node[Any]) -> None:
         """Keep the marked RDDs that a job over a node has computed, each unless one below it is marked as well.
 
@@ -96,7 +117,7 @@ class Checkpoints:
     async def write(self, node: Node[Any]) -> None:
         """Write an RDD to files, and cut it off its parents."""
         off_the_loop = self.driver.world.run_blocking
-        output = Output(os.path.join(self.directory, f"rdd-{node.rdd_id}"))
+        output = output_at(os.path.join(self.directory, f"rdd-{node.rdd_id}"))
         try:
             try:
                 directory = await off_the_loop(output.create)
@@ -105,11 +126,7 @@ class Checkpoints:
                 await off_the_loop(check_parts, output.path, len(node.partitions()))
                 await off_the_loop(output.commit)
             except OSError as error:
-                raise StorageError(
-                    f"the checkpoint of {node!r} cannot be written to {output.path!r}: {error}; the directory of "
-                    "sc.set_checkpoint_dir() must be one that the driver and all executors see and may write to. The "
-                    "RDD is computed as before"
-                ) from error
+                raise self.not_written(node, output.path, error) from error
         except GeneratorExit:  # the loop was closed: nothing can be awaited any more
             output.abandon()
             raise
@@ -120,6 +137,14 @@ class Checkpoints:
         if self.driver.conf.cleaner_clean_checkpoints:
             weakref.finalize(node, self.forgotten, output.path).atexit = False
 
+    def not_written(self, node: Node[Any], path: str, error: OSError) -> StorageError:
+        """Return what a job fails with when an RDD cannot be written that is to be kept."""
+        return StorageError(
+            f"the checkpoint of {node!r} cannot be written to {path!r}: {error}; the directory of "
+            "sc.set_checkpoint_dir() must be one that the driver and all executors see and may write to. The "
+            "RDD stays as it was, and the next job over it tries again"
+        )
+
     def forgotten(self, path: str) -> None:
         """Have the files of an RDD deleted that nothing refers to; called on any thread."""
         driver = self.driver
@@ -129,7 +154,7 @@ class Checkpoints:
     def delete(self, path: str) -> None:
         """Delete files, off the loop."""
         if self.driver.stopping is None:
-            deletion = self.driver.world.run_blocking(partial(shutil.rmtree, ignore_errors=True), path)
+            deletion = self.driver.world.run_blocking(remove_directory, path)
             self.driver.spawn(deletion, name=f"delete {path}")
 
     # -- blocks ------------------------------------------------------------------------------------------------------
@@ -176,6 +201,7 @@ async def hold(parents: Iterable[Any], waiters: "Iterable[JobWaiter]") -> None:
 
 def check_parts(path: str, count: int) -> None:
     """Raise unless all files of a checkpoint are where the driver looks for them."""
-    missing = [name for name in map(part_name, range(count)) if not os.path.exists(os.path.join(path, name))]
+    there = names_in(path)
+    missing = [name for name in map(part_name, range(count)) if name not in there]
     if missing:
         raise FileNotFoundError(f"the tasks have written {missing[0]}, and it is not there")

@@ -307,7 +307,7 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
             errors: what happens to bytes that are not of that encoding, as in `bytes.decode`: "replace", "strict" …
 
         Raises:
-            ConfigurationError: a path is empty or not local, or min_partitions is not at least 1. What is missing
+            ConfigurationError: a path is empty or a URL unknown, or min_partitions is not at least 1. What is missing
                 or cannot be read is told by the first action: InputNotFound.
             TypeError: a path is not a path.
             LookupError: there is no such encoding.

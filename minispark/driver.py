@@ -334,7 +334,7 @@ class Driver:
         """Return what keeps RDDs by checkpoints; loaded when the first one is marked."""
         if self.checkpoints is None:
             self.checkpoints = import_module("minispark.checkpointing").Checkpoints(self, context)
-            self.jobs.checkpoint = self.checkpoints.after_job
+            self.jobs.before, self.jobs.checkpoint = self.checkpoints.before_job, self.checkpoints.after_job
         return self.checkpoints
 
     # -- service -----------------------------------------------------------------------------------------------------

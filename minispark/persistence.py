@@ -65,14 +65,16 @@ class Persistence:
     def set_checkpoint_dir(self, path: "PathLike") -> None:
         """Say where the files of checkpoints go: into a directory of this application's in the given one.
 
-        It is made when the first RDD is written.
+        It is made before the first job that is followed by the writing of an RDD; if it cannot be, that job fails
+        with a StorageError before anything is computed.
 
         Args:
             path: a directory that the driver and all executors see: any in local mode, one of a shared file system in
-                a cluster. A relative one is taken from the working directory of now.
+                a cluster, or a URL of what fsspec knows, as `s3://bucket/folder`. A relative one is taken from the
+                working directory of now.
 
         Raises:
-            ConfigurationError: the path is empty or not local.
+            ConfigurationError: the path is empty, or nothing is known that reads such a URL.
             TypeError: the path is not a path.
         """
         self.check_usable()

@@ -45,8 +45,8 @@ class Reading:
             errors: what happens to bytes that are not of that encoding, as in `bytes.decode`.
 
         Raises:
-            ConfigurationError: a path is empty or not local, or min_partitions is not at least 1. What is missing is
-                told by the first action: InputNotFound.
+            ConfigurationError: a path is empty or a URL unknown, or min_partitions is not at least 1. What is missing
+                is told by the first action: InputNotFound.
             TypeError: a path is not a path.
             LookupError: there is no such encoding.
         """
@@ -64,8 +64,8 @@ class Reading:
         """Make an RDD of the records of files that consist of records of the same length, in bytes.
 
         Raises:
-            ConfigurationError: a path is empty or not local, or the length is not at least 1. Later, `InputDamaged`:
-                a file does not end where a record does.
+            ConfigurationError: a path is empty or a URL unknown, or the length is not at least 1. Later,
+                `InputDamaged`: a file does not end where a record does.
             TypeError: a path is not a path.
         """
         found: RDD[bytes] = self.whole_files.binary_records(self, path, record_length)
@@ -77,7 +77,7 @@ class Reading:
         Unpickling runs code: read files of people that you trust.
 
         Raises:
-            ConfigurationError: a path is empty or not local. Later, `InputNotFound`: there is nothing, or
+            ConfigurationError: a path is empty or a URL unknown. Later, `InputNotFound`: there is nothing, or
                 `InputDamaged`: a file is none of these, or not as it was written.
             TypeError: a path is not a path.
         """

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from minispark.checkpointing import check_parts
 from minispark.context import SparkContext
-from minispark.errors import JobCancelled, StorageError
+from minispark.errors import ConfigurationError, JobCancelled, StorageError
 from minispark.ids import JobId
 from minispark.messages.scheduler import JobSubmitted, pack_integers
 from minispark.messages.storage_level import StorageLevel
+from minispark.rdd.files import names_in
 from minispark.rdd.lineage import describe
 from minispark.rdd.rdd import RDD
 from minispark.rdd.shuffled import shuffle_of
@@ -24,7 +26,7 @@ from tests.contexts import run_inline
 from tests.scheduler.logic.dag_harness import dag
 
 
-def counted(sc: SparkContext, directory: Path) -> tuple[RDD[tuple[int, int]], Any]:
+def counted(sc: SparkContext, directory: Path | str) -> tuple[RDD[tuple[int, int]], Any]:
     """Return an RDD to checkpoint and an accumulator that counts how many of its records were computed."""
     sc.set_checkpoint_dir(directory)
     computed = sc.accumulator(0)
@@ -163,18 +165,91 @@ def test_a_local_checkpoint_takes_the_place_of_a_mark_but_not_of_files(tmp_path:
     assert run_inline(job) == (True, False, False)
 
 
-def test_a_directory_that_cannot_be_written_is_told_and_the_rdd_computed_as_before(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_told_before_anything_is_computed(tmp_path: Path) -> None:
     async def job(sc: SparkContext) -> Any:
-        rdd, _ = counted(sc, tmp_path / "file" / "x")
+        rdd, computed = counted(sc, tmp_path / "file" / "x")
         (tmp_path / "file").write_text("not a directory")
         rdd.checkpoint()
         with pytest.raises(StorageError, match=r"cannot be written to .*set_checkpoint_dir"):
             await rdd.count()
-        assert not rdd.is_checkpointed
+        assert (computed.value, rdd.is_checkpointed) == (0, False)
         (tmp_path / "file").unlink()
         return await rdd.count(), rdd.is_checkpointed
 
     assert run_inline(job) == (12, True)
+
+
+def test_a_server_that_cannot_be_reached_is_told_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(self: object, path: str, exist_ok: bool) -> None:
+        raise RuntimeError("no route to host")
+
+    async def job(sc: SparkContext) -> Any:
+        rdd, computed = counted(sc, "memory://unreachable")
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFileSystem, "makedirs", down)
+            with pytest.raises(
+                StorageError, match=r"cannot be written to 'memory://.*RuntimeError: no route to host"
+            ):
+                await rdd.checkpoint().count()
+        return computed.value, await rdd.count(), rdd.is_checkpointed
+
+    assert run_inline(job) == (0, 12, True)
+
+
+def test_a_url_that_nobody_reads_is_refused_at_once() -> None:
+    async def job(sc: SparkContext) -> str | None:
+        with pytest.raises(ConfigurationError, match="there is no file system for nope"):
+            sc.set_checkpoint_dir("nope://bucket/x")
+        return sc.get_checkpoint_dir()
+
+    assert run_inline(job) is None
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("scheme", ["memory", "local", "file"])
+def test_files_may_be_on_any_file_system(tmp_path: Path, scheme: str, clean: bool) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd, computed = counted(sc, f"{scheme}://{tmp_path}")
+        sums = rdd.reduce_by_key(add, 2).checkpoint()
+        before = sorted(await sums.collect())
+        path, done = sums.get_checkpoint_file() or "", computed.value
+        assert names_in(path) == {"_SUCCESS", "part-00000", "part-00001"}
+        assert (sorted(await sums.collect()), computed.value) == (before, done)
+        del sums
+        gc.collect()
+        for _ in range(3):
+            await sc.parallelize([1]).count()
+        return before, names_in(path) == set()
+
+    expected = [(0, 18), (1, 22), (2, 26)]
+    assert run_inline(job, cleaner_referenceTracking_cleanCheckpoints=clean) == (expected, clean)
+
+
+@pytest.mark.cluster
+def test_runner_processes_write_and_read_files_of_other_file_systems(tmp_path: Path) -> None:
+    async def job() -> Any:
+        async with SparkContext("local[2]") as sc:
+            rdd, computed = counted(sc, f"local://{tmp_path}")
+            sums = rdd.reduce_by_key(add, 2).checkpoint()
+            before = sorted(await sums.collect())
+            done = computed.value
+            return before, sorted(await sums.collect()) == before, computed.value - done
+
+    assert asyncio.run(job()) == ([(0, 18), (1, 22), (2, 26)], True, 0)
+    assert len(list(tmp_path.rglob("part-*"))) == 2
+    assert not list(tmp_path.rglob("_temporary*"))
+
+
+@pytest.mark.cluster
+def test_memory_of_one_process_is_no_place_for_the_files_of_others() -> None:
+    async def job() -> bool:
+        async with SparkContext("local[2]") as sc:
+            rdd, _ = counted(sc, "memory://of-the-driver")
+            with pytest.raises(StorageError, match="the driver and all executors see"):
+                await rdd.checkpoint().count()
+            return rdd.is_checkpointed
+
+    assert asyncio.run(job()) is False
 
 
 def remove(directory: Path) -> Path:

@@ -15,7 +15,7 @@ from minispark.messages.storage_level import StorageLevel
 from minispark.rdd import closures, lineage
 from minispark.rdd.dependency import Dependency
 from minispark.rdd.face import Face, T_co
-from minispark.rdd.files import OutputDirectory
+from minispark.rdd.files import PartDirectory, open_input
 from minispark.rdd.node import Node, Partition, all_parents, parents_first
 from minispark.rdd.ports import TaskContext
 from minispark.storage.batches import dump_batches
@@ -111,7 +111,7 @@ class CheckpointedNode(Node[T]):
         """
         path = os.path.join(self.directory, part_name(index))
         try:
-            file = open(path, "rb")  # noqa: SIM115 - closed below
+            file = open_input(path)
         except FileNotFoundError:
             raise InputNotFound(
                 f"partition {index} of the checkpoint of {self!r} is not there: {path!r} was removed, or this host "
@@ -190,7 +190,7 @@ def part_name(index: int) -> str:
 
 
 def write_part(
-    directory: OutputDirectory, compress: bool, max_records: int, context: TaskContext, records: Iterable[Any]
+    directory: PartDirectory, compress: bool, max_records: int, context: TaskContext, records: Iterable[Any]
 ) -> None:
     """Write a partition's file of pickled records."""
     attempt = str(context.task_attempt_id)

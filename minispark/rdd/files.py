@@ -1,4 +1,7 @@
-"""Files and directories that RDDs read and write: the one place that knows what a path is. Local files only."""
+"""Files and directories that RDDs read and write: the one place that knows what a path is.
+
+Local files are handled here, those of other file systems, which URLs name, in `filesystems`.
+"""
 
 import glob
 import os
@@ -7,31 +10,36 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from tempfile import mkdtemp
-from typing import IO, Any, BinaryIO, Final, NamedTuple
+from typing import IO, Any, BinaryIO, Final, NamedTuple, Protocol
 
 from minispark.errors import ConfigurationError, InputNotFound, OutputExists
+from minispark.rdd import filesystems
 from minispark.rdd.compression import check_readable, is_compressed, open_compressed
+from minispark.rdd.filesystems import HIDDEN, SUCCESS, TEMPORARY, InputFile, RemoteOutput, is_url
 
 __all__ = [
     "InputFile",
     "InputPath",
+    "JobOutput",
     "Output",
     "OutputDirectory",
+    "PartDirectory",
     "PathLike",
     "absolute_path",
     "find_inputs",
     "input_paths",
+    "make_directory",
+    "names_in",
     "open_input",
+    "output_at",
+    "remove_directory",
 ]
 
 PathLike = str | os.PathLike[str]
 
-HIDDEN: Final = (".", "_")  # how the names of files begin that are not data: _SUCCESS, _temporary-x, .crc
-TEMPORARY: Final = "_temporary-"
 FILE_URL: Final = re.compile(r"^file:(?:/(?!/)|//(?:localhost)?/)")
-URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 KINDS: Final = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -40,18 +48,11 @@ KINDS: Final = (
 )
 
 
-class InputFile(NamedTuple):
-    """A file to read."""
-
-    path: str
-    size_bytes: int
-
-
 class InputPath(NamedTuple):
     """What a user said is to be read: made absolute and checked when it was said, looked for later, off the loop.
 
     Attributes:
-        path: absolute; what exists by that very name is taken as it is.
+        path: absolute, or a URL; what exists by that very name is taken as it is.
         pattern: the glob that is meant if nothing has that name; the working directory in it is escaped.
         parts: what is meant instead if commas may separate paths, and there are some.
     """
@@ -70,7 +71,7 @@ def input_paths(argument: str, given: object) -> list[InputPath]:
 
     Raises:
         TypeError: it is something else.
-        ConfigurationError: a path is empty, or not local.
+        ConfigurationError: a path is empty, or a URL that cannot be read.
     """
     if isinstance(given, str | os.PathLike):
         return [input_path(argument, given, is_list=isinstance(given, str))]
@@ -87,20 +88,25 @@ def input_path(argument: str, given: object, is_list: bool) -> InputPath:
         parts = tuple(input_path(argument, part.strip(), is_list=False) for part in text.split(",") if part.strip())
         if not parts:
             raise ConfigurationError(f"{argument} = {given!r}: there is no path in it")
-    name = FILE_URL.sub("/", text) if parts else local_path(text)
+    name = FILE_URL.sub("/", text)
+    if is_url(name):
+        return InputPath(name if parts else filesystems.check_url(name), name, parts)
     # Not normalised: what .. means depends on links.
     directory = "" if os.path.isabs(name) else os.getcwd()
     return InputPath(os.path.join(directory, name), os.path.join(glob.escape(directory), name), parts)
 
 
 def absolute_path(argument: str, given: object) -> str:
-    """Return the absolute path of what is one path, as it is meant here and now.
+    """Return the absolute path of what is one path, as it is meant here and now; a URL as it is.
+
+    `file:/x`, `file:///x` and `file://localhost/x` are local paths.
 
     Raises:
         TypeError: it is not a path.
-        ConfigurationError: it is empty, or not local.
+        ConfigurationError: it is empty, or a URL that cannot be read.
     """
-    return os.path.abspath(local_path(checked(argument, given)))
+    name = FILE_URL.sub("/", checked(argument, given))
+    return filesystems.check_url(name).rstrip("/") if is_url(name) else os.path.abspath(name)
 
 
 def checked(argument: str, given: object) -> str:
@@ -113,18 +119,6 @@ def checked(argument: str, given: object) -> str:
     return text
 
 
-def local_path(name: str) -> str:
-    """Return a path of the local file system; `file:/x`, `file:///x` and `file://localhost/x` are understood.
-
-    Raises:
-        ConfigurationError: it is a URL of something else.
-    """
-    name = FILE_URL.sub("/", name)
-    if URL.match(name):
-        raise ConfigurationError(f"{name!r}: only local files can be read and written, as /data/x or file:///data/x")
-    return name
-
-
 def find_inputs(paths: Iterable[InputPath]) -> list[InputFile]:
     """Return the files that are meant by paths, directories and globs, in their order. Blocks: run it off the loop.
 
@@ -132,7 +126,18 @@ def find_inputs(paths: Iterable[InputPath]) -> list[InputFile]:
         InputNotFound: there is nothing at a path.
         ConfigurationError: a directory has directories, or what is there is not a file that can be read as text.
     """
-    return [input_file(name) for path in paths for name in expand(path)]
+    return [file for path in paths for file in meant_by(path)]
+
+
+def meant_by(path: InputPath) -> Iterator[InputFile]:
+    """Yield the files that one path means; what exists by that very name is taken as it is, commas and all."""
+    if path.parts and not (filesystems.exists(path.path) if is_url(path.path) else os.path.exists(path.path)):
+        for part in path.parts:
+            yield from meant_by(part)
+    elif is_url(path.path):
+        yield from filesystems.find(path.path)
+    else:
+        yield from map(input_file, expand(path))
 
 
 def input_file(name: str) -> InputFile:
@@ -154,12 +159,9 @@ def input_file(name: str) -> InputFile:
 
 
 def expand(path: InputPath) -> Iterator[str]:
-    """Yield the files that one path means; what exists by that very name is taken as it is, commas and all."""
+    """Yield the files that one local path means."""
     if os.path.exists(path.path):
         yield from files_at(path.path)
-    elif path.parts:
-        for part in path.parts:
-            yield from expand(part)
     else:
         found = sorted(
             match
@@ -193,15 +195,76 @@ def files_at(name: str) -> Iterator[str]:
 
 def open_input(path: str) -> BinaryIO:
     """Open a file for reading."""
-    return open(path, "rb")
+    return filesystems.open_url(path) if is_url(path) else open(path, "rb")
+
+
+def names_in(path: str) -> set[str]:
+    """Return the names of what is in a directory; none if it is not there. Blocks."""
+    if is_url(path):
+        return filesystems.names_in(path)
+    return set(os.listdir(path)) if os.path.isdir(path) else set()
+
+
+def make_directory(path: str) -> None:
+    """Make a directory and its parents, unless it is there. Blocks.
+
+    Raises:
+        OSError: it cannot be made, or the server of a URL cannot be reached.
+    """
+    if is_url(path):
+        filesystems.make_directory(path)
+    else:
+        os.makedirs(path, exist_ok=True)
+
+
+def remove_directory(path: str) -> None:
+    """Remove a directory, as far as that can be done, with all that is in it. Blocks."""
+    if is_url(path):
+        with suppress(OSError):
+            filesystems.remove(path)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def nobody_else() -> None:
     """Permit a commit: no other attempt writes."""
 
 
+class PartDirectory(Protocol):
+    """A directory that a job fills with parts, as its tasks see it, wherever it is."""
+
+    def part(
+        self, name: str, attempt: str, request_commit: Callable[[], object]
+    ) -> AbstractContextManager[IO[bytes]]:
+        """Open a part for writing; it appears under its name, whole, when the block ends well."""
+
+
+class JobOutput(Protocol):
+    """A job's output directory in the driver, wherever it is. Its methods block, and may overtake each other."""
+
+    path: str
+
+    def create(self) -> PartDirectory:
+        """Make the directory; raises OutputExists if there is something already."""
+
+    def commit(self) -> None:
+        """Say that all parts are there."""
+
+    def abandon(self) -> None:
+        """Remove everything, unless it is committed."""
+
+
+def output_at(path: str) -> JobOutput:
+    """Return a job's output directory, which is not made yet.
+
+    Args:
+        path: absolute, or a URL.
+    """
+    return RemoteOutput(path, os.urandom(8).hex()) if is_url(path) else Output(path)
+
+
 class OutputDirectory(NamedTuple):
-    """A directory that a job fills with parts, as its tasks see it.
+    """A local directory that a job fills with parts, as its tasks see it.
 
     Attributes:
         path: absolute.
@@ -273,7 +336,7 @@ class Output:
             closed = f"{self.temporary}-closed"
             os.rename(self.temporary, closed)  # from here on, attempts that still run fail at their next step
             self.temporary = closed
-            with open(os.path.join(self.path, "_SUCCESS"), "xb"):
+            with open(os.path.join(self.path, SUCCESS), "xb"):
                 pass
             shutil.rmtree(closed, ignore_errors=True)
             self.is_over = True

@@ -9,7 +9,7 @@ from minispark.errors import ConfigurationError
 from minispark.rdd.arguments import check_size
 from minispark.rdd.checkpoints import write_part
 from minispark.rdd.face import Face
-from minispark.rdd.files import Output, OutputDirectory, PathLike, absolute_path
+from minispark.rdd.files import JobOutput, PartDirectory, PathLike, absolute_path, output_at
 from minispark.rdd.ports import TaskContext
 from minispark.storage.batches import BATCH_RECORDS
 
@@ -19,7 +19,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 Compression = Literal["gzip"]
 
-WritePart = Callable[[OutputDirectory, TaskContext, Iterator[Any]], None]
+WritePart = Callable[[PartDirectory, TaskContext, Iterator[Any]], None]
 
 SUFFIXES: dict[Compression | None, str] = {None: "", "gzip": ".gz"}
 
@@ -35,19 +35,19 @@ class SaveMethods(Face[T_co]):
         fails, the directory goes away.
 
         Args:
-            path: the directory to make; a relative one is taken from the working directory of now.
+            path: the directory to make, or its URL; a relative one is taken from the working directory of now.
             compression: "gzip" gives `part-00000.gz`.
 
         Raises:
             OutputExists: there is something at the path.
-            ConfigurationError: the path is empty or not local, or the compression unknown.
+            ConfigurationError: the path is empty, or a URL that cannot be written, or the compression unknown.
             TypeError: the path is not a path.
         """
         # A plain def: a coroutine's body would see the working directory of when it is awaited.
         if compression not in SUFFIXES:
             raise ConfigurationError(f"compression = {compression!r}: 'gzip' or None is needed")
         write = partial(write_text_part, SUFFIXES[compression])
-        return save(self, Output(absolute_path("path", path)), write)
+        return save(self, output_at(absolute_path("path", path)), write)
 
     def save_as_pickle_file(self, path: PathLike, batch_size: int = BATCH_RECORDS) -> Coroutine[Any, Any, None]:
         """Write the records pickled, one file per partition, for `SparkContext.pickle_file`.
@@ -55,21 +55,21 @@ class SaveMethods(Face[T_co]):
         The files are checksummed and compressed where that pays. They appear as those of `save_as_text_file` do.
 
         Args:
-            path: the directory to make; a relative one is taken from the working directory of now.
+            path: the directory to make, or its URL; a relative one is taken from the working directory of now.
             batch_size: the most records that are pickled together.
 
         Raises:
             OutputExists: there is something at the path.
-            ConfigurationError: the path is empty or not local, or the size not at least 1.
+            ConfigurationError: the path is empty, or a URL that cannot be written, or the size not at least 1.
             TypeError: the path is not a path.
         """
         if check_size("batch_size", batch_size) < 1:
             raise ConfigurationError("batch_size = 0: a batch has at least one record")
         write = partial(write_pickled_part, batch_size)
-        return save(self, Output(absolute_path("path", path)), write)
+        return save(self, output_at(absolute_path("path", path)), write)
 
 
-async def save(rdd: Face[Any], output: Output, write: WritePart) -> None:
+async def save(rdd: Face[Any], output: JobOutput, write: WritePart) -> None:
     """Run the job that fills a directory."""
     await rdd.prepare()
     off_the_loop = rdd.context.run_blocking
@@ -85,7 +85,7 @@ async def save(rdd: Face[Any], output: Output, write: WritePart) -> None:
         raise
 
 
-def write_text_part(suffix: str, directory: OutputDirectory, context: TaskContext, records: Iterator[Any]) -> None:
+def write_text_part(suffix: str, directory: PartDirectory, context: TaskContext, records: Iterator[Any]) -> None:
     """Write a partition's lines; what a task runs."""
     name = f"part-{context.partition_id:05d}{suffix}"
     with directory.part(name, str(context.task_attempt_id), context.request_commit) as file:
@@ -94,7 +94,7 @@ def write_text_part(suffix: str, directory: OutputDirectory, context: TaskContex
 
 
 def write_pickled_part(
-    batch_size: int, directory: OutputDirectory, context: TaskContext, records: Iterator[Any]
+    batch_size: int, directory: PartDirectory, context: TaskContext, records: Iterator[Any]
 ) -> None:
     """Write a partition's records; what a task runs."""
     write_part(directory, True, batch_size, context, records)

@@ -85,17 +85,17 @@ def text_file(
     Args:
         context: runs its jobs.
         path: a file, a directory (its files, but for hidden ones: `.x`, `_x`), a glob, several of these with commas
-            between them, or a list, in which a comma is part of a path. Relative ones are taken from the working
-            directory of now. Files are listed off the loop by the first job, or at once where the number of
-            partitions is asked for, and read by the tasks.
+            between them, or a list, in which a comma is part of a path; URLs of what fsspec knows as well. Relative
+            ones are taken from the working directory of now. Files are listed off the loop by the first job, or at
+            once where the number of partitions is asked for, and read by the tasks.
         min_partitions: at least about so many; None: 2, or 1 if the default parallelism is.
         encoding: of all the files.
         errors: what happens to bytes that are not of that encoding, as in `bytes.decode`.
 
     Raises:
         LookupError: there is no such encoding.
-        ConfigurationError: the number is below 1, or a path is empty or not local. Later, `InputNotFound`: there is
-            nothing at a path.
+        ConfigurationError: the number is below 1, or a path is empty or a URL unknown. Later, `InputNotFound`: there
+            is nothing at a path.
         TypeError: a path is not a path.
     """
     codecs.lookup(encoding)

@@ -46,6 +46,7 @@ class Jobs:
 
     Attributes:
         files_version: which set of added files jobs submitted now need; 0: none was added.
+        before: called with what a job is over, before it; None as long as no RDD is marked for a checkpoint.
         checkpoint: keeps the RDDs that are marked for it, after a job; None as long as none is.
         table: the jobs that somebody waits for; the DAGScheduler's `JobListener`.
     """
@@ -62,6 +63,7 @@ class Jobs:
         self.dag_scheduler = dag_scheduler
         self.table = table
         self.files_version = 0
+        self.before: Callable[[Node[Any]], Awaitable[None]] | None = None
         self.checkpoint: Callable[[Node[Any]], Awaitable[None]] | None = None
         self.work = work
         self.world = world
@@ -87,6 +89,8 @@ class Jobs:
         if distinct and not (min(distinct) >= 0 and max(distinct) < count):
             missing = next(partition for partition in distinct if not 0 <= partition < count)
             raise ConfigurationError(f"partition {missing} does not exist: {node!r} has {count} partitions")
+        if self.before is not None and then_checkpoint:
+            await self.before(node)
         binary_id = self.work.add_job(node, function)
         try:
             waiter = await self.finished(node, distinct, len(distinct), binary_id, allow_local=allow_local)

@@ -141,9 +141,16 @@ def test_what_is_missing_is_named(
     assert isinstance(caught.value, FileNotFoundError)
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/key", "hdfs://host/x", "file://host/x", "/x,s3://bucket/key"])
-def test_other_file_systems_are_refused(path: str) -> None:
-    with pytest.raises(ConfigurationError, match="only local files can be read and written"):
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nope://bucket/key", "there is no file system for nope; fsspec knows .*memory"),
+        ("file://host/x", "names a host"),
+        ("/x,nope://bucket/key", "there is no file system for nope"),
+    ],
+)
+def test_urls_that_nobody_reads_are_refused(path: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         found(path)
 
 
