@@ -14,7 +14,7 @@ from benchmarks.harness import Result
 NAMES = (
     "startup", "job_latency", "tasks", "concurrent_jobs", "wordcount", "rpc", "memory", "cancel", "loop_lag",
     "fairness", "scheduler_scale", "delay_scheduling", "fetch", "broadcast", "group", "sort", "join",
-    "group_external", "sort_external", "shuffle_wide", "cached_scan",
+    "group_external", "sort_external", "shuffle_wide", "cached_scan", "kmeans", "kmeans_numpy", "pagerank",
     "cluster_startup", "cluster_job_latency", "cluster_tasks", "cluster_wordcount", "cluster_recovery",
     "cluster_memory", "master_load",
 )  # fmt: skip

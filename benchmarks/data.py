@@ -1,10 +1,13 @@
-"""The data of group, sort and join: made in the tasks, the same for the engine and by hand, and its checksums."""
+"""The data of group, sort, join and page rank: made in the tasks, the same for ours and by hand; its checksums."""
 
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["KEYS", "group_pairs", "join_pairs", "lines_sum", "pair_sum", "sort_records", "span"]
+__all__ = [
+    "KEYS", "damped", "group_pairs", "join_pairs", "lines_sum", "links_of", "pair_sum", "shares", "sort_records",
+    "span",
+]  # fmt: skip
 
 KEYS = 100_000
 PRIME = 2_654_435_761
@@ -31,6 +34,24 @@ def sort_records(part: int, parts: int, count: int) -> Iterator[str]:
     draw = random.Random(part).randrange
     filling = "x" * 90
     return (f"{draw(10_000_000_000):010d}{filling}" for _ in span(part, parts, count))
+
+
+def links_of(part: int, parts: int, pages: int, count: int) -> Iterator[tuple[int, int]]:
+    """Yield a part's links: pairs of a page and the page it links to, more of them to pages of low number."""
+    draw = random.Random(part).random
+    return ((int(pages * draw()), int(pages * draw() ** 2)) for _ in span(part, parts, count))
+
+
+def shares(page: tuple[int, tuple[list[int], float]]) -> list[tuple[int, float]]:
+    """Split a page's rank among the pages it links to."""
+    _, (targets, rank) = page
+    share = rank / len(targets)
+    return [(target, share) for target in targets]
+
+
+def damped(received: float) -> float:
+    """Turn what a page received into its rank."""
+    return 0.15 + 0.85 * received
 
 
 def pair_sum(left: int, right: int) -> int:

@@ -18,7 +18,9 @@ from typing import Any
 from benchmarks.byhand import HandPool
 from benchmarks.data import group_pairs, join_pairs, pair_sum, sort_records
 
-__all__ = ["group_by_hand", "join_by_hand", "sort_by_hand"]
+__all__ = [
+    "Section", "group_by_hand", "join_by_hand", "read_sections", "shuffle", "sort_by_hand", "write_sections",
+]  # fmt: skip
 
 BATCH = 1000
 Section = tuple[str, int, int]
