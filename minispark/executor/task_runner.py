@@ -47,6 +47,7 @@ from minispark.rdd.ports import MutableTaskMetrics, ShuffleAccess
 from minispark.rdd.runner_side import install_asker
 from minispark.rdd.tasks import ShuffleMapTask, TaskWork
 from minispark.shuffle.access import Shuffles
+from minispark.shuffle.read_ahead import ReadAhead
 from minispark.storage.broadcast_file import map_file, places_in
 from minispark.storage.runner_blocks import RunnerBlocks
 
@@ -130,6 +131,7 @@ class TaskRunner:
         self.works = Works()
         install_asker(self.ask)
         self.map_outputs = KnownMapOutputs(services.ask, self.large_binary)
+        self.read_ahead = ReadAhead()
         self.blocks = RunnerBlocks(
             services.ask,
             closures.dumps_value,
@@ -241,7 +243,7 @@ class TaskRunner:
     def open_shuffle(self, context: TaskContextImpl) -> ShuffleAccess:
         """Make an attempt's view of the shuffle."""
         services = self.services
-        return Shuffles(services.location, services.conf, self.map_outputs.of, context, services.ask)
+        return Shuffles(services.location, services.conf, self.map_outputs.of, context, services.ask, self.read_ahead)
 
     def classify(self, error: BaseException, context: TaskContextImpl, additions: Additions) -> TaskOutcome:
         """Say what an exception means for the scheduler; the first that applies counts.

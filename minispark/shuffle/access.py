@@ -16,6 +16,7 @@ from minispark.shuffle.external_sort import sort_records
 from minispark.shuffle.files import MapOutputFile, remove_attempt_files
 from minispark.shuffle.logic.map_outputs import MapOutputsView, unpack_map_outputs
 from minispark.shuffle.logic.sizes import encode_sizes
+from minispark.shuffle.read_ahead import ReadAhead
 from minispark.shuffle.reader import ReadingPlace, ReadingTask, read_partition
 from minispark.shuffle.task_memory import TaskMemory
 from minispark.shuffle.writer import write_map_output
@@ -45,6 +46,7 @@ class Shuffles:
         map_outputs: the packed map statuses of a shuffle, as of an epoch or later.
         context: the attempt.
         ask: asks the executor and waits; None: there is nobody to fetch what is elsewhere.
+        read_ahead: what the runner's tasks keep for each other of map outputs; None: nothing.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Shuffles:
         map_outputs: Callable[[ShuffleId, int], bytes | bytearray | memoryview],
         context: AttemptContext,
         ask: Callable[[RunnerRequest], RunnerReply] | None = None,
+        read_ahead: ReadAhead | None = None,
     ) -> None:
         self.ask = ask
+        self.read_ahead = read_ahead
         self.location = location
         self.conf = conf
         self.map_outputs = map_outputs
@@ -116,13 +120,15 @@ class Shuffles:
             FetchFailedError: a map output is missing or damaged.
         """
         outputs = view_of(bytes(self.map_outputs(dependency.shuffle_id, self.context.task.epoch)))
-        conf = self.conf
+        conf, task = self.conf, self.context.task
         place = ReadingPlace(
             self.location.directory,
             conf.shuffle_checksum,
             conf.shuffle_read_host_local,
             conf.reducer_max_size_in_flight,
             self.ask,
+            self.read_ahead,
+            (task.job_id, task.stage_id, task.stage_attempt),
         )
         return read_partition(dependency, reduce_partition, outputs, self.context, place, self.memory)
 

@@ -22,6 +22,7 @@ from minispark.shuffle.files import MapOutputDamaged, read_segment
 from minispark.shuffle.logic.fetch_plan import FetchRequest, plan_fetches
 from minispark.shuffle.logic.map_outputs import MapOutputLocation, MapOutputsView
 from minispark.shuffle.pairs import load_pairs
+from minispark.shuffle.read_ahead import ReadAhead
 from minispark.shuffle.remote import NotFetched, RemoteBlocks
 from minispark.shuffle.task_memory import TaskMemory
 
@@ -38,6 +39,8 @@ class ReadingPlace:
         read_host_local: whether files of other executors are opened, where they can be.
         max_bytes_in_flight: bytes asked of other processes and not yet read.
         ask: asks the executor and waits; None: there is nobody to ask.
+        read_ahead: keeps small segments of the next reducers; None: each is read when its reducer comes.
+        stage_attempt: the numbers of the job, the stage and its attempt; `read_ahead` trusts nothing older.
     """
 
     directory: str
@@ -45,6 +48,8 @@ class ReadingPlace:
     read_host_local: bool = True
     max_bytes_in_flight: int = 48 << 20
     ask: Callable[[RunnerRequest], RunnerReply] | None = None
+    read_ahead: ReadAhead | None = None
+    stage_attempt: tuple[int, ...] = ()
 
 
 class ReadingTask(Protocol):
@@ -110,7 +115,7 @@ class Reader:
             raise self.failed(None, str(error)) from error
         metrics = self.task.metrics
         fetched = self.fetch(plan.remote)  # before the files are read: the executor fetches meanwhile
-        for batch in chain(chain.from_iterable(map(self.segment, plan.local)), self.remote(fetched)):
+        for batch in chain(self.local(plan.local), self.remote(fetched)):
             self.task.kill_task_if_interrupted()
             keys, values = load_pairs(batch)
             metrics.shuffle_read_bytes += len(batch)
@@ -145,6 +150,24 @@ class Reader:
                 f"from executor {there.executor_id} at {there.host}:{there.port}: {error}",
                 only_this_output=error.only_this_output,
             ) from error
+
+    def local(self, blocks: tuple[MapOutputLocation, ...]) -> Iterator[bytes]:
+        """Yield the batches of blocks whose files can be opened here; small ones of many are read ahead."""
+        ahead = self.place.read_ahead
+        window_bytes = ReadAhead.window_bytes(len(blocks))
+        if ahead is None or not window_bytes:
+            yield from chain.from_iterable(map(self.segment, blocks))
+            return
+        batches_of, largest = ahead.of(self.shuffle_id).batches, ReadAhead.largest_segment(window_bytes)
+        reducer, verify = self.reducer, self.place.verify
+        directories = dict.fromkeys(block.location.directory for block in blocks)
+        stamps = {directory: ReadAhead.stamp(directory, self.place.stage_attempt) for directory in directories}
+        for block in blocks:
+            directory, batches = block.location.directory, None
+            stamp = stamps[directory]
+            if stamp is not None and block.size_bytes <= largest:
+                batches = batches_of(directory, block.map_id, reducer, stamp, window_bytes, verify=verify)
+            yield from self.segment(block) if batches is None else batches
 
     def segment(self, block: MapOutputLocation) -> Iterator[bytes]:
         """Yield the batches of one block."""

@@ -15,6 +15,7 @@ from minispark.rdd.partitioner import HashPartitioner, Partitioner
 from minispark.rdd.ports import MutableTaskMetrics
 from minispark.shuffle.access import Shuffles
 from minispark.shuffle.logic.map_outputs import MapOutputs
+from minispark.shuffle.read_ahead import ReadAhead
 from minispark.shuffle.task_memory import TaskMemory
 
 SHUFFLE = ShuffleId(3)
@@ -44,10 +45,23 @@ def task_memory(location: BlockManagerId, **options: Any) -> TaskMemory:
     return TaskMemory(location.directory, TaskId(1), MutableTaskMetrics(), **options)
 
 
-def description(task_id: int) -> TaskDescription:
+def description(task_id: int, stage_attempt: int = 0) -> TaskDescription:
     """Return what an attempt is launched with."""
     return TaskDescription(
-        TaskId(task_id), 0, ExecutorId("driver"), JobId(0), StageId(0), 0, 0, 0, BinaryId(0), 0, 1, (), {}, b""
+        TaskId(task_id),
+        0,
+        ExecutorId("driver"),
+        JobId(0),
+        StageId(0),
+        stage_attempt,
+        0,
+        0,
+        BinaryId(0),
+        0,
+        1,
+        (),
+        {},
+        b"",
     )
 
 
@@ -81,6 +95,8 @@ class Exchange:
 
     Attributes:
         attempt: the attempt that wrote or read last.
+        read_ahead: what the attempts keep for each other.
+        stage_attempt: of the attempts to come.
     """
 
     def __init__(
@@ -91,12 +107,18 @@ class Exchange:
         self.conf = SparkConf({f"minispark.{key}": value for key, value in settings.items()})
         self.table = MapOutputs()
         self.attempt = Attempt(description(0))
+        self.read_ahead = ReadAhead()
+        self.stage_attempt = 0
 
     def access(self, task_id: int) -> Shuffles:
         """Return the shuffle as an attempt sees it."""
-        self.attempt = Attempt(description(task_id))
+        self.attempt = Attempt(description(task_id, self.stage_attempt))
         return Shuffles(
-            self.location, self.conf, lambda shuffle_id, epoch: self.table.packed(shuffle_id), self.attempt
+            self.location,
+            self.conf,
+            lambda shuffle_id, epoch: self.table.packed(shuffle_id),
+            self.attempt,
+            read_ahead=self.read_ahead,
         )
 
     def write(self, map_index: int, records: Iterable[Any], task_id: int | None = None) -> MapStatus:
