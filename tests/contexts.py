@@ -9,7 +9,7 @@ from minispark.context import SparkContext
 from minispark.local_mode import LocalMode
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual
 
-__all__ = ["inline_conf", "run_inline", "session_directory"]
+__all__ = ["inline_conf", "new_context", "run_inline", "session_directory"]
 
 T = TypeVar("T")
 
@@ -18,6 +18,11 @@ def inline_conf(**settings: object) -> SparkConf:
     """Return a conf with the inline pool; `task_maxFailures=2` stands for `minispark.task.maxFailures`."""
     conf = SparkConf({f"minispark.{key.replace('_', '.')}": value for key, value in settings.items()})
     return conf.set("minispark.executor.pool", "inline")
+
+
+def new_context(master: str = "local[2]") -> SparkContext:
+    """Return a context that is not started, whose tasks run inline."""
+    return SparkContext(master, conf=inline_conf(), world=VirtualWorld())
 
 
 def run_inline(scenario: Callable[[SparkContext], Awaitable[T]], master: str = "local[2]", **settings: object) -> T:
