@@ -334,7 +334,7 @@ class ExecutorProcess:
     def told_to_go(self) -> None:
         """Take SIGPWR: this machine goes. The driver is told first, so that it launches nothing more here."""
         assert self.executor is not None
-        if not self.executor.decommissioner.begun:
+        if not self.exit.done() and not self.executor.decommissioner.begun:
             self.backend.send(ExecutorDecommissioning(self.arguments.executor_id, "SIGPWR"))
             self.executor.decommissioner.begin("SIGPWR")
 

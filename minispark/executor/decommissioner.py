@@ -86,7 +86,9 @@ class Decommissioner:
         self.do(self.state.lingered())
 
     def do(self, step: Step | None) -> None:
-        """Take the next step, if one is due."""
+        """Take the next step, if one is due; none is any more in an executor that ends otherwise."""
+        if self.scope.closed:
+            return
         if step is Step.MIGRATE:
             self.scope.spawn(self.migrate(), name="hand over blocks")
         elif step is Step.LEAVE:

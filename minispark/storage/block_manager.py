@@ -116,6 +116,11 @@ class BlockManager(RpcEndpoint):
         """Tell the master who is here."""
         self.register()
 
+    def on_stop(self) -> None:
+        """Let go of the folder on tmpfs: whoever ends the executor removes it."""
+        if self.memory is not None:
+            self.memory.release()
+
     def register(self) -> None:
         """Tell the master who is here, and what; again, if it had given this executor up."""
         self.is_known = True

@@ -16,7 +16,7 @@ __all__ = ["PREFIX", "TMPFS", "MemoryFolder", "folder_of", "lock_of", "locked", 
 
 PREFIX: Final = "minispark-"
 SUFFIX: Final = ".memory"
-TMPFS: Final = Path("/dev/shm")
+TMPFS = Path("/dev/shm")  # a simulation has one of its own
 
 
 class MemoryFolder:
@@ -24,10 +24,10 @@ class MemoryFolder:
 
     Args:
         session_directory: the executor's.
-        tmpfs: where the folder is to be.
+        tmpfs: where the folder is to be; None: on `TMPFS`.
     """
 
-    def __init__(self, session_directory: str, tmpfs: Path = TMPFS) -> None:
+    def __init__(self, session_directory: str, tmpfs: Path | None = None) -> None:
         self.path = folder_of(session_directory, tmpfs)
         self.lock_fd: int | None = None
         self.is_usable: bool | None = None
@@ -49,26 +49,32 @@ class MemoryFolder:
         self.lock_fd = lock_of(self.path)
         return self.lock_fd is not None
 
+    def release(self) -> None:
+        """Release the lock; what is left of the folder may be swept."""
+        if self.lock_fd is not None:
+            os.close(self.lock_fd)
+            self.lock_fd = None
 
-def folder_of(session_directory: str | Path, tmpfs: Path = TMPFS) -> Path:
+
+def folder_of(session_directory: str | Path, tmpfs: Path | None = None) -> Path:
     """Return which folder on tmpfs belongs to a session directory."""
-    return tmpfs / f"{os.path.basename(session_directory)}{SUFFIX}"
+    return (tmpfs or TMPFS) / f"{os.path.basename(session_directory)}{SUFFIX}"
 
 
-def remove_memory(session_directory: str | Path, tmpfs: Path = TMPFS) -> None:
+def remove_memory(session_directory: str | Path, tmpfs: Path | None = None) -> None:
     """Remove what an executor has on tmpfs; its session directory may be gone already."""
     folder = folder_of(session_directory, tmpfs)
     if folder.name.startswith(PREFIX):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep_memory(tmpfs: Path = TMPFS) -> list[Path]:
+def sweep_memory(tmpfs: Path | None = None) -> list[Path]:
     """Remove the folders of this user that nobody holds the lock of; return them.
 
     One without a lock file was made a moment ago and is left alone.
     """
     removed = []
-    for path in sorted(tmpfs.glob(f"{PREFIX}*{SUFFIX}")):
+    for path in sorted((tmpfs or TMPFS).glob(f"{PREFIX}*{SUFFIX}")):
         with contextlib.suppress(OSError):
             if path.lstat().st_uid != os.geteuid() or path.is_symlink():
                 continue

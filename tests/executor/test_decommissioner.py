@@ -80,6 +80,22 @@ def test_a_second_order_changes_nothing() -> None:
     run_virtual(scenario())
 
 
+@pytest.mark.parametrize("ends_after_s", [0.0, LINGER_S / 2])
+def test_an_order_changes_nothing_in_an_executor_that_ends_otherwise(ends_after_s: float) -> None:
+    async def scenario() -> None:
+        home = Home(Migrator()) if ends_after_s == 0.0 else Home()
+        if ends_after_s:
+            home.decommissioner.begin("why")
+            await asyncio.sleep(ends_after_s)
+        await home.decommissioner.scope.close()
+        home.decommissioner.begin("why")
+        await asyncio.sleep(2 * LINGER_S)
+
+        assert home.left == []
+
+    run_virtual(scenario())
+
+
 @pytest.mark.scenario("DEC-001", "no decommission → normal")
 def test_an_executor_that_is_not_told_to_go_runs_its_tasks_and_stays() -> None:
     async def test(house: House) -> None:

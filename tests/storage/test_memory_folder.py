@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 from minispark.storage.memory_folder import MemoryFolder, folder_of, remove_memory, sweep_memory
@@ -40,8 +39,7 @@ def test_a_sweep_removes_what_nobody_holds(tmp_path: Path) -> None:
     assert held.directory
     assert left.directory
     (tmp_path / "minispark-3-89ab.memory").mkdir()  # made a moment ago
-    assert left.lock_fd is not None
-    os.close(left.lock_fd)
+    left.release()
 
     assert sweep_memory(tmp_path) == [left.path]
     assert sorted(path.name for path in tmp_path.iterdir()) == [held.path.name, "minispark-3-89ab.memory"]
@@ -50,8 +48,17 @@ def test_a_sweep_removes_what_nobody_holds(tmp_path: Path) -> None:
 def test_the_first_use_sweeps_what_killed_executors_left(tmp_path: Path) -> None:
     left = MemoryFolder("/work/minispark-2-4567", tmp_path)
     assert left.directory
-    assert left.lock_fd is not None
-    os.close(left.lock_fd)
+    left.release()
 
     assert MemoryFolder(SESSION, tmp_path).directory
     assert not left.path.exists()
+
+
+def test_what_was_released_is_not_held_and_can_be_released_again(tmp_path: Path) -> None:
+    folder = MemoryFolder(SESSION, tmp_path)
+    assert folder.directory
+    folder.release()
+    folder.release()
+
+    assert folder.lock_fd is None
+    assert sweep_memory(tmp_path) == [folder.path]
