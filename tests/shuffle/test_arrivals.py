@@ -24,6 +24,7 @@ def test_blocks_cut_into_any_pieces_are_intact(blocks: list[bytes], cut: int) ->
     assert arrival.damaged is None
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 @given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=8), st.data())
 def test_any_flipped_bit_names_its_block(blocks: list[bytes], data: st.DataObject) -> None:
     content = bytearray(b"".join(blocks))
@@ -38,6 +39,7 @@ def test_any_flipped_bit_names_its_block(blocks: list[bytes], data: st.DataObjec
     assert arrival.damaged.position == next(number for number, end in enumerate(ends) if place < end)
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_blocks_without_a_checksum_are_taken_as_they_are() -> None:
     arrival = MemoryArrival((3,), (-1,))
 

@@ -50,6 +50,7 @@ def test_small_blocks_come_in_the_answer(tmp_path: Path) -> None:
     with_hosts(tmp_path, scenario)
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_large_blocks_come_in_a_file_that_goes_when_the_next_is_asked_for(tmp_path: Path) -> None:
     async def scenario(hosts: Hosts) -> None:
         hosts.exchange.write_all(LARGE, SMALL)
@@ -93,6 +94,7 @@ def test_a_channel_serves_one_request_after_another(tmp_path: Path) -> None:
     with_hosts(tmp_path, scenario, reducer__maxReqsInFlight=1)
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_the_end_of_an_attempt_ends_what_it_fetches(tmp_path: Path) -> None:
     async def scenario(hosts: Hosts) -> None:
         hosts.exchange.write_all(LARGE, LARGE)
@@ -111,6 +113,7 @@ def test_the_end_of_an_attempt_ends_what_it_fetches(tmp_path: Path) -> None:
     with_hosts(tmp_path, scenario)
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_an_attempt_that_ends_in_the_middle_leaves_no_file(tmp_path: Path) -> None:
     async def scenario(hosts: Hosts) -> None:
         hosts.exchange.write_all([("a", os.urandom(20 << 20))])
@@ -128,6 +131,7 @@ def test_an_attempt_that_ends_in_the_middle_leaves_no_file(tmp_path: Path) -> No
     with_hosts(tmp_path, scenario)
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_a_missing_file_is_told_with_its_place(tmp_path: Path) -> None:
     async def scenario(hosts: Hosts) -> None:
         hosts.exchange.write_all(SMALL, SMALL)
@@ -158,6 +162,7 @@ def test_a_directory_that_is_gone_is_lost_as_a_whole(tmp_path: Path) -> None:
     with_hosts(tmp_path, scenario)
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 @pytest.mark.scenario("SHF-006")
 def test_damage_on_disk_is_found_asked_for_again_and_named(tmp_path: Path) -> None:
     async def scenario(hosts: Hosts) -> None:

@@ -66,6 +66,7 @@ def test_a_flipped_byte_is_diagnosed_as_damage_on_disk(exchange: Exchange) -> No
     assert failure.only_this_output
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_a_directory_that_cannot_be_opened_is_blamed_as_a_whole(exchange: Exchange) -> None:
     Path(exchange.location.directory, "token").unlink()
 
@@ -91,6 +92,7 @@ def test_an_unknown_shuffle_is_a_failure_without_a_map(exchange: Exchange) -> No
     assert failure_of(exchange).map_index == -1
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_a_reader_stops_between_batches_when_its_task_is_killed(exchange: Exchange) -> None:
     records = exchange.access(7).read(exchange.shuffle, 0)
     exchange.attempt.killed_after = 1

@@ -117,12 +117,32 @@ def test_what_is_read_remotely_is_what_is_read_locally(cluster: Cluster, maps: l
         assert sorted(map(repr, remote)) == sorted(map(repr, local))
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 @pytest.mark.scenario("DIS-002", "map output larger than in-flight limit")
 def test_outputs_far_over_the_limit_are_read(cluster: Cluster) -> None:
     exchange = written(cluster, [[(number, os.urandom(300_000))] for number in range(6)])
 
     for reducer in range(REDUCERS):
         assert cluster.read(exchange, cluster.here, reducer) == cluster.read(exchange, cluster.there, reducer)
+
+
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
+def test_own_outputs_those_of_the_host_and_those_of_others_are_read_together(cluster: Cluster) -> None:
+    exchange = written(cluster, [[(0, "far")], [(0, "here")], [(0, "far too")], [(1, "nothing for 0")]])
+    status = exchange.table.of(SHUFFLE).statuses[1]
+    assert status is not None
+    for source in map_output_paths(cluster.there.directory, SHUFFLE, status.map_id):
+        shutil.move(source, Path(cluster.here.directory, "shuffle"))
+    exchange.table.register(SHUFFLE, replace(status, location=cluster.here))
+
+    apart = cluster.read(exchange, cluster.here, 0)
+    cluster.conf.set("minispark.shuffle.readHostLocal", True)
+    together = cluster.read(exchange, cluster.here, 0)
+    cluster.conf.set("minispark.shuffle.readHostLocal", False)
+
+    assert apart[0] == (0, "here"), "what can be opened comes first"
+    assert sorted(apart) == [(0, "far"), (0, "far too"), (0, "here")]
+    assert together == [(0, "far"), (0, "here"), (0, "far too")], "in the order of the maps"
 
 
 def test_a_missing_output_names_the_map_to_run_again(cluster: Cluster) -> None:

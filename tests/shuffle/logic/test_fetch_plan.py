@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def test_files_that_can_be_opened_are_read_in_the_order_of_the_maps() -> None:
     assert found.remote == ()
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_the_blocks_of_a_peer_go_into_requests_of_a_fifth_of_what_may_be_in_flight() -> None:
     found = plan("aaaaa", in_flight=100)
 
@@ -35,6 +37,7 @@ def test_the_blocks_of_a_peer_go_into_requests_of_a_fifth_of_what_may_be_in_flig
     assert [request.size_bytes for request in found.remote] == [20, 20, 10]
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_a_block_larger_than_the_limit_goes_alone() -> None:
     assert [len(request.blocks) for request in plan("aa", in_flight=1).remote] == [1, 1]
 

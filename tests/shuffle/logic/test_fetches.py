@@ -21,6 +21,7 @@ def consume(state: Fetches, number: int, size_bytes: int) -> None:
     state.consumed(number)
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 @pytest.mark.scenario("DIS-002", "map output larger than in-flight limit")
 def test_a_request_over_the_limit_goes_alone() -> None:
     state = fetches((0, 500), (1, 10))
@@ -31,6 +32,7 @@ def test_a_request_over_the_limit_goes_alone() -> None:
     assert state.due(0.0, ROOM) == [1]
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_bytes_asked_for_and_not_consumed_stay_under_the_limit() -> None:
     state = fetches((0, 40), (1, 40), (2, 40))
 
@@ -60,6 +62,7 @@ def test_peers_take_turns() -> None:
     assert state.due(0.0, ROOM) == [0, 3, 5, 1, 4, 2]
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_no_more_are_sent_than_there_is_room() -> None:
     state = fetches((0, 1), (1, 1), (2, 1))
 
@@ -68,6 +71,7 @@ def test_no_more_are_sent_than_there_is_room() -> None:
     assert state.due(0.0, 1) == [2]
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_a_failed_request_is_asked_again_ever_later() -> None:
     state = fetches((0, 1))
     now, waits = 5.0, []
@@ -83,6 +87,7 @@ def test_a_failed_request_is_asked_again_ever_later() -> None:
     assert waits == pytest.approx([0.1, 0.2, 0.4, 0.8])
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 def test_a_request_that_fails_for_too_long_is_given_up() -> None:
     state = fetches((0, 1), (1, 1))
     now = 0.0
@@ -109,6 +114,7 @@ def test_a_peer_that_is_gone_is_given_up_at_once() -> None:
     assert state.due(9.0, ROOM) == [], "nothing more is asked"
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 @pytest.mark.scenario("SHF-006")
 def test_damaged_bytes_are_asked_for_once_more() -> None:
     state = fetches((0, 1))
@@ -122,6 +128,7 @@ def test_damaged_bytes_are_asked_for_once_more() -> None:
     assert state.left == 0
 
 
+@pytest.mark.scenario("HIS-005", "ShuffleBlockFetcherIterator (non-push)")
 @pytest.mark.scenario("SHF-006")
 def test_bytes_that_are_damaged_twice_are_given_up_and_named() -> None:
     state = fetches((0, 1))
