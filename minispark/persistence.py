@@ -47,6 +47,7 @@ class Persistence:
     """The part of SparkContext that is about persisted RDDs."""
 
     driver: "Driver"
+    is_stopped: bool
 
     def check_usable(self) -> None:
         """Raise unless the context is active, and on this loop."""
@@ -58,7 +59,10 @@ class Persistence:
         self.driver.persisted.add(node, level)
 
     def unpersist(self, node: "Node[Any]") -> None:
-        """Have the partitions of an RDD dropped; `RDD.unpersist` comes here."""
+        """Have the partitions of an RDD dropped; `RDD.unpersist` comes here. The context's stop has dropped them."""
+        if self.is_stopped:
+            self.driver.persisted.unmark(node)
+            return
         self.check_usable()
         self.driver.persisted.remove(node)
 
@@ -150,15 +154,19 @@ class Persisted:
     def remove(self, node: "Node[Any]") -> None:
         """Have what is kept of an RDD dropped."""
         generation = node.storage_generation
+        self.unmark(node)
+        self.driver.work.renew(node, False)
+        self.driver.block_manager_master.remove_rdd(node.rdd_id, generation)
+
+    def unmark(self, node: "Node[Any]") -> None:
+        """Make of a persisted RDD one that is not."""
         for name in ("is_cached", "storage_level", "storage_generation"):
             vars(node).pop(name, None)
         node.description = None
-        self.driver.work.renew(node, False)
         self.nodes.pop(node.rdd_id, None)
         finalizer = self.finalizers.pop(node.rdd_id, None)
         if finalizer is not None:
             finalizer.detach()
-        self.driver.block_manager_master.remove_rdd(node.rdd_id, generation)
 
     def forget(self, rdd_id: RddId, generation: int) -> None:
         """Have what is kept of an RDD dropped that nothing refers to any more."""

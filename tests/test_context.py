@@ -79,7 +79,7 @@ def test_a_stopped_context_says_so() -> None:
         async with new_context() as sc:
             rdd = sc.parallelize([1])
         for use in (lambda: sc.parallelize([1]), lambda: sc.range(3), lambda: sc.text_file("x")):
-            with pytest.raises(ContextError, match=r"made at test_context\.py:\d+\) is stopped"):
+            with pytest.raises(ContextError, match=r"made at contexts\.py:\d+\) is stopped"):
                 use()
         with pytest.raises(ContextError, match="is stopped"):
             await rdd.count()

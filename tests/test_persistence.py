@@ -5,7 +5,8 @@ import pytest
 
 from minispark.context import SparkContext
 from minispark.messages.storage_level import StorageLevel
-from tests.contexts import run_inline
+from minispark.testing.virtual_loop import run_virtual
+from tests.contexts import new_context, run_inline
 
 
 def test_being_persisted_keeps_no_rdd_alive() -> None:
@@ -40,3 +41,14 @@ def test_what_is_kept_is_told_by_the_number_of_its_rdd() -> None:
         return [(each.name, each.num_cached, each.num_partitions) for each in sc.storage_status()]
 
     assert run_inline(job) == [("map", 2, 2), ("map", 2, 2)]
+
+
+def test_after_the_contexts_stop_there_is_nothing_left_to_drop() -> None:
+    async def job() -> tuple[bool, StorageLevel]:
+        async with new_context() as sc:
+            rdd = sc.parallelize([1, 2]).cache()
+            await rdd.count()
+        rdd.unpersist().unpersist()
+        return rdd.is_cached, rdd.storage_level
+
+    assert run_virtual(job()) == (False, StorageLevel.NONE)
