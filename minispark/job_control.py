@@ -62,10 +62,10 @@ class JobControl:
         self.check_on_loop()
         self.driver.jobs.cancel_stage(stage_id, reason)
 
-    def kill_task_attempt(
+    async def kill_task_attempt(
         self, task_id: TaskId, interrupt: bool = True, reason: str = "killed by the program"
-    ) -> None:
-        """End one attempt of a task, which is then tried again; a warning is logged if it does not run.
+    ) -> bool:
+        """End one attempt of a task, which is then tried again; tell whether it ran. It need not have ended yet.
 
         Args:
             task_id: the attempt's number, as listeners hear it (`TaskStart`) and `TaskContext.task_attempt_id` tells.
@@ -74,7 +74,8 @@ class JobControl:
         """
         self.check_on_loop()
         assert self.driver.env is not None
-        self.driver.env.endpoint_ref("TaskScheduler").send(KillTaskAttempt(task_id, interrupt, reason))
+        scheduler = self.driver.env.endpoint_ref("TaskScheduler")
+        return (await scheduler.ask(KillTaskAttempt(task_id, interrupt, reason))).was_running
 
     def cancel_all_jobs(self, reason: str = "all jobs were cancelled") -> None:
         """Cancel all jobs; their callers get JobCancelled."""

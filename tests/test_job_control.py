@@ -7,7 +7,7 @@ import pytest
 
 from minispark.context import SparkContext
 from minispark.errors import ConfigurationError, JobCancelled
-from minispark.ids import JobId, StageId
+from minispark.ids import JobId, StageId, TaskId
 from minispark.messages.listener import JobEnd, JobStart, ListenerEvent
 from minispark.testing.virtual_loop import settle
 from tests.contexts import run_inline
@@ -146,6 +146,7 @@ def test_cancelling_what_is_not_known_does_nothing_but_warn(caplog: pytest.LogCa
         sc.cancel_jobs_with_tag("nothing")
         sc.cancel_stage(StageId(77))
         sc.cancel_all_jobs()
+        assert await sc.kill_task_attempt(TaskId(77)) is False
         await settle()
         return await long_job(sc)
 

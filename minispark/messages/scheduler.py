@@ -17,7 +17,7 @@ from minispark.messages.task import (
     TaskEndReason,
     TaskOutcome,
 )
-from minispark.rpc.message import Message, message
+from minispark.rpc.message import Ask, Message, message
 
 __all__ = [
     "AllJobsCancelled",
@@ -45,6 +45,7 @@ __all__ = [
     "ShuffleForgotten",
     "StageCancelled",
     "SubmitTaskSet",
+    "TaskAttemptKilled",
     "TaskEnded",
     "TaskSetFailed",
     "TaskStarted",
@@ -361,8 +362,15 @@ class MapOutputMigrated(Message):
     location: BlockManagerId
 
 
+@message(366)
+class TaskAttemptKilled(Message):
+    """TaskScheduler → SparkContext: whether the attempt was running, and is being ended."""
+
+    was_running: bool
+
+
 @message(365)
-class KillTaskAttempt(Message):
+class KillTaskAttempt(Ask[TaskAttemptKilled]):
     """SparkContext → TaskScheduler: end one attempt; its task is tried again, and this counts as no failure."""
 
     task_id: TaskId

@@ -27,6 +27,7 @@ from minispark.messages.scheduler import (
     PartitionCompleted,
     ResultFetched,
     SubmitTaskSet,
+    TaskAttemptKilled,
     ToTaskScheduler,
     UnschedulableExpired,
 )
@@ -155,7 +156,7 @@ class TaskScheduler(RpcEndpoint):
             case SubmitTaskSet():
                 self.submit(message)
             case KillTaskSet() | KillTaskAttempt():
-                self.kill(message)
+                self.kill(message, context)
             case ResultFetched():
                 self.result_fetched(message)
             case PartitionCompleted():
@@ -218,10 +219,10 @@ class TaskScheduler(RpcEndpoint):
         """Tell whether any task waits for a core."""
         return any(task_set.has_pending() for task_set in self.task_sets())
 
-    def kill(self, killed: KillTaskSet | KillTaskAttempt) -> None:
+    def kill(self, killed: KillTaskSet | KillTaskAttempt, context: CallContext) -> None:
         """End all attempts of a stage, or one."""
         if isinstance(killed, KillTaskAttempt):
-            self.kill_attempt(killed)
+            context.reply(TaskAttemptKilled(self.kill_attempt(killed)))
             return
         assert self.backend is not None
         for task_set in list(self.sets_of_stage.get(killed.stage_id, {}).values()):
@@ -231,15 +232,15 @@ class TaskScheduler(RpcEndpoint):
                     self.backend.kill_task(task.task_id, task.executor_id, killed.interrupt, killed.reason)
             self.forget_if_finished(task_set)
 
-    def kill_attempt(self, killed: KillTaskAttempt) -> None:
-        """End one attempt, if it still runs."""
+    def kill_attempt(self, killed: KillTaskAttempt) -> bool:
+        """End one attempt; tell whether it still ran."""
         task_set = self.set_of_task.get(killed.task_id)
         if task_set is None or killed.task_id in self.results.fetching:
-            logger.warning("attempt %d is not killed: it does not run", killed.task_id)
-            return
+            return False
         assert self.backend is not None
         task = task_set.running[killed.task_id]
         self.backend.kill_task(task.task_id, task.executor_id, killed.interrupt, killed.reason)
+        return True
 
     def partition_completed(self, completed: PartitionCompleted) -> None:
         """Note in the stage's task sets that a partition is done."""

@@ -160,7 +160,7 @@ def test_a_task_is_tried_again_when_its_attempt_is_killed_whatever_its_body_rais
         events, job = await start(sc, sc.parallelize([7], 1).map(body).collect(), 0)
         (begun,) = await events.until(TaskStart)
         await until((tmp_path / "runs").exists)
-        sc.kill_task_attempt(begun.task.task_id, reason="the first attempt hangs")
+        assert await sc.kill_task_attempt(begun.task.task_id, reason="the first attempt hangs")
         first, second = await events.until(TaskEnd, 2)
         assert (type(first.reason), first.reason.reason) == (TaskKilled, "the first attempt hangs")
         assert isinstance(second.reason, Success)

@@ -14,6 +14,7 @@ from minispark.messages.task import (
     TaskOutcome,
     TaskState,
 )
+from minispark.rpc.message import Message
 from minispark.rpc.scope import TaskScope
 from minispark.scheduler.backend import WorkerOffer
 from minispark.scheduler.listener_bus import ListenerBus
@@ -86,6 +87,14 @@ class SchedulerHarness:
     def tell(self, message: ToTaskScheduler) -> None:
         self.scheduler.receive(message, RecordingContext(is_ask=False))
         self.scheduler.check()
+
+    def ask(self, message: ToTaskScheduler) -> Message:
+        """Return the scheduler's reply."""
+        context = RecordingContext()
+        self.scheduler.receive(message, context)
+        self.scheduler.check()
+        (reply,) = context.replies
+        return reply
 
     def offer(self, cores: int = 4, executor: str = "driver") -> list[TaskDescription]:
         return self.scheduler.resource_offers([WorkerOffer(ExecutorId(executor), "localhost", cores)])

@@ -13,6 +13,7 @@ from minispark.messages.scheduler import (
     KillTaskSet,
     PartitionCompleted,
     SubmitTaskSet,
+    TaskAttemptKilled,
     TaskEnded,
 )
 from minispark.messages.task import (
@@ -126,10 +127,10 @@ def test_one_attempt_is_killed_and_its_task_offered_again_as_if_it_had_not_faile
         harness = SchedulerHarness(max_failures=1)
         harness.tell(task_set([0, 1]))
         killed, other = harness.offer(2)
-        harness.tell(KillTaskAttempt(killed.task_id, True, "too slow"))
+        assert harness.ask(KillTaskAttempt(killed.task_id, True, "too slow")) == TaskAttemptKilled(True)
         assert harness.backend.kills == [(killed.task_id, True, "too slow")]
         harness.end(killed, TaskKilled("too slow"))
-        harness.tell(KillTaskAttempt(killed.task_id, True, "too late"))
+        assert harness.ask(KillTaskAttempt(killed.task_id, True, "too late")) == TaskAttemptKilled(False)
         assert len(harness.backend.kills) == 1
         (again,) = harness.offer()
         assert (again.index, again.attempt_number, harness.aborts()) == (killed.index, 1, [])
