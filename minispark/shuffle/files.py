@@ -14,6 +14,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import starmap
 from types import TracebackType
 from typing import IO, Final, Self
 
@@ -115,14 +116,20 @@ class MapOutputFile:
 
     def append(self, chunks: Iterable[bytes]) -> None:
         """Write the next partition's segment."""
-        checksum, start = 0, self.size_bytes
+        self.append_all((chunks,))
+
+    def append_all(self, segments: Iterable[Iterable[bytes]]) -> None:
+        """Write the segments of the next partitions, each as chunks."""
+        write, with_checksum = self.data.write, self.checksum
         with self.reporting():
-            for chunk in chunks:
-                self.data.write(chunk)
-                self.size_bytes += len(chunk)
-                if self.checksum:
-                    checksum = zlib.crc32(chunk, checksum)
-        self.entries.append((start, self.size_bytes - start, checksum))
+            for chunks in segments:
+                checksum, start = 0, self.size_bytes
+                for chunk in chunks:
+                    write(chunk)
+                    self.size_bytes += len(chunk)
+                    if with_checksum:
+                        checksum = zlib.crc32(chunk, checksum)
+                self.entries.append((start, self.size_bytes - start, checksum))
 
     def commit(self) -> list[int]:
         """Put the files where readers look, unless a valid output is there; return the lengths of what is there."""
@@ -131,7 +138,7 @@ class MapOutputFile:
             self.data.close()
             with self.open_temporary(self.index_path) as index:
                 index.write(HEADER.pack(*self.header()))
-                index.writelines(ENTRY.pack(*entry) for entry in self.entries)
+                index.write(b"".join(starmap(ENTRY.pack, self.entries)))
             with locked(os.path.dirname(self.data_path)):
                 existing = committed_lengths(self.data_path, self.index_path, self.num_partitions)
                 if existing is not None:

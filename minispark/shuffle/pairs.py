@@ -8,19 +8,20 @@ batch. Called by `shuffle.writer` and `shuffle.reader`; files and checksums are 
 
 import pickle
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Protocol
 
 import lz4.block
 
 from minispark.storage.batches import BATCH_BYTES, BATCH_RECORDS, dump_value
 
-__all__ = ["FRAME_HEADER", "Compression", "dump_pairs", "load_pairs", "read_frames"]
+__all__ = ["FRAME_HEADER", "Compression", "dump_columns", "dump_pairs", "load_pairs", "read_frames"]
 
 FRAME_HEADER: Final = struct.Struct("<Q")  # the payload's length; the top bit says that it is compressed
 COMPRESSED: Final = 1 << 63
 TRIAL_BYTES: Final = 512  # shorter payloads tell nothing and gain nothing
 LARGEST_COMPRESSED: Final = 1 << 30  # lz4 takes blocks of up to 2 GB
+FEW_RECORDS: Final = 8  # more may turn out too large, and then be pickled once more in vain
 PAYING_RATIO: Final = 0.7  # lz4 writes 600 MB/s: half as long as the pickling itself, so it has to save something
 
 
@@ -105,6 +106,21 @@ def dump_pairs(
         start += taken
         if len(data) < BATCH_BYTES // 4:
             count = min(BATCH_RECORDS, 2 * count)
+
+
+def dump_columns(
+    keys: list[Any], values: list[Any], fallback: Callable[[Any], bytes] | None = None
+) -> Iterable[bytes]:
+    """Pickle pairs as `dump_pairs` does, without counting, and fast if there are few of them.
+
+    Raises:
+        PicklingError: a key or a value cannot be pickled.
+    """
+    if len(keys) <= FEW_RECORDS:
+        data = dump_value((keys, values), fallback)
+        if len(data) <= BATCH_BYTES or len(keys) == 1:
+            return (data,)
+    return (batch for _, batch in dump_pairs(keys, values, fallback))
 
 
 def load_pairs(data: bytes) -> tuple[list[Any], list[Any]]:

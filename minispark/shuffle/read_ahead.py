@@ -92,8 +92,14 @@ class ShuffleWindows:
             if window is None:
                 return None
         offset, length, checksum = ENTRY.unpack_from(window.entries, (reducer - window.first) * ENTRY.size)
-        segment = window.data[offset - window.start : offset - window.start + length]
-        if not length or (verify and window.has_checksums and zlib.crc32(segment) != checksum):
+        start = offset - window.start
+        segment = window.data[start : start + length]
+        if (
+            not length
+            or start < 0
+            or len(segment) < length
+            or (verify and window.has_checksums and zlib.crc32(segment) != checksum)
+        ):
             return None
         return batches_of(segment)
 
@@ -178,18 +184,22 @@ def read_window(
     magic, version, flags, num_partitions, total = HEADER.unpack(header)
     if magic != MAGIC or version != VERSION or reducer >= num_partitions:
         return None
-    places = list(ENTRY.iter_unpack(entries[: len(entries) // ENTRY.size * ENTRY.size]))
-    start = places[0][0]
-    ends = [offset + length - start + count * ENTRY.size for count, (offset, length, _) in enumerate(places, 1)]
-    count = bisect_right(ends, window_bytes)
-    size = ends[count - 1] - count * ENTRY.size if count else 0
-    if start + size > total or ends != sorted(ends):
+    start = ENTRY.unpack_from(entries)[0]
+
+    def end_of(place: int) -> int:
+        offset, length, _ = ENTRY.unpack_from(entries, place * ENTRY.size)
+        return int(offset + length - start)
+
+    places = range(len(entries) // ENTRY.size)
+    count = bisect_right(places, window_bytes, key=lambda place: end_of(place) + (place + 1) * ENTRY.size)
+    size = end_of(count - 1) if count else -1
+    if not 0 <= size <= total - start:
         return None
     with open(data_path, "rb", buffering=0) as file:
         fd = file.fileno()
         data = os.pread(fd, size, start)
         state = os.fstat(fd)
-    if state.st_size != total or len(data) < size or not count:
+    if state.st_size != total or len(data) < size:
         return None
     files = index_state, state_of(state)
     has_checksums = bool(flags & HAS_CHECKSUMS)

@@ -45,6 +45,5 @@ def write_map_output(
         pairs.add_records(records)
     pairs.flush()
     with output() as file:
-        for partition in range(dependency.partitioner.num_partitions):
-            file.append(pairs.take(partition))
+        file.append_all(map(pairs.take, range(dependency.partitioner.num_partitions)))
         return file.commit(), pairs.records

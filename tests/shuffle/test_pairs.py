@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minispark.shuffle.pairs import Compression, dump_pairs, load_pairs, read_frames
+from minispark.shuffle.pairs import Compression, dump_columns, dump_pairs, load_pairs, read_frames
 from minispark.storage.batches import BATCH_BYTES, BATCH_RECORDS
 
 KEYS = (
@@ -88,3 +88,17 @@ def test_a_damaged_compressed_frame_is_an_error() -> None:
 
     with pytest.raises(EOFError, match="compressed frame is damaged"):
         unframed(bytes(data))
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 10), (1, BATCH_BYTES), (5, 10), (5, BATCH_BYTES), (2500, 1)])
+def test_columns_of_any_length_are_batches_that_are_small_enough(count: int, size: int) -> None:
+    keys, values = list(range(count)), [bytes([number % 256]) * size for number in range(count)]
+
+    batches = list(dump_columns(keys, values))
+
+    loaded = [load_pairs(batch) for batch in batches]
+    assert [key for columns in loaded for key in columns[0]] == keys
+    assert [value for columns in loaded for value in columns[1]] == values
+    assert all(
+        len(batch) <= BATCH_BYTES or len(columns[0]) == 1 for batch, columns in zip(batches, loaded, strict=True)
+    )

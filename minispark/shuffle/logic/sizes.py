@@ -22,7 +22,9 @@ def encode_size(size_bytes: int) -> int:
 
 def encode_sizes(sizes_bytes: Iterable[int]) -> bytes:
     """Return the codes of the blocks of one map output, one byte per reducer."""
-    return bytes(map(encode_size, sizes_bytes))
+    sizes = list(sizes_bytes)
+    codes = {size: encode_size(size) for size in set(sizes)}  # of very many small blocks most have the same size
+    return bytes(map(codes.__getitem__, sizes))
 
 
 def decode_size(code: int) -> int:
