@@ -3,6 +3,7 @@
 Exactly one thread runs at any time, so nothing depends on how the system schedules them. Used by `sim_pool`.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +27,10 @@ class Fiber:
         self.value: Any = None
         self.said: Any = None
         self.is_done = True
+        self.stands = False
         self.is_abandoned = False
-        threading.Thread(target=self.serve, name="fiber", daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, name="fiber", daemon=True)
+        self.thread.start()
 
     @classmethod
     def take(cls) -> "Fiber":
@@ -58,17 +61,38 @@ class Fiber:
         if self.is_abandoned:
             raise Abandoned
         self.said = said
+        self.stands = True
         self.back.release()
         self.turn.acquire()
+        self.stands = False
         if self.is_abandoned:
             raise Abandoned
         return self.value
 
+    def runs_here(self) -> bool:
+        """Tell whether the caller is what this fiber runs."""
+        return self.thread is threading.current_thread()
+
+    def call_outside(self, loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+        """Call a function of the loop from inside this fiber: its thread waits for this one anyway.
+
+        Raises:
+            Abandoned: it has abandoned this fiber.
+        """
+        asyncio._set_running_loop(loop)
+        try:
+            function()
+        finally:
+            asyncio._set_running_loop(None)
+        if self.is_abandoned:
+            raise Abandoned
+
     def abandon(self) -> None:
-        """Have the function unwind; nothing happens if it has ended."""
+        """Have the function unwind, at once if it is suspended; nothing happens if it has ended."""
         if not self.is_done:
             self.is_abandoned = True
-            self.resume(None)
+            if self.stands:
+                self.resume(None)
 
     def serve(self) -> None:
         """Run one function after the other, in the fiber's own thread."""

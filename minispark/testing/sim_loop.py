@@ -8,12 +8,11 @@ it has missed. Nothing here knows what the processes do.
 import asyncio
 import contextlib
 import contextvars
-import heapq
 import itertools
-import selectors
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
+from heapq import heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple
 
 from minispark.testing.virtual_loop import Deadlock, VirtualLoop
@@ -38,6 +37,7 @@ class SimProcess:
         pid: unique in the loop.
         exit_code: how it ended; None while it lives.
         is_frozen: it does nothing, as after SIGSTOP.
+        stands: it does nothing, for it is frozen or has ended.
         signals: what it does when it gets a signal, by number.
         on_end: called when it has ended, outside of it, in order.
         spent_s: real seconds that it took, if the loop has a meter.
@@ -50,8 +50,9 @@ class SimProcess:
         self.pid = next(loop.pids)
         self.exit_code: int | None = None
         self.is_frozen = False
+        self.stands = False
         self.spent_s = 0.0
-        self.missed: list[asyncio.Handle] = []
+        self.missed: list[OwnedHandle] = []
         self.signals: dict[int, Callable[[], object]] = {}
         self.on_end: list[Callable[[int], object]] = []
         self.ended: asyncio.Future[int] = loop.create_future()
@@ -92,6 +93,7 @@ class SimProcess:
         if self.exit_code is not None:
             return
         self.exit_code = code
+        self.stands = True
         self.missed.clear()
         for callback in self.on_end:
             self.loop.run_as(None, callback, code)
@@ -99,11 +101,16 @@ class SimProcess:
 
     def freeze(self) -> None:
         """Stop it, as SIGSTOP does."""
-        self.is_frozen = True
+        self.is_frozen = self.stands = True
+
+    def miss(self, handle: "OwnedHandle") -> None:
+        """Keep what it would do now if it did not stand still; one that has ended never will."""
+        if self.exit_code is None:
+            self.missed.append(handle)
 
     def thaw(self) -> None:
         """Let it go on with all that it has missed."""
-        self.is_frozen = False
+        self.is_frozen, self.stands = False, self.exit_code is not None
         missed, self.missed = self.missed, []
         self.loop.resume(missed)
 
@@ -111,66 +118,45 @@ class SimProcess:
         return self.name
 
 
-def run_owned(handle: "OwnedHandle | OwnedTimer", run: Callable[[], None]) -> None:
-    """Run a handle as its process, unless that has ended or stands still."""
-    process = handle.process
-    loop = handle.sim
-    if process is not None:
-        if process.exit_code is not None:
-            return
-        if process.is_frozen:
-            process.missed.append(handle)
-            return
-    loop.current = process
-    began = 0.0 if loop.meter is None else loop.meter()
-    try:
-        run()
-    finally:
-        loop.current = None
-        if loop.meter is not None and process is not None:
-            process.spent_s += loop.meter() - began
+class OwnedHandle(asyncio.TimerHandle):
+    """A callback of a process, perhaps at a time."""
 
+    __slots__ = ("process",)
 
-class OwnedHandle(asyncio.Handle):
-    """A callback of a process."""
+    def __init__(
+        self,
+        process: SimProcess | None,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: "SimLoop",
+        when: float,
+        context: contextvars.Context | None,
+    ) -> None:
+        # What asyncio does without debugging, in one step: most of what a history makes are these.
+        self._callback: Any = callback
+        self._args: Any = args
+        self._loop = loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._when = when
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self.process = process
 
-    __slots__ = ("process", "sim")
-
-    process: SimProcess | None
-    sim: "SimLoop"
-
-    def _run(self) -> None:
-        run_owned(self, super()._run)
-
-
-class OwnedTimer(asyncio.TimerHandle):
-    """A timer of a process."""
-
-    __slots__ = ("process", "sim")
-
-    process: SimProcess | None
-    sim: "SimLoop"
-
-    def __lt__(self, other: asyncio.TimerHandle) -> bool:
-        """Compare what the heap of timers compares, without a look at the class."""
-        return self._when < other._when  # type: ignore[attr-defined, no-any-return]
+    def cancel(self) -> None:
+        """Let it not run, and let go of what it would have run."""
+        self._cancelled = True
+        self._callback = self._args = None
 
     def _run(self) -> None:
-        run_owned(self, super()._run)
-
-
-class SimSelector(selectors.DefaultSelector):
-    """Never waits and never looks: the clock jumps to the next timer."""
-
-    loop: "SimLoop"
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Let the time pass that the loop would have waited."""
-        if timeout is None:
-            raise Deadlock(self.loop.describe_tasks())
-        if timeout > 0:
-            self.loop.now += timeout
-        return []
+        """Run it; what it raises is an error of the loop."""
+        try:
+            self._context.run(self._callback, *self._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 — as asyncio does
+            message = f"Exception in callback {self._callback!r}"
+            self._loop.call_exception_handler({"message": message, "exception": error, "handle": self})
 
 
 class SimLoop(VirtualLoop):
@@ -179,26 +165,22 @@ class SimLoop(VirtualLoop):
     Attributes:
         current: the process that runs now; None: the simulation itself.
         errors: what `call_exception_handler` was told.
-        turns: callbacks that were scheduled.
         meter: a clock of the real world that tells what each process takes of it (`spent_s`); None: nobody asks.
     """
 
     pids: "itertools.count[int]"
-    _ready: "deque[asyncio.Handle]"
-    _scheduled: list[asyncio.TimerHandle]
-    _selector: selectors.BaseSelector
+    _ready: "deque[OwnedHandle]"
+    _stopping: bool
 
     def __init__(self) -> None:
         super().__init__()
-        self._selector.close()
-        self._selector = selector = SimSelector()
-        selector.loop = self
+        self.timers: list[tuple[float, int, OwnedHandle]] = []
+        self.numbers = itertools.count()
         self.current: SimProcess | None = None
         self.pids = itertools.count(1000)
         self.owners: weakref.WeakKeyDictionary[asyncio.Task[Any], SimProcess | None] = weakref.WeakKeyDictionary()
         self.errors: list[dict[str, Any]] = []
         self.is_over = False
-        self.turns = 0
         self.meter: Callable[[], float] | None = None
         self.set_task_factory(make_task)
         self.set_exception_handler(lambda loop, context: self.errors.append(context))
@@ -213,30 +195,30 @@ class SimLoop(VirtualLoop):
 
     def call_as(self, process: SimProcess | None, callback: Callable[[*Ts], object], *args: *Ts) -> asyncio.Handle:
         """Call something as a process, soon."""
-        return self.run_as(process, lambda: self.call_soon(callback, *args))
+        handle = OwnedHandle(process, callback, args, self, self.now, None)
+        if not self.is_over:
+            self._ready.append(handle)
+        return handle
 
     def call_at_as(
         self, process: SimProcess | None, when: float, callback: Callable[[*Ts], object], *args: *Ts
     ) -> asyncio.TimerHandle:
         """Call something as a process, at a time."""
-        return self.run_as(process, lambda: self.call_at(when, callback, *args))
+        timer = OwnedHandle(process, callback, args, self, when, None)
+        if not self.is_over:
+            heappush(self.timers, (when, next(self.numbers), timer))
+        return timer
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Call something in the next turn, as the process that runs now."""
-        handle = OwnedHandle(callback, args, self, context)
-        handle.process, handle.sim = self.current, self
+        handle = OwnedHandle(self.current, callback, args, self, self.now, context)
         if not self.is_over:
-            self.turns += 1
             self._ready.append(handle)
         return handle
 
-    def call_soon_threadsafe(
-        self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
-        """As `call_soon`: there is one thread at a time."""
-        return self.call_soon(callback, *args, context=context)
+    call_soon_threadsafe = call_soon  # there is one thread at a time
 
     def call_at(
         self,
@@ -245,15 +227,68 @@ class SimLoop(VirtualLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call something at a time, as the process that runs now."""
-        timer = OwnedTimer(when, callback, args, self, context)
-        timer.process, timer.sim = self.current, self
+        """Call something at a time, as the process that runs now; what is due at once comes in its order."""
+        timer = OwnedHandle(self.current, callback, args, self, when, context)
         if not self.is_over:
-            heapq.heappush(self._scheduled, timer)
-            timer._scheduled = True  # type: ignore[attr-defined]
+            heappush(self.timers, (when, next(self.numbers), timer))
         return timer
 
-    def resume(self, handles: list[asyncio.Handle]) -> None:
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call something after a while, as the process that runs now."""
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def _run_once(self) -> None:
+        """Run what is due, turn by turn, until somebody stops the loop; between turns the clock jumps."""
+        ready, timers = self._ready, self.timers
+        while not self._stopping:
+            if not ready:
+                self.jump()
+            while timers and timers[0][0] <= self.now:
+                ready.append(heappop(timers)[2])
+            try:
+                self.run_turn(len(ready))
+            finally:
+                self.current = None
+
+    def jump(self) -> None:
+        """Let the time pass until the next timer.
+
+        Raises:
+            Deadlock: there is none.
+        """
+        timers = self.timers
+        while timers and timers[0][2]._cancelled:
+            heappop(timers)
+        if not timers:
+            raise Deadlock(self.describe_tasks())
+        self.now = max(self.now, timers[0][0])
+
+    def run_turn(self, count: int) -> None:
+        """Run the next callbacks, each as its process, unless that has ended or stands still."""
+        popleft, meter = self._ready.popleft, self.meter
+        for _ in range(count):
+            handle = popleft()
+            if handle._cancelled:
+                continue
+            self.current = process = handle.process
+            if process is None:
+                handle._run()
+            elif process.stands:
+                process.miss(handle)
+            elif meter is None:
+                handle._run()
+            else:
+                began = meter()
+                handle._run()
+                process.spent_s += meter() - began
+
+    def resume(self, handles: list[OwnedHandle]) -> None:
         """Have handles run that were held up, in their order."""
         self._ready.extend(handles)
 
@@ -281,7 +316,7 @@ class SimLoop(VirtualLoop):
                     task.get_coro().close()
         asyncio._set_running_loop(None)
         self._ready.clear()
-        self._scheduled.clear()
+        self.timers.clear()
         self.close()
 
 

@@ -55,8 +55,10 @@ class SimNetwork(MemoryNetwork):
 
     def delay(self, one: str, other: str) -> float:
         """Draw how long bytes travel now."""
-        base = TICK_S if one == other else self.delay_s + self.slow.get(pair(one, other), 0.0)
-        return base + self.rng.random() * self.jitter_s if self.jitter_s and one != other else base
+        if one == other:
+            return TICK_S
+        base = self.delay_s + self.slow.get(pair(one, other), 0.0) if self.slow else self.delay_s
+        return base + self.rng.random() * self.jitter_s if self.jitter_s else base
 
     def cut_link(self, one: str, other: str) -> None:
         """Let nothing pass between two hosts."""
@@ -137,6 +139,7 @@ class SimTransport(MemoryTransport):
     """
 
     network: SimNetwork
+    peer: "SimTransport"
 
     def __init__(
         self,
@@ -157,20 +160,15 @@ class SimTransport(MemoryTransport):
     def deliver(self, action: Callable[..., object], *args: Any) -> None:
         """Have the other end do something when it has travelled, after all that was sent before."""
         network = self.network
-        if self.waiting or network.is_cut(self.own_host, self.other_host):
+        may_be_cut = self.waiting or network.cuts or network.dead
+        if may_be_cut and (self.waiting or network.is_cut(self.own_host, self.other_host)):
             self.waiting.append((action, args))
             if self.patience is None:
                 self.patience = self.sim.call_at_as(None, self.sim.now + GIVE_UP_S, self.give_up)
             return
         when = max(self.last_s + TICK_S, self.sim.now + network.delay(self.own_host, self.other_host))
         self.last_s = when
-        self.sim.call_at_as(self.peer_end.process, when, action, *args)
-
-    @property
-    def peer_end(self) -> "SimTransport":
-        """The other end."""
-        assert isinstance(self.peer, SimTransport)
-        return self.peer
+        self.sim.call_at_as(self.peer.process, when, action, *args)
 
     def flush(self) -> None:
         """Send what waited, if the link is whole."""
@@ -198,12 +196,12 @@ class SimTransport(MemoryTransport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes."""
         if not self.closing:
-            self.deliver(self.peer_end.arrived, bytes(data))
+            self.deliver(self.peer.arrived, bytes(data))
 
     def arrived(self, data: bytes) -> None:
         """Take bytes; one who has closed says so."""
         if self.lost:
-            self.deliver(self.peer_end.gone, ConnectionResetError(errno.ECONNRESET, "connection reset by peer"))
+            self.deliver(self.peer.gone, ConnectionResetError(errno.ECONNRESET, "connection reset by peer"))
         else:
             self.arrive(data)
 
@@ -223,7 +221,7 @@ class SimTransport(MemoryTransport):
         self.lost = self.closing = True
         if self.protocol is not None:
             self.sim.call_as(self.process, self.protocol.connection_lost, error)
-        self.deliver(self.peer_end.gone, error)
+        self.deliver(self.peer.gone, error)
         self.forget()
 
     def close(self) -> None:
@@ -235,7 +233,7 @@ class SimTransport(MemoryTransport):
         if not self.lost:
             self.lost = self.closing = True
             if self.own_host not in self.network.dead:
-                self.deliver(self.peer_end.gone, ConnectionResetError(errno.ECONNRESET, "connection reset by peer"))
+                self.deliver(self.peer.gone, ConnectionResetError(errno.ECONNRESET, "connection reset by peer"))
         self.forget()
 
     def forget(self) -> None:

@@ -5,10 +5,9 @@ Made by `sim_processes`. A task computes when it starts, and between its questio
 virtual duration.
 """
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
@@ -16,18 +15,11 @@ from minispark.executor.inline_pool import STARTED_AFTER_S, Duration, InlinePool
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription, TaskOutcome
 from minispark.rpc.world import World
-from minispark.testing.fibers import Fiber
+from minispark.testing.fibers import Abandoned, Fiber
 
 __all__ = ["SimPool"]
 
-Spoil = Callable[[TaskDescription, TaskOutcome], TaskOutcome]
-
-
-@dataclass(slots=True, eq=False)
-class Question:
-    """What a task asks."""
-
-    request: RunnerRequest
+WAITS = object()  # what a fiber says whose answer is not at hand
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +28,6 @@ class SimRun(Run):
 
     fiber: Fiber | None = None
     asked: int = 0
-    handle: asyncio.Handle | None = None
 
 
 class SimPool(InlinePool):
@@ -60,21 +51,13 @@ class SimPool(InlinePool):
         run.fiber = Fiber.take()
         self.advance(slot, run, run.fiber.start(partial(self.runners[slot].run, run.task)))
 
-    def advance(self, slot: int, run: SimRun, said: Question | TaskOutcome) -> None:
-        """Answer questions as long as the answers are at hand; deliver the outcome when its time has passed."""
-        assert run.fiber is not None
-        while isinstance(said, Question):
-            self.asks += 1
-            run.asked = ask_id = self.asks
-            self.events.runner_asked(slot, run.task.task_id, ask_id, said.request)
-            answer = self.answers.pop((slot, ask_id), None)
-            if answer is None:
-                return
-            run.asked = 0
-            said = run.fiber.resume(answer)
+    def advance(self, slot: int, run: SimRun, said: object) -> None:
+        """Wait for an answer, or deliver the outcome when its time has passed."""
+        if said is WAITS or self.sim_runs.get(slot) is not run:
+            return
         if isinstance(said, BaseException):
             raise said
-        run.fiber, run.outcome = None, said
+        run.fiber, run.outcome = None, cast("TaskOutcome", said)
         duration = self.duration(run.task)
         if duration > STARTED_AFTER_S:
             run.started = self.world.call_later(STARTED_AFTER_S, self.events.task_started, slot, run.task.task_id)
@@ -83,14 +66,16 @@ class SimPool(InlinePool):
     def answer(self, slot: int, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
         """Answer a question; a late answer finds nobody."""
         run = self.sim_runs.get(slot)
-        if run is not None and run.asked == ask_id:
+        if run is None or run.asked != ask_id or run.fiber is None:
+            return
+        if run.fiber.stands:
+            self.loop.call_soon(self.answered, slot, run, ask_id, answer)
+        else:
             self.answers[slot, ask_id] = answer
-            run.handle = self.loop.call_soon(self.answered, slot, run, ask_id)
 
-    def answered(self, slot: int, run: SimRun, ask_id: int) -> None:
-        """Let a fiber go on, unless its answer was at hand already."""
-        answer = self.answers.pop((slot, ask_id), None)
-        if answer is not None and run.fiber is not None and self.runs.get(slot) is run:
+    def answered(self, slot: int, run: SimRun, ask_id: int, answer: RunnerReply | AnswerFailed) -> None:
+        """Let a fiber go on, if it still waits for this."""
+        if run.asked == ask_id and run.fiber is not None and self.sim_runs.get(slot) is run:
             run.asked = 0
             self.advance(slot, run, run.fiber.resume(answer))
 
@@ -100,13 +85,28 @@ class SimPool(InlinePool):
         Raises:
             MiniSparkError: the executor could not answer.
         """
-        fiber = self.sim_runs[slot].fiber
-        assert fiber is not None
-        answer = fiber.suspend(Question(request))
+        run = self.sim_runs.get(slot)
+        fiber = None if run is None else run.fiber
+        if run is None or fiber is None or not fiber.runs_here():
+            raise Abandoned  # what unwinds asks nobody any more
+        self.asks += 1
+        run.asked = ask_id = self.asks
+        fiber.call_outside(self.loop, partial(self.put, slot, run, ask_id, request))
+        answer = self.answers.pop((slot, ask_id), None)
+        if answer is None:
+            answer = fiber.suspend(WAITS)
+        run.asked = 0
         if isinstance(answer, AnswerFailed):
             raise MiniSparkError(answer.error)
         reply: RunnerReply = answer
         return reply
+
+    def put(self, slot: int, run: SimRun, ask_id: int, request: RunnerRequest) -> None:
+        """Put a question to the executor; what it raises is no error of the task."""
+        try:
+            self.events.runner_asked(slot, run.task.task_id, ask_id, request)
+        except Exception as error:  # noqa: BLE001 — the loop's errors are looked at
+            self.loop.call_exception_handler({"message": "the executor failed at a question", "exception": error})
 
     def deliver(self, slot: int, run: Run) -> None:
         """Report an attempt's end."""

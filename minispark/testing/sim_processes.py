@@ -89,6 +89,8 @@ class SimExecutor(ExecutorProcess):
             self.pool.discard()
         if self.session is not None:
             self.session.release()
+        if hasattr(self, "persisted") and self.persisted.manager is not None:
+            self.persisted.manager.on_stop()
 
     async def live(self) -> None:
         """Run to the end, then exit."""

@@ -64,6 +64,11 @@ class SimWorld(VirtualWorld):
         """Return the seconds since this host was started."""
         return self.network.loop.now + self.place.uptime_s
 
+    def call_later(self, delay_s: float, callback: Callable[[*Ts], object], *args: *Ts) -> asyncio.TimerHandle:
+        """Run a callback after a virtual delay."""
+        loop = self.network.loop
+        return loop.call_at(loop.now + delay_s, callback, *args)
+
     def wall(self) -> float:
         """Return what this host takes for the time of day."""
         return super().wall() - self.place.uptime_s + self.place.clock_offset_s

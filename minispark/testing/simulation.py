@@ -25,6 +25,7 @@ from minispark.rpc.endpoint import CallContext
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.message import Message
+from minispark.storage import memory_folder
 from minispark.testing.recovery_store import MemoryStore
 from minispark.testing.sim_loop import SimLoop, SimProcess
 from minispark.testing.sim_network import SimNetwork
@@ -40,6 +41,7 @@ MASTER_PORT = 7077
 SECRET = b"the secret of a simulated cluster"
 GIB = 1 << 30
 FAST_STORE = "/dev/shm"
+REAL_TMPFS = memory_folder.TMPFS
 
 Observer = Callable[[float, SimProcess, str, Message], object]
 
@@ -134,6 +136,8 @@ class Simulation:
         self.clock = VirtualWorld(seed, self.network)
         parent = FAST_STORE if Path(FAST_STORE).is_dir() else None
         self.directory = Path(tempfile.mkdtemp(prefix="minispark-simulation-", dir=parent))
+        memory_folder.TMPFS = self.directory / "tmpfs"
+        memory_folder.TMPFS.mkdir()
         secret_file = self.directory / "secret"
         secret_file.touch(mode=0o600)
         secret_file.write_bytes(SECRET)
@@ -331,6 +335,7 @@ class Simulation:
             worker.restart_s = None
         for process in self.processes:
             process.end()
+        memory_folder.TMPFS = REAL_TMPFS
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
