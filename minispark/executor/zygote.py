@@ -13,15 +13,18 @@ import socket
 import sys
 import types
 
-__all__ = ["CONTROL_PACKET_SIZE", "main"]
+__all__ = ["COLLECTION_THRESHOLDS", "CONTROL_PACKET_SIZE", "main"]
 
 CONTROL_PACKET_SIZE = 128 * 1024
+# The last is 10 by default, with which a dict that grows is looked through five times as often.
+COLLECTION_THRESHOLDS = (700, 10, 50)
 NURSERY = "minispark.executor.nursery"
 
 
 def main() -> None:
     """Run as a zygote; the only argument is the descriptor of the control socket."""
     gc.disable()
+    gc.set_threshold(*COLLECTION_THRESHOLDS)  # of the runners, which turn it on
     # The terminal, a job manager or a shell may signal the whole process tree. The zygote goes when its executor
     # does, or it could not clean up after it; what runs in runners has the default handlers again.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):

@@ -171,6 +171,9 @@ class CoGroupAggregator(ListAggregator[Any]):
 
     def combine_parent(self, place: int, records: Iterable[tuple[K, Any]], into: dict[K, Any]) -> None:
         """Combine one parent's pairs into a dict of groups."""
+        if self.num_parents == 2:
+            (group_left if place == 0 else group_right)(records, into)
+            return
         get, places = into.get, range(self.num_parents)
         for key, value in records:
             group = get(key)
@@ -194,3 +197,29 @@ class CoGroupAggregator(ListAggregator[Any]):
     def longest(self, groups: Iterable[Any]) -> int:
         """Return the length of the longest list of groups."""
         return max(map(len, chain.from_iterable(groups)), default=0)
+
+
+# Two parents, as a join has, get loops of their own: literals make a new group in half of the time, and a list that
+# begins with its value takes less memory than one that is appended to.
+
+
+def group_left(records: Iterable[tuple[K, V]], into: dict[K, tuple[list[V], list[Any]]]) -> None:
+    """Combine the first of two parents' pairs into a dict of groups."""
+    get = into.get
+    for key, value in records:
+        group = get(key)
+        if group is None:
+            into[key] = [value], []
+        else:
+            group[0].append(value)
+
+
+def group_right(records: Iterable[tuple[K, V]], into: dict[K, tuple[list[Any], list[V]]]) -> None:
+    """Combine the second of two parents' pairs into a dict of groups."""
+    get = into.get
+    for key, value in records:
+        group = get(key)
+        if group is None:
+            into[key] = [], [value]
+        else:
+            group[1].append(value)

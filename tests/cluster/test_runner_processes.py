@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from minispark.errors import MiniSparkError
+from minispark.executor.zygote import COLLECTION_THRESHOLDS
 from minispark.messages.task import RunnerLost, TaskKilled
 from tests.executor.pool_harness import Recorder, running_pool, value_of, with_pool
 
@@ -24,6 +25,7 @@ def test_a_runner_is_a_clean_process_of_its_own_group_in_the_zygotes_session() -
         assert "/dev/null" in facts["links"]
         assert facts["policy"] == os.SCHED_BATCH
         assert facts["gc"]
+        assert tuple(facts["thresholds"]) == COLLECTION_THRESHOLDS
         assert facts["frozen"] > 1000
         assert facts["line_buffered"]
         assert facts["threads"] == 1

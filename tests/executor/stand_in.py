@@ -204,6 +204,7 @@ def facts(services: ProcessServices, argument: bytes) -> Any:
         "links": sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in range(3)),
         "policy": os.sched_getscheduler(0),
         "gc": gc.isenabled(),
+        "thresholds": gc.get_threshold(),
         "frozen": gc.get_freeze_count(),
         "modules": sorted(sys.modules),
         "path": sys.path,

@@ -72,16 +72,18 @@ def test_first_keeps_one_key_of_equal_ones() -> None:
     assert aggregator.merge_value("first", "other") == "first"  # type: ignore[arg-type]
 
 
-def test_groups_of_a_cogroup_have_a_list_for_each_parent() -> None:
-    aggregator = CoGroupAggregator(2)
+@pytest.mark.parametrize("num_parents", [2, 3])
+def test_groups_of_a_cogroup_have_a_list_for_each_parent(num_parents: int) -> None:
+    aggregator = CoGroupAggregator(num_parents)
+    others: tuple[list[int], ...] = ([],) * (num_parents - 2)
     groups: dict[str, Any] = {}
 
     aggregator.combine_parent(0, [("a", 1), ("a", 2)], groups)
-    aggregator.combine_parent(1, [("b", 3)], groups)
-    aggregator.combine_combiners([("a", ([4], [5])), ("c", ([], [6]))], groups)
+    aggregator.combine_parent(1, [("b", 3), ("b", 4), ("a", 5)], groups)
+    aggregator.combine_combiners([("a", ([6], [7], *others)), ("c", ([], [8], *others))], groups)
 
-    assert groups == {"a": ([1, 2, 4], [5]), "b": ([], [3]), "c": ([], [6])}
-    assert (aggregator.count(groups.values()), aggregator.longest(groups.values())) == (6, 3)
+    assert groups == {"a": ([1, 2, 6], [5, 7], *others), "b": ([], [3, 4], *others), "c": ([], [8], *others)}
+    assert (aggregator.count(groups.values()), aggregator.longest(groups.values())) == (8, 3)
 
 
 def test_a_list_is_its_own_group() -> None:
