@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; none: all")
     parser.add_argument("--json", action="store_true", help="print the JSON lines alone")
-    parser.add_argument("--quick", action="store_true", help="tiny inputs, two pairs: to see that it works")
+    parser.add_argument("--quick", action="store_true", help="tiny inputs, one pair: to see that it works")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:

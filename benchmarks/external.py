@@ -24,7 +24,7 @@ from minispark import SparkConf, SparkContext
 __all__ = ["measure_external", "run_group", "run_sort"]
 
 BOUND = 128 << 20
-QUICK_BOUND = 8 << 20
+QUICK_BOUND = 2 << 20
 TIMES = 4
 GROUP_BYTES = 44  # about what a pair takes when it is grouped: its number and its place in a list
 SORT_BYTES = 265  # and a record that is sorted: a pair of twice the same text
