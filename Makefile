@@ -4,6 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Tests start hundreds of processes. Where Python is to leave no compiled modules in the tree they are kept beside the
+# environment, so that not each of these compiles all of minispark again.
+ifdef PYTHONDONTWRITEBYTECODE
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+endif
+
 .PHONY: setup demo check quick test sim soak mutants fix bench parity docs clean
 
 setup: $(STAMP)
