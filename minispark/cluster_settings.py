@@ -179,6 +179,10 @@ class ClusterSettings:
     shuffle_service_port = Setting(
         "shuffle.service.port", 7337, INTEGER, "Where a worker's shuffle service listens; 0: any.", not_negative
     )
+    shuffle_service_fetch_rdd = Setting(
+        "shuffle.service.fetch.rdd.enabled", False, FLAG,
+        "Whether the shuffle service also serves persisted partitions that are on disk, when their executor is gone.",
+    )  # fmt: skip
     shuffle_service_db = Setting(
         "shuffle.service.db.enabled", True, FLAG,
         "Whether a worker's shuffle service keeps in files whose map outputs it serves, to serve on after a restart.",
@@ -251,7 +255,8 @@ class ClusterSettings:
 
     shuffle_read_host_local = Setting(
         "shuffle.readHostLocal", True, FLAG,
-        "Whether map outputs of other executors on the same host are read from their files, not over the network.",
+        "Whether map outputs of other executors on the same host are read from their files, not over the network; "
+        "persisted partitions and broadcasts, too.",
     )  # fmt: skip
     shuffle_map_output_min_size_for_broadcast = Setting(
         "shuffle.mapOutput.minSizeForBroadcast", 512 << 10, BYTES,

@@ -209,6 +209,7 @@ class Driver:
         if self.conf.scheduler_journal:
             env.dispatcher.observer = lambda endpoint, message, _: recorder.message(endpoint, message)
         self.block_manager_master = BlockManagerMaster(self.world, env.scope)
+        self.block_manager_master.transfer = lambda: self.results.transfer
         dag = DAGScheduler(
             self.conf,
             recorder.world(self.world),

@@ -4,6 +4,7 @@ What an executor or driver prints is there, and an executor's session directory;
 the worker; the methods block and are run off the loop where they may take long.
 """
 
+import contextlib
 import os
 import shutil
 import stat
@@ -20,6 +21,8 @@ __all__ = ["WorkDirectory", "check_file_name", "remove_session_files", "remove_s
 PREFIXES = ("app-", "driver-")
 KEPT_FOR_READERS = ("shuffle", "token", "lock")
 """What the shuffle service needs of a session directory: map outputs, and the proof that a reader is on this host."""
+KEPT_BLOCKS = "rdd_"
+"""How files of `blocks` begin that it may serve, too. If it does not, the executor's janitor has removed them."""
 
 
 class WorkDirectory:
@@ -136,10 +139,21 @@ def remove_session_files(folder: Path, *, served: bool) -> None:
         for path in sorted(session.iterdir()):
             if path.name in KEPT_FOR_READERS:
                 continue
-            if path.is_dir():
+            if path.name == "blocks":
+                remove_other_blocks(path)
+            elif path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def remove_other_blocks(folder: Path) -> None:
+    """Remove blocks that nobody serves, and their folder if none is left."""
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith(KEPT_BLOCKS):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def remove_session_memory(folder: Path) -> None:

@@ -59,6 +59,7 @@ __all__ = ["ExecutorProcess"]
 
 CLOSE_DEADLINE_S: Final = 15.0
 SERVED: Final = ("shuffle",)  # of a session directory, by the host's shuffle service, when the executor is gone
+SERVED_BLOCKS: Final = ("blocks/rdd_",)  # with minispark.shuffle.service.fetch.rdd.enabled
 
 logger = logging.getLogger(__name__)
 
@@ -203,13 +204,15 @@ class ExecutorProcess:
 
     def make_executor(self, application: ApplicationConf, conf: SparkConf, location: BlockManagerId) -> Executor:
         """Make the executor and its pool, whose runners are where the driver is, as far as that is seen here."""
+        service = self.data.service
+        serves_blocks = service is not None and conf.shuffle_service_fetch_rdd
         self.pool = self.make_pool(
             self.arguments.cores, conf, self.data.output_location, self.world,
             memory_bytes=self.arguments.memory_bytes,
             zygote=self.zygote,
             sys_path=merged_path(application.sys_path, application.directory, sys.path, os.path.exists),
             working_directory=application.directory if os.path.isdir(application.directory) else "",
-            kept=() if self.data.service is None else SERVED,
+            kept=() if service is None else SERVED + SERVED_BLOCKS if serves_blocks else SERVED,
         )  # fmt: skip
         if conf.executor_pool == "process":
             self.zygote = None  # it is the pool's from now on
@@ -218,8 +221,12 @@ class ExecutorProcess:
         master = self.env.bind(BLOCK_MANAGER_MASTER, self.arguments.driver)
         persisted = PersistedBlocks(
             self.env, master, location, conf, self.pool,
-            memory_bytes=self.arguments.memory_bytes, fetcher=RemoteBlocks(location, master, self.data.transfer),
+            memory_bytes=self.arguments.memory_bytes,
+            fetcher=RemoteBlocks(
+                location, master, self.data.transfer, self.world if conf.shuffle_read_host_local else None
+            ),
             reregister=self.reregister,
+            service_port=service.port if service is not None and serves_blocks else 0,
         )  # fmt: skip
         self.data.files.find = persisted.path_of
         executor = Executor(

@@ -313,8 +313,19 @@ def remove(directory: str, kept: tuple[str, ...]) -> None:
         remove_folder(Path(directory))
         return
     for entry in Path(directory).iterdir():
-        if entry.is_dir() and entry.name not in kept:
+        inside = tuple(each.partition("/")[2] for each in kept if each.startswith(f"{entry.name}/"))
+        if inside:
+            remove_others(entry, inside)
+        elif entry.is_dir() and entry.name not in kept:
             shutil.rmtree(entry, ignore_errors=True)
+
+
+def remove_others(folder: Path, kept: tuple[str, ...]) -> None:
+    """Remove the files of a folder, but for those whose names begin like what stays."""
+    for entry in folder.iterdir():
+        if not entry.name.startswith(kept):
+            with contextlib.suppress(OSError):
+                entry.unlink()
 
 
 def open_fds() -> set[int]:

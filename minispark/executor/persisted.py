@@ -40,6 +40,7 @@ class PersistedBlocks:
         memory_bytes: what the executor has; None: the share of the machine that local mode takes.
         fetcher: gets blocks from other executors.
         reregister: has the driver know of this executor again, who then calls `registered_again`.
+        service_port: of the shuffle service that serves blocks on disk when this executor is gone; 0: none does.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class PersistedBlocks:
         memory_bytes: int | None = None,
         fetcher: "BlockFetcher | None" = None,
         reregister: Callable[[], object] = lambda: None,
+        service_port: int = 0,
     ) -> None:
         self.env = env
         self.master = master
@@ -62,6 +64,7 @@ class PersistedBlocks:
         self.memory_bytes = memory_bytes
         self.fetcher = fetcher
         self.reregister = reregister
+        self.service_port = service_port
         self.manager: BlockManager | None = None
         self.executor: Executor | None = None
 
@@ -153,6 +156,7 @@ class PersistedBlocks:
             scope=self.env.scope,
             memory=folder.MemoryFolder(self.location.directory),
             fetcher=self.fetcher,
+            service_port=self.service_port,
         )
         manager.is_leaving = self.is_leaving
         manager.reregister = self.reregister

@@ -67,7 +67,8 @@ class ProcessPool:
         zygote: the first zygote's process, if it was started beforehand.
         sys_path: where runners find modules, if not where this process does.
         working_directory: where they are, if not where this process is.
-        kept: entries of the session directory that stay, because others serve them.
+        kept: entries of the session directory that stay, because others serve them; `folder/name` stands for the
+            files of a folder that begin like that.
     """
 
     events: RunnerEvents

@@ -10,6 +10,7 @@ from minispark.rpc.message import Ask, Message, message
 from minispark.rpc.ref import RpcEndpointRef
 
 __all__ = [
+    "BlockFile",
     "BlockInfoUpdated",
     "BlockLocations",
     "BlockRemoved",
@@ -19,6 +20,7 @@ __all__ = [
     "RegisterBlockManager",
     "RemoveBlock",
     "RemoveExecutorBlocks",
+    "RemoveHostBlocks",
     "RemoveRddBlocks",
     "ReplicateBlock",
     "TakeBlock",
@@ -40,7 +42,8 @@ class UpdateBlockInfo(Ask[BlockInfoUpdated]):
     """Executor → master: I hold this block now (`size_bytes` on `path`), or no more (`path` empty).
 
     `in_memory` tells whether the file counts as memory; `live_bytes` is what objects of its records take beside it;
-    `level` and `generation` are those of the RDD, as of which it is kept.
+    `level` and `generation` are those of the RDD, as of which it is kept. `service_port`, if it is not 0: the shuffle
+    service of my host, which listens there, serves the file when I am gone.
     """
 
     location: BlockManagerId
@@ -51,13 +54,23 @@ class UpdateBlockInfo(Ask[BlockInfoUpdated]):
     live_bytes: int = 0
     level: StorageLevel = StorageLevel.NONE
     generation: int = 0
+    service_port: int = 0
+
+
+@message(154)
+class BlockFile(Message):
+    """The file of one copy of a block; `is_served`: by the shuffle service of its host, the executor is gone."""
+
+    path: str
+    is_served: bool = False
 
 
 @message(141)
 class BlockLocations(Message):
-    """Master → asker: the holders of a block; empty if there are none."""
+    """Master → asker: the holders of a block, and its file at each; empty if there are none."""
 
     locations: tuple[BlockManagerId, ...]
+    files: tuple[BlockFile, ...]
 
 
 @message(142)
@@ -86,6 +99,13 @@ class RemoveExecutorBlocks(Message):
     """Scheduler → master: that executor is gone, forget its blocks."""
 
     executor_id: ExecutorId
+
+
+@message(155)
+class RemoveHostBlocks(Message):
+    """Scheduler → master: a worker is gone; forget what the shuffle service of its host served."""
+
+    host: str
 
 
 @message(153)
@@ -146,6 +166,7 @@ ToBlockManagerMaster = (
     | GetLocations
     | RemoveBlock
     | RemoveExecutorBlocks
+    | RemoveHostBlocks
     | DecommissionBlockManager
     | RegisterBlockManager
 )

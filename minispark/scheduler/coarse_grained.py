@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError, ProtocolError
 from minispark.ids import ApplicationId, ExecutorId, TaskId
-from minispark.messages.blocks import DecommissionBlockManager, RemoveExecutorBlocks
+from minispark.messages.blocks import DecommissionBlockManager, RemoveExecutorBlocks, RemoveHostBlocks
 from minispark.messages.cluster import (
     ApplicationConf,
     DecommissionExecutor,
@@ -371,6 +371,8 @@ class DriverEndpoint(RpcEndpoint):
         )
         audience.heartbeats.send(news)
         audience.blocks.send(RemoveExecutorBlocks(executor_id))
+        if loss.worker_lost:
+            audience.blocks.send(RemoveHostBlocks(executor.host))
         if executor.has_launched:
             audience.dag_scheduler.send(news)
             audience.task_scheduler.send(news)
@@ -387,6 +389,7 @@ class DriverEndpoint(RpcEndpoint):
         """Tell that all is lost that a worker's host kept."""
         logger.info("worker %s on %s is gone: %s", message.worker_id, message.host, message.text)
         self.audience.dag_scheduler.send(WorkerLost(message.host, message.text))
+        self.audience.blocks.send(RemoveHostBlocks(message.host))
 
     def decommission(self, executor_id: ExecutorId, order: Decommission) -> bool:
         """Give an executor nothing new and have it go, now or when it registers; tell whether it was registered."""

@@ -75,6 +75,8 @@ class BlockManager(RpcEndpoint):
         scope: owns what runs for it.
         memory: names a folder on tmpfs; None: everything is on disk, whatever it counts as.
         fetcher: gets blocks from other executors; None: there are none.
+        service_port: where the shuffle service of this host listens, if it serves blocks on disk when this executor
+            is gone; 0: it does not.
 
     Attributes:
         reregister: has the driver know of this executor again; called when the master does not.
@@ -92,8 +94,10 @@ class BlockManager(RpcEndpoint):
         scope: TaskScope,
         memory: MemoryFolder | None = None,
         fetcher: BlockFetcher | None = None,
+        service_port: int = 0,
     ) -> None:
         self.location = location
+        self.service_port = service_port
         self.master = master
         self.max_memory_bytes = max_memory_bytes
         self.drop_live = drop_live
@@ -212,7 +216,15 @@ class BlockManager(RpcEndpoint):
             case Report(block_id, path, size_bytes, level, in_memory, live_bytes, generation):
                 self.tell(
                     UpdateBlockInfo(
-                        self.location, block_id, path, size_bytes, in_memory, live_bytes, level, generation
+                        self.location,
+                        block_id,
+                        path,
+                        size_bytes,
+                        in_memory,
+                        live_bytes,
+                        level,
+                        generation,
+                        self.service_port if path and not in_memory else 0,
                     )
                 )
             case MoveFile(block_id, source, target):

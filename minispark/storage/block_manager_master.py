@@ -5,12 +5,15 @@ loop, where the master can reach them: in the session directories of executors o
 """
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterable, Sequence
-from typing import Protocol, assert_never
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol, assert_never
 
+from minispark.errors import RpcError
 from minispark.ids import BlockId, ExecutorId, RddId, partition_of_block
 from minispark.messages.blocks import (
+    BlockFile,
     BlockInfoUpdated,
     BlockLocations,
     BlockRemoved,
@@ -19,6 +22,7 @@ from minispark.messages.blocks import (
     RegisterBlockManager,
     RemoveBlock,
     RemoveExecutorBlocks,
+    RemoveHostBlocks,
     RemoveRddBlocks,
     ReplicateBlock,
     ToBlockManagerMaster,
@@ -32,7 +36,12 @@ from minispark.rpc.world import World
 from minispark.storage.logic.locations import BlockHolder, BlockTable
 from minispark.storage.logic.replication import next_peer
 
+if TYPE_CHECKING:
+    from minispark.storage.transfer import Transfer
+
 __all__ = ["BlockManagerMaster", "BlockWatcher"]
+
+logger = logging.getLogger(__name__)
 
 Rows = Sequence[Sequence[TaskLocation]]
 
@@ -56,9 +65,11 @@ class BlockManagerMaster(RpcEndpoint):
 
     Attributes:
         watcher: told which executors hold partitions of persisted RDDs, if anybody wants to know.
+        transfer: returns channels to shuffle services; called only where there are any.
     """
 
     watcher: BlockWatcher | None = None
+    transfer: "Callable[[], Transfer] | None" = None
 
     def __init__(self, world: World, scope: TaskScope) -> None:
         self.world = world
@@ -77,12 +88,16 @@ class BlockManagerMaster(RpcEndpoint):
                     self.update(message)
                 context.reply(BlockInfoUpdated(is_known))
             case GetLocations(block_id):
-                context.reply(BlockLocations(self.table.locations(block_id)))
+                holders = self.table.holders_of(block_id)
+                files = tuple(BlockFile(holder.path, holder.is_served) for holder in holders)
+                context.reply(BlockLocations(tuple(holder.location for holder in holders), files))
             case RemoveBlock(block_id):
-                holders = self.table.remove_block(block_id)
-                self.scope.spawn(self.remove_files(holders, context), name=f"remove {block_id}", owner=self)
+                removed = self.table.remove_block(block_id)
+                self.scope.spawn(self.remove_files(removed, context), name=f"remove {block_id}", owner=self)
             case RemoveExecutorBlocks(executor_id):
                 self.remove_executor(executor_id)
+            case RemoveHostBlocks(host):
+                self.table.host_gone(host)
             case DecommissionBlockManager(executor_id):
                 self.peers.pop(executor_id, None)
             case RegisterBlockManager(location, _, manager):
@@ -105,11 +120,12 @@ class BlockManagerMaster(RpcEndpoint):
             self.replicate(block_id)
 
     def update(self, message: UpdateBlockInfo) -> None:
-        """Note where a block is, or is no more."""
+        """Note where a block is, or is no more; what outlives its executor is no reason to keep that."""
         location = message.location
         place = partition_of_block(message.block_id) if self.watcher is not None else None
         if self.watcher is not None and place is not None:
-            self.watcher.block_updated(location.executor_id, *place, bool(message.path))
+            is_held = bool(message.path) and not message.service_port
+            self.watcher.block_updated(location.executor_id, *place, is_held)
         if not message.path:
             self.table.drop(message.block_id, location.executor_id)
             return
@@ -121,6 +137,7 @@ class BlockManagerMaster(RpcEndpoint):
             message.live_bytes,
             message.level,
             message.generation,
+            message.service_port,
         )
         self.table.put(message.block_id, holder)
         self.replicate(message.block_id)
@@ -129,7 +146,7 @@ class BlockManagerMaster(RpcEndpoint):
         """Forget an executor; what it held of replicated RDDs is copied again from those that still hold it."""
         held = sorted(self.table.blocks.get(executor_id, ()))
         self.gone[executor_id] = None
-        self.table.remove_executor(executor_id)
+        self.table.executor_gone(executor_id)
         self.managers.pop(executor_id, None)
         self.peers.pop(executor_id, None)
         for block_id in held:
@@ -151,21 +168,40 @@ class BlockManagerMaster(RpcEndpoint):
         rows = self.table.rows(rdd_id)
         if rows is None:
             return None
-        return [[TaskLocation(holder.host, holder.executor_id) for holder in row] for row in rows]
+        return [[place_of(holder) for holder in row] for row in rows]
 
     def remove_rdd(self, rdd_id: RddId, generation: int) -> None:
         """Forget the blocks of an RDD that is persisted no more, and have executors drop them."""
         for block_id in list(self.table.blocks_of(rdd_id).values()):
-            self.table.remove_block(block_id)
+            served = [holder for holder in self.table.remove_block(block_id) if holder.is_served]
+            if served:
+                self.scope.spawn(self.remove_served(served), name=f"remove {block_id} of services", owner=self)
         if self.watcher is not None:
             self.watcher.rdd_removed(rdd_id)
         for manager in self.managers.values():
             manager.send(RemoveRddBlocks(rdd_id, generation))
 
+    async def remove_served(self, holders: list[BlockHolder]) -> None:
+        """Have files removed whose executors are gone: here, or by the shuffle services that serve them."""
+        await self.world.run_blocking(unlink_blocks, holders)
+        for holder in holders:
+            if self.transfer is not None:
+                name = BlockId(os.path.basename(holder.path))
+                try:
+                    await self.transfer().remove_block(holder.location, name)
+                except RpcError as error:
+                    logger.info("%s stays with the shuffle service of %s: %s", name, holder.location.host, error)
+
     async def remove_files(self, holders: list[BlockHolder], context: CallContext) -> None:
         """Delete the files of a block, then tell who asked."""
         await self.world.run_blocking(unlink_blocks, holders)
         context.reply(BlockRemoved(len(holders)))
+
+
+def place_of(holder: BlockHolder) -> TaskLocation:
+    """Return where a task that reads a copy of a block should be."""
+    location = holder.location
+    return TaskLocation(location.host) if holder.is_served else TaskLocation(location.host, location.executor_id)
 
 
 def unlink_blocks(holders: Iterable[BlockHolder]) -> None:

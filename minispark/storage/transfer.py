@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 BLOCKS: Final = "blocks"
-BLOCK_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,199}")
+BLOCK_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,199}(\.[0-9]+)?")  # of a block, or of a file of it
 IDLE_S: Final = 30.0  # how long a channel that nobody uses stays open
 MAX_IDLE: Final = 8  # of one peer
 

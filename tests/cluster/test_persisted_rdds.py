@@ -17,7 +17,7 @@ from minispark.conf import SparkConf
 from minispark.context import SparkContext
 from minispark.messages.storage_level import StorageLevel
 from minispark.storage.memory_folder import folder_of
-from tests.cluster.cluster_house import mine, registered, until, with_cluster
+from tests.cluster.cluster_house import mine, mode_of, registered, until, with_cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -202,3 +202,39 @@ def test_nothing_stays_on_tmpfs_when_executors_and_their_zygotes_are_killed_toge
             await until(lambda: not any(folder.exists() for folder in folders))
 
     with_cluster(scenario, SparkConf({"minispark.local.dir": tmp_path}))
+
+
+@pytest.mark.scenario("ESS-001", "25888 disk-persisted RDD blocks served")
+@pytest.mark.scenario("ESS-001", "37618 blocks of deallocated executors removed")
+@pytest.mark.parametrize("reads_files", [True, False])
+def test_with_a_shuffle_service_partitions_on_disk_outlive_their_executors(tmp_path: Path, reads_files: bool) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc)
+        computed = tmp_path / "computed"
+
+        def square(number: int) -> int:
+            with computed.open("a") as file:
+                file.write("x")
+            return number * number
+
+        rdd = sc.parallelize(range(20), 4).map(square).persist(StorageLevel.DISK_ONLY)
+        first = await rdd.collect()
+        before = set(mode_of(sc).endpoint.table.executors)
+        for pid in mine(sc):
+            psutil.Process(pid).kill()
+        await until(lambda: not before & set(mode_of(sc).endpoint.table.executors))
+        await registered(sc)
+
+        assert await rdd.collect() == first
+        assert len(computed.read_text()) == 20, "some partitions were computed again"
+        assert sc.storage_status()[0].num_cached == 4
+        rdd.unpersist()
+        await until(lambda: not list(tmp_path.rglob("rdd_*")))
+
+    settings = {
+        "local.dir": tmp_path,
+        "shuffle.service.enabled": True,
+        "shuffle.service.fetch.rdd.enabled": True,
+        "shuffle.readHostLocal": reads_files,
+    }
+    with_cluster(scenario, SparkConf({f"minispark.{key}": value for key, value in settings.items()}))

@@ -78,16 +78,19 @@ def test_old_folders_are_removed_and_those_that_run_or_changed_are_not(tmp_path:
     assert names(tmp_path) == ["app-new/1/stdout", "app-runs/1/stdout", "mine/letters"]
 
 
+FILES = ("token", "log", "blocks/b", "blocks/rdd_1_0.5", "shuffle/0.data")
+
+
 @pytest.mark.scenario("WRK-002", "non-shuffle files removed after executor exit (option)")
 @pytest.mark.parametrize(
     ("served", "left"),
     [
-        (True, ["minispark-1-a/shuffle/0.data", "minispark-1-a/token", "stdout"]),
+        (True, ["minispark-1-a/blocks/rdd_1_0.5", "minispark-1-a/shuffle/0.data", "minispark-1-a/token", "stdout"]),
         (False, ["stdout"]),
     ],
 )
 def test_what_an_executor_leaves_is_removed_but_what_is_served(tmp_path: Path, served: bool, left: list[str]) -> None:
-    fill(tmp_path, "stdout", *(f"minispark-1-a/{name}" for name in ("token", "log", "blocks/b", "shuffle/0.data")))
+    fill(tmp_path, "stdout", *(f"minispark-1-a/{name}" for name in FILES))
 
     remove_session_files(tmp_path, served=served)
 

@@ -52,6 +52,20 @@ def test_what_a_shuffle_service_serves_stays_in_a_session_directory(tmp_path: Pa
     assert (tmp_path / "shuffle" / "file").exists()
 
 
+@pytest.mark.scenario("ESS-001", "25888 disk-persisted RDD blocks served")
+def test_of_a_folder_stay_the_files_that_begin_like_what_is_served(tmp_path: Path) -> None:
+    for name in ("shuffle", "blocks", "runners"):
+        (tmp_path / name).mkdir()
+        for file in ("rdd_1_0.5", "broadcast_3"):
+            (tmp_path / name / file).touch()
+    (tmp_path / "lock").touch()
+
+    remove(str(tmp_path), ("shuffle", "blocks/rdd_"))
+
+    left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(left) == ["blocks/rdd_1_0.5", "lock", "shuffle/broadcast_3", "shuffle/rdd_1_0.5"]
+
+
 def test_descriptors_that_are_open_are_listed() -> None:
     read, write = os.pipe()
     assert {read, write} < open_fds()

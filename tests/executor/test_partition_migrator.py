@@ -8,7 +8,7 @@ import pytest
 from minispark.conf import SparkConf
 from minispark.executor.partition_migrator import PartitionMigrator
 from minispark.ids import BlockId, ExecutorId, RddId, rdd_block_id
-from minispark.messages.blocks import BlockLocations, BlockTaken, GetLocations, TakeBlock
+from minispark.messages.blocks import BlockFile, BlockLocations, BlockTaken, GetLocations, TakeBlock
 from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
@@ -40,7 +40,8 @@ class Master(RpcEndpoint):
 
     def receive(self, message: Any, context: CallContext) -> None:
         assert isinstance(message, GetLocations)
-        context.reply(BlockLocations(self.holders.get(message.block_id, (HERE,))))
+        holders = self.holders.get(message.block_id, (HERE,))
+        context.reply(BlockLocations(holders, (BlockFile("file"),) * len(holders)))
 
 
 class House:

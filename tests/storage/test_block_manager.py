@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,22 @@ def test_the_master_hears_who_is_here_and_which_blocks_are(tmp_path: Path) -> No
         path = await house.store()
         assert [type(message) for message in house.master.sent] == [RegisterBlockManager]
         assert house.updates == [UpdateBlockInfo(house.location, BLOCK, path, 4, True, 10, LIVE, 1)]
+
+    assert with_house(tmp_path, scenario) is None
+
+
+@pytest.mark.scenario("ESS-001", "25888 disk-persisted RDD blocks served")
+@pytest.mark.parametrize("level", [StorageLevel.DISK_ONLY, StorageLevel.MEMORY_AND_DISK])
+def test_the_master_hears_which_blocks_the_shuffle_service_serves(tmp_path: Path, level: StorageLevel) -> None:
+    async def scenario(house: House) -> None:
+        house.manager.service_port = 7337
+        plan = await house.ask(replace(NEED, level=level))
+        Path(plan.path).write_bytes(b"data")
+        await house.ask(WriteBlock(BLOCK, 4, 0, True))
+        assert house.updates[-1].service_port == (0 if level.use_memory else 7337)
+        house.manager.attempt_ended(task(task_id=1).task_id, True)
+        house.manager.receive(RemoveRddBlocks(RddId(1), 1), RecordingContext())
+        assert (house.updates[-1].path, house.updates[-1].service_port) == ("", 0)
 
     assert with_house(tmp_path, scenario) is None
 

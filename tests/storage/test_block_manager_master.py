@@ -1,11 +1,14 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from minispark.errors import RpcError
 from minispark.ids import BlockId, ExecutorId, RddId
 from minispark.messages.blocks import (
+    BlockFile,
     BlockInfoUpdated,
     BlockLocations,
     BlockRemoved,
@@ -14,20 +17,23 @@ from minispark.messages.blocks import (
     RegisterBlockManager,
     RemoveBlock,
     RemoveExecutorBlocks,
+    RemoveHostBlocks,
     RemoveRddBlocks,
     ReplicateBlock,
     ToBlockManagerMaster,
     UpdateBlockInfo,
 )
 from minispark.messages.storage_level import StorageLevel
-from minispark.messages.task import BlockManagerId
+from minispark.messages.task import BlockManagerId, TaskLocation
 from minispark.rpc.message import Message
 from minispark.rpc.scope import TaskScope
+from minispark.scheduler.logic.executor_monitor import ExecutorMonitor, MonitorRules
 from minispark.storage.block_manager_master import BlockManagerMaster
 from minispark.testing.fakes import RecordingContext, RecordingRef
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual, settle
 
 BLOCK, OTHER = BlockId("rdd_1_0"), BlockId("rdd_1_1")
+NOWHERE = BlockLocations((), ())
 REPLICATED = StorageLevel.MEMORY_ONLY_2
 
 
@@ -77,7 +83,8 @@ def test_holders_of_a_block_are_told(tmp_path: Path) -> None:
     ]
     replies = answers([register(first), register(second), *asks])
 
-    assert replies == [BlockLocations((first,)), BlockLocations((first, second)), BlockLocations(())]
+    one, other = BlockFile("f"), BlockFile("g")
+    assert replies == [BlockLocations((first,), (one,)), BlockLocations((first, second), (one, other)), NOWHERE]
 
 
 def test_who_dropped_a_block_holds_it_no_more(tmp_path: Path) -> None:
@@ -90,7 +97,7 @@ def test_who_dropped_a_block_holds_it_no_more(tmp_path: Path) -> None:
         GetLocations(BLOCK),
     ]
 
-    assert answers(asks) == [BlockLocations(())]
+    assert answers(asks) == [NOWHERE]
 
 
 def test_a_lost_executor_holds_nothing_any_more(tmp_path: Path) -> None:
@@ -103,7 +110,7 @@ def test_a_lost_executor_holds_nothing_any_more(tmp_path: Path) -> None:
         GetLocations(BLOCK),
     ]
 
-    assert answers(asks) == [BlockLocations(())]
+    assert answers(asks) == [NOWHERE]
 
 
 @pytest.mark.scenario("BLK-002", "remove block, RDD, broadcast (driver kept or not)")
@@ -156,7 +163,7 @@ def test_an_update_of_an_unknown_executor_is_refused_and_nobody_hears_of_it(tmp_
 
     replies = answers([report(location, "f"), GetLocations(BLOCK)], watcher)
 
-    assert replies == [BlockInfoUpdated(False), BlockLocations(())]
+    assert replies == [BlockInfoUpdated(False), NOWHERE]
     assert watcher.told == []
     answers([register(location), report(location, "f")], watcher)
     assert watcher.told == [("1", 1, 0, True)]
@@ -169,7 +176,7 @@ def test_a_lost_executor_is_not_taken_back(tmp_path: Path) -> None:
 
     replies = answers([register(location), gone, register(location), report(location, "f"), GetLocations(BLOCK)])
 
-    assert replies == [BlockInfoUpdated(False), BlockLocations(())]
+    assert replies == [BlockInfoUpdated(False), NOWHERE]
 
 
 def test_who_registers_again_says_anew_what_it_holds(tmp_path: Path) -> None:
@@ -177,7 +184,7 @@ def test_who_registers_again_says_anew_what_it_holds(tmp_path: Path) -> None:
 
     replies = answers([register(location), report(location, "f"), register(location), GetLocations(BLOCK)])
 
-    assert replies == [BlockLocations(())]
+    assert replies == [NOWHERE]
 
 
 @pytest.mark.scenario("BLK-010", "decommission: not a peer")
@@ -216,3 +223,145 @@ def test_the_blocks_of_an_rdd_are_forgotten_and_all_executors_told(tmp_path: Pat
         return manager.sent
 
     assert run_virtual(scenario()) == [RemoveRddBlocks(RddId(1), 3)]
+
+
+class Channels:
+    """The driver's channels to shuffle services: notes what is removed there."""
+
+    def __init__(self) -> None:
+        self.removed: list[tuple[BlockManagerId, BlockId]] = []
+
+    async def remove_block(self, location: BlockManagerId, name: BlockId) -> None:
+        self.removed.append((location, name))
+        if location.host == "unreachable":
+            raise RpcError("nobody listens")
+
+
+AWAY = BlockManagerId(ExecutorId("1"), "away", 7000, "/sessions/1")
+AT_SERVICE = replace(AWAY, port=7337)
+
+
+def served_master(*updates: UpdateBlockInfo, location: BlockManagerId = AWAY) -> tuple[BlockManagerMaster, Channels]:
+    """Return a master that has heard of blocks of an executor, and what it uses to remove files."""
+    channels = Channels()
+    master = BlockManagerMaster(VirtualWorld(), TaskScope("test"))
+    master.transfer = lambda: cast(Any, channels)
+    messages: list[ToBlockManagerMaster] = [register(location), *updates]
+    for message in messages:
+        master.receive(message, RecordingContext())
+    return master, channels
+
+
+def on_disk(location: BlockManagerId = AWAY) -> UpdateBlockInfo:
+    file = f"{location.directory}/blocks/{BLOCK}.5"
+    return UpdateBlockInfo(location, BLOCK, file, 4, level=StorageLevel.DISK_ONLY, service_port=7337)
+
+
+IN_MEMORY = UpdateBlockInfo(AWAY, OTHER, "/dev/shm/x/rdd_1_1.6", 4, True, level=StorageLevel.MEMORY_ONLY)
+
+
+@pytest.mark.scenario("ESS-001", "25888 disk-persisted RDD blocks served")
+def test_blocks_on_disk_outlive_their_executor_where_a_shuffle_service_serves_them() -> None:
+    master, _ = served_master(on_disk(), IN_MEMORY)
+    context = RecordingContext()
+
+    master.receive(RemoveExecutorBlocks(ExecutorId("1")), RecordingContext())
+    for block_id in (BLOCK, OTHER):
+        master.receive(GetLocations(block_id), context)
+
+    file = BlockFile("/sessions/1/blocks/rdd_1_0.5", is_served=True)
+    assert context.replies == [BlockLocations((AT_SERVICE,), (file,)), NOWHERE]
+    assert master.locations(RddId(1)) == [[TaskLocation("away")]]
+    master.receive(RemoveHostBlocks("elsewhere"), RecordingContext())
+    assert master.locations(RddId(1)) is not None
+    master.receive(RemoveHostBlocks("away"), RecordingContext())
+    master.table.assert_empty()
+
+
+@pytest.mark.scenario("ESS-001", "37618 blocks of deallocated executors removed")
+@pytest.mark.parametrize("host", ["away", "unreachable"])
+def test_what_a_shuffle_service_serves_of_an_rdd_goes_when_it_is_persisted_no_more(host: str) -> None:
+    async def scenario() -> None:
+        location = replace(AWAY, host=host)
+        master, channels = served_master(on_disk(location), location=location)
+        master.receive(RemoveExecutorBlocks(ExecutorId("1")), RecordingContext())
+        master.remove_rdd(RddId(1), 1)
+        await settle()
+        assert channels.removed == [(replace(location, port=7337), "rdd_1_0.5")]
+        master.table.assert_empty()
+
+    run_virtual(scenario())
+
+
+@pytest.mark.scenario("ESS-001", "37618 blocks of deallocated executors removed")
+def test_files_of_an_executor_that_is_gone_are_removed_here_without_its_service(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        location = session(tmp_path / "1", "1")
+        Path(location.directory, "blocks", f"{BLOCK}.5").touch()
+        master, _ = served_master(on_disk(location), location=location)
+        master.transfer = None
+        master.receive(RemoveExecutorBlocks(ExecutorId("1")), RecordingContext())
+        master.remove_rdd(RddId(1), 1)
+        await settle()
+        assert list(tmp_path.glob("1/blocks/*")) == []
+
+    run_virtual(scenario())
+
+
+@pytest.mark.scenario("ESS-001", "38640 memory-only unpersist")
+@pytest.mark.parametrize("lives", [True, False])
+def test_no_service_is_asked_about_blocks_in_memory_or_of_an_executor_that_lives(lives: bool) -> None:
+    async def scenario() -> None:
+        master, channels = served_master(*([on_disk()] if lives else []), IN_MEMORY)
+        if not lives:
+            master.receive(RemoveExecutorBlocks(ExecutorId("1")), RecordingContext())
+        master.remove_rdd(RddId(1), 1)
+        await settle()
+        assert channels.removed == []
+        master.table.assert_empty()
+
+    run_virtual(scenario())
+
+
+@pytest.mark.scenario("DYN-012", "disk blocks ignored with fetch service")
+def test_a_block_that_outlives_its_executor_is_no_reason_to_keep_that() -> None:
+    rules = MonitorRules(idle_s=10.0, cached_s=100.0)
+    for update, deadline_s in ((on_disk(), 10.0), (replace(on_disk(), service_port=0), 100.0), (IN_MEMORY, 100.0)):
+        master, _ = served_master()
+        monitor = ExecutorMonitor(rules)
+        monitor.added(ExecutorId("1"), 0.0)
+        master.watcher = ToMonitor(monitor)
+        master.receive(update, RecordingContext())
+        assert monitor.timed_out(deadline_s - 1.0) == []
+        assert monitor.timed_out(deadline_s) == ["1"]
+    # One that leaves the memory for the disk frees its executor, too.
+    master.receive(replace(on_disk(), block_id=OTHER), RecordingContext())
+    assert monitor.executors[ExecutorId("1")].cached == {}
+
+
+class ToMonitor:
+    """Hands what the master tells to a monitor, at time zero."""
+
+    def __init__(self, monitor: ExecutorMonitor) -> None:
+        self.monitor = monitor
+
+    def block_updated(self, executor_id: ExecutorId, rdd_id: RddId, partition: int, is_held: bool) -> None:
+        self.monitor.block_updated(executor_id, rdd_id, partition, is_held, 0.0)
+
+    def rdd_removed(self, rdd_id: RddId) -> None:
+        self.monitor.rdd_removed(rdd_id, 0.0)
+
+
+@pytest.mark.scenario("BLK-008", "query statuses, matching ids")
+def test_the_table_tells_the_status_of_a_block_and_which_blocks_there_are() -> None:
+    result = replace(IN_MEMORY, block_id=BlockId("taskresult_7"))
+    master, _ = served_master(on_disk(), IN_MEMORY, result)
+    table = master.table
+
+    (disk,), (memory,) = table.holders_of(BLOCK), table.holders_of(OTHER)
+    assert (disk.in_memory, disk.size_bytes, disk.level) == (False, 4, StorageLevel.DISK_ONLY)
+    assert (memory.in_memory, memory.size_bytes, memory.location) == (True, 4, AWAY)
+    assert table.holders_of(BlockId("rdd_9_9")) == ()
+    assert table.matching(lambda name: name.startswith("rdd_1_")) == [BLOCK, OTHER]
+    assert table.matching(lambda name: name.startswith("taskresult")) == ["taskresult_7"]
+    assert table.matching(lambda name: False) == []

@@ -1,5 +1,8 @@
 """Which executors hold which block: the master's table. Written by the BlockManagerMaster alone."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from minispark.ids import BlockId, ExecutorId, RddId, partition_of_block
 from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId
@@ -10,7 +13,13 @@ __all__ = ["BlockHolder", "BlockTable"]
 
 @record
 class BlockHolder(Record):
-    """One copy of a block: the file and its size in bytes; objects beside it; how its RDD was persisted, and when."""
+    """One copy of a block: the file and its size in bytes; objects beside it; how its RDD was persisted, and when.
+
+    Attributes:
+        service_port: where the shuffle service of the host listens that serves the file when the executor is gone;
+            0: nobody does.
+        is_served: whether that is so; the location is the service's then.
+    """
 
     location: BlockManagerId
     path: str
@@ -19,6 +28,8 @@ class BlockHolder(Record):
     live_bytes: int = 0
     level: StorageLevel = StorageLevel.NONE
     generation: int = 0
+    service_port: int = 0
+    is_served: bool = False
 
 
 class BlockTable:
@@ -69,12 +80,16 @@ class BlockTable:
         """Return who holds a block; the oldest copy first."""
         return tuple(self.holders.get(block_id, {}).values())
 
-    def rows(self, rdd_id: RddId) -> list[tuple[BlockManagerId, ...]] | None:
-        """Return where each partition of an RDD is, up to the last that is anywhere; None if none is."""
+    def rows(self, rdd_id: RddId) -> list[tuple[BlockHolder, ...]] | None:
+        """Return who has each partition of an RDD, up to the last that anybody has; None if nobody has any."""
         blocks = self.rdds.get(rdd_id)
         if blocks is None:
             return None
-        return [self.locations(blocks[place]) if place in blocks else () for place in range(max(blocks) + 1)]
+        return [self.holders_of(blocks[place]) if place in blocks else () for place in range(max(blocks) + 1)]
+
+    def matching(self, wanted: Callable[[BlockId], bool]) -> list[BlockId]:
+        """Return the blocks that somebody holds and that are wanted, in the order in which they came."""
+        return [block_id for block_id in self.holders if wanted(block_id)]
 
     def remove_block(self, block_id: BlockId) -> list[BlockHolder]:
         """Forget a block and return who held it."""
@@ -87,6 +102,25 @@ class BlockTable:
         """Forget all that an executor holds."""
         for block_id in self.blocks.get(executor_id, set()).copy():
             self.drop(block_id, executor_id)
+
+    def executor_gone(self, executor_id: ExecutorId) -> None:
+        """Forget what an executor held, but for the files that the shuffle service of its host serves from now on."""
+        for block_id in self.blocks.get(executor_id, set()).copy():
+            holder = self.holders[block_id][executor_id]
+            if holder.service_port:
+                at_service = replace(holder.location, port=holder.service_port)
+                self.holders[block_id][executor_id] = replace(
+                    holder, location=at_service, live_bytes=0, is_served=True
+                )
+            else:
+                self.drop(block_id, executor_id)
+
+    def host_gone(self, host: str) -> None:
+        """Forget what the shuffle service of a host served."""
+        for block_id, holders in list(self.holders.items()):
+            for executor_id, holder in list(holders.items()):
+                if holder.is_served and holder.location.host == host:
+                    self.drop(block_id, executor_id)
 
     def check(self) -> None:
         """Assert that both directions agree."""
