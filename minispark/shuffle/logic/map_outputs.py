@@ -6,9 +6,10 @@ their task set, and an executor that sees a higher one forgets what it knew. Sou
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import lz4.block
 import msgpack
 
 from minispark.errors import MapOutputMissing
@@ -288,7 +289,10 @@ class MapOutputs:
 
 
 def pack(statuses: Iterable[MapStatus | None], num_reducers: int) -> bytes:
-    """Pack statuses: each location once, map ids and sizes as plain arrays, so that a reader slices out its own."""
+    """Pack statuses: each location once, map ids and sizes as plain arrays, so that a reader slices out its own.
+
+    Compressed by lz4: of many small blocks most have one of a few sizes.
+    """
     numbers: dict[tuple[Any, ...], int] = {}
     places, map_ids, sizes = array("i"), array("q"), bytearray()
     for status in statuses:
@@ -297,10 +301,13 @@ def pack(statuses: Iterable[MapStatus | None], num_reducers: int) -> bytes:
             map_ids.append(MISSING)
             sizes += bytes(num_reducers)
         else:
-            places.append(numbers.setdefault(astuple(status.location), len(numbers)))
+            location = status.location
+            place = (location.executor_id, location.host, location.port, location.directory)
+            places.append(numbers.setdefault(place, len(numbers)))
             map_ids.append(status.map_id)
             sizes += status.sizes
-    packed: bytes = msgpack.packb([list(numbers), num_reducers, places.tobytes(), map_ids.tobytes(), bytes(sizes)])
+    columns: bytes = lz4.block.compress(b"".join((places.tobytes(), map_ids.tobytes(), sizes)))
+    packed: bytes = msgpack.packb([list(numbers), num_reducers, len(places), columns])
     return packed
 
 
@@ -338,12 +345,12 @@ def unpack_map_outputs(data: bytes | bytearray | memoryview) -> MapOutputsView:
     """Read what `MapOutputs.packed` made."""
     if not data:
         return MapOutputsView(known=False)
-    locations, num_reducers, places, map_ids, sizes = msgpack.unpackb(data)
-    return MapOutputsView(
-        True,
-        tuple(BlockManagerId(*location) for location in locations),
-        num_reducers,
-        array("i", places),
-        array("q", map_ids),
-        sizes,
-    )
+    locations, num_reducers, num_maps, packed = msgpack.unpackb(data)
+    columns: bytes = lz4.block.decompress(packed)
+    places, map_ids = array("i"), array("q")
+    ids_at = num_maps * places.itemsize
+    sizes_at = ids_at + num_maps * map_ids.itemsize
+    places.frombytes(columns[:ids_at])
+    map_ids.frombytes(columns[ids_at:sizes_at])
+    view = tuple(BlockManagerId(*location) for location in locations)
+    return MapOutputsView(True, view, num_reducers, places, map_ids, columns[sizes_at:])

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -182,6 +184,22 @@ def test_many_outputs_are_packed_as_flat_arrays_and_come_back_whole() -> None:
 
     assert (len(view.places), len(view.map_ids), len(view.sizes)) == (500, 500, 500 * 200)
     assert [block.map_id for block in view.blocks(199)] == [index + 50 for index in range(500)]
+
+
+def test_the_sizes_of_many_small_blocks_are_packed_in_far_less_than_a_byte_each() -> None:
+    chance = random.Random(1)
+    columns = [tuple(chance.choices((0, 70, 72), (9, 90, 1), k=400)) for _ in range(50)]
+    table = table_of(*(status(index, "1", sizes) for index, sizes in enumerate(columns)), maps=50, reducers=400)
+
+    packed = table.packed(SHUFFLE)
+
+    assert len(packed) < 50 * 400 / 3
+    found = {
+        (block.map_index, reducer) for reducer in range(400) for block in unpack_map_outputs(packed).blocks(reducer)
+    }
+    assert found == {
+        (index, reducer) for index, sizes in enumerate(columns) for reducer in range(400) if sizes[reducer]
+    }
 
 
 @pytest.mark.scenario("MOT-008", "39553: concurrent unregister safe")
