@@ -52,6 +52,7 @@ class DriverRunner:
         self.supervision = Supervision(supervise=description.supervise)
         self.process: RunningProcess | None = None
         self.text = ""
+        self.forced = ""
         self.kill_asked = asyncio.Event()
 
     async def run(self) -> None:
@@ -82,7 +83,7 @@ class DriverRunner:
         logger.info("driver %s runs as process %d", self.driver_id, self.process.pid)
         code = await self.process.ended()
         self.process = None
-        self.text = ending(code, oom_kills=oom_kills() - kills_before)
+        self.text = ending(code, oom_kills=oom_kills() - kills_before, forced=self.forced)
         logger.info("driver %s: %s", self.driver_id, self.text)
         return self.supervision.ended(code, world.monotonic())
 
@@ -113,11 +114,17 @@ class DriverRunner:
         self.kill_asked.set()
         if self.process is not None:
             self.process.terminate()
-            self.place.world.call_later(self.place.conf.worker_driver_terminate_timeout, self.process.kill)
+            timeout = self.place.conf.worker_driver_terminate_timeout
+            self.place.world.call_later(timeout, self.force, f"{timeout:g} s after SIGTERM")
 
     def kill_now(self) -> None:
         """End it by force."""
         self.supervision.kill()
         self.kill_asked.set()
+        self.force("which was stopped")
+
+    def force(self, reason: str) -> None:
+        """Kill the process, if there is one, and tell with its end in what case."""
         if self.process is not None:
+            self.forced = self.forced or reason
             self.process.kill()

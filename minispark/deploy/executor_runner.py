@@ -75,6 +75,7 @@ class ExecutorRunner:
         self.process: RunningProcess | None = None
         self.ready = False
         self.killed = False
+        self.forced = ""
 
     async def run(self) -> None:
         """Start the process, wait for its end and clean up after it; all that happens is reported."""
@@ -94,7 +95,7 @@ class ExecutorRunner:
             return
         logger.info("executor %s runs as process %d", name, self.process.pid)
         code = await self.process.ended()
-        text = ending(code, oom_kills=oom_kills() - kills_before)
+        text = ending(code, oom_kills=oom_kills() - kills_before, forced=self.forced)
         logger.info("executor %s has ended: %s", name, text)
         if code and not self.ready and not self.killed:
             text = "\n".join(filter(None, [text, await self.place.world.run_blocking(command.logs[1].tail)]))
@@ -154,12 +155,17 @@ class ExecutorRunner:
         self.killed = True
         if self.process is not None:
             self.process.terminate()
-            self.place.world.call_later(TERMINATE_S, self.process.kill)
+            self.place.world.call_later(TERMINATE_S, self.force, f"{TERMINATE_S:g} s after SIGTERM")
 
     def kill_now(self) -> None:
         """End it by force."""
         self.killed = True
+        self.force("which was stopped")
+
+    def force(self, reason: str) -> None:
+        """Kill the process, if there is one, and tell with its end in what case."""
         if self.process is not None:
+            self.forced = self.forced or reason
             self.process.kill()
 
     def tell(self, state: ExecutorState, text: str = "", code: int | None = None) -> None:

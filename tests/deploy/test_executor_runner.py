@@ -73,6 +73,21 @@ def test_its_end_is_told_with_the_reason(
     with_worker(scenario, tmp_path)
 
 
+def test_one_that_does_not_end_when_it_is_told_to_is_said_to_be_killed_by_its_worker(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        house.launcher.stubborn = True
+        await house.say(launch())
+        await house.say(KillExecutor(1, "url", APP, 1))
+        await house.pass_time(11.0)
+        report = house.leader.of(ExecutorStateChanged)[-1]
+        assert (report.state, report.text) == (
+            ExecutorState.KILLED,
+            "killed by SIGKILL (by its worker, 10 s after SIGTERM)",
+        )
+
+    with_worker(scenario, tmp_path)
+
+
 def test_one_that_is_never_ready_is_never_said_to_run_and_its_last_words_are_told(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         house.launcher.hopeless = True

@@ -21,17 +21,18 @@ WORDS: Mapping[int, str] = {
 """What exit codes say beyond that something failed."""
 
 
-def ending(exit_code: int, *, oom_kills: int = 0) -> str:
+def ending(exit_code: int, *, oom_kills: int = 0, forced: str = "") -> str:
     """Say how a process ended.
 
     Args:
         exit_code: negative: the signal that ended it.
         oom_kills: how many processes of the worker's control group the kernel has ended meanwhile, for memory.
+        forced: in what case the worker itself sent SIGKILL; empty if it did not.
     """
     if exit_code >= 0:
         words = WORDS.get(exit_code)
         return f"exit code {exit_code}" + (f" ({words})" if words else "")
-    return f"killed by {signal_name(-exit_code)}" + memory(-exit_code, oom_kills)
+    return f"killed by {signal_name(-exit_code)}" + killer(-exit_code, oom_kills, forced)
 
 
 def signal_name(number: int) -> str:
@@ -42,8 +43,10 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def memory(number: int, oom_kills: int) -> str:
-    """Say whether memory was the reason for a signal."""
+def killer(number: int, oom_kills: int, forced: str) -> str:
+    """Say who sent a signal that no process can catch: the worker, or the kernel for want of memory."""
     if number != signal.SIGKILL:
         return ""
+    if forced:
+        return f" (by its worker, {forced})"
     return " (out of memory: the kernel ended it)" if oom_kills > 0 else " (out of memory?)"

@@ -20,3 +20,8 @@ from minispark.deploy.logic.endings import ending
 )
 def test_the_end_of_a_process_is_told_in_words(exit_code: int, oom_kills: int, text: str) -> None:
     assert ending(exit_code, oom_kills=oom_kills) == text
+
+
+def test_a_kill_of_the_worker_itself_is_said_to_be_one() -> None:
+    assert ending(-9, oom_kills=1, forced="which had to") == "killed by SIGKILL (by its worker, which had to)"
+    assert ending(-15, forced="which had to") == "killed by SIGTERM"
