@@ -6,10 +6,10 @@ What unpickling a record or merging it raises is the user's and passes through.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from minispark.errors import FetchFailedError, MapOutputMissing
 from minispark.ids import ShuffleId, TaskId
@@ -27,6 +27,8 @@ from minispark.shuffle.remote import NotFetched, RemoteBlocks
 from minispark.shuffle.task_memory import TaskMemory
 
 __all__ = ["ReadingPlace", "ReadingTask", "read_partition"]
+
+JOINED_BYTES: Final = 8 << 10  # of small batches: what is done for a run of pairs is then not done for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,26 @@ class Reader:
             )
         except MapOutputMissing as error:
             raise self.failed(None, str(error)) from error
-        metrics = self.task.metrics
         fetched = self.fetch(plan.remote)  # before the files are read: the executor fetches meanwhile
-        for batch in chain(self.local(plan.local), self.remote(fetched)):
+        window_bytes = ReadAhead.window_bytes(len(plan.local))
+        if self.place.read_ahead is not None and window_bytes:
+            yield from self.from_windows(plan.local, self.place.read_ahead, window_bytes)
+        else:
+            yield from self.loaded(chain.from_iterable(map(self.segment, plan.local)))
+        yield from self.loaded(self.remote(fetched))
+
+    def loaded(self, batches: Iterable[bytes]) -> Iterator[tuple[list[Any], list[Any]]]:
+        """Yield the columns of batches, and count them."""
+        for batch in batches:
             self.task.kill_task_if_interrupted()
             keys, values = load_pairs(batch)
-            metrics.shuffle_read_bytes += len(batch)
-            metrics.shuffle_read_records += len(keys)
+            self.count(len(batch), len(keys))
             yield keys, values
+
+    def count(self, size_bytes: int, records: int) -> None:
+        """Count what was read."""
+        self.task.metrics.shuffle_read_bytes += size_bytes
+        self.task.metrics.shuffle_read_records += records
 
     def fetch(self, requests: tuple[FetchRequest, ...]) -> RemoteBlocks | None:
         """Have blocks of other processes fetched; None if there are none."""
@@ -151,13 +165,13 @@ class Reader:
                 only_this_output=error.only_this_output,
             ) from error
 
-    def local(self, blocks: tuple[MapOutputLocation, ...]) -> Iterator[bytes]:
-        """Yield the batches of blocks whose files can be opened here; small ones of many are read ahead."""
-        ahead = self.place.read_ahead
-        window_bytes = ReadAhead.window_bytes(len(blocks))
-        if ahead is None or not window_bytes:
-            yield from chain.from_iterable(map(self.segment, blocks))
-            return
+    def from_windows(
+        self, blocks: tuple[MapOutputLocation, ...], ahead: ReadAhead, window_bytes: int
+    ) -> Iterator[tuple[list[Any], list[Any]]]:
+        """Yield the columns of many blocks whose files can be opened here; small ones are read ahead, and joined."""
+        keys: list[Any] = []
+        values: list[Any] = []
+        size = 0
         batches_of, largest = ahead.of(self.shuffle_id).batches, ReadAhead.largest_segment(window_bytes)
         reducer, verify = self.reducer, self.place.verify
         directories = dict.fromkeys(block.location.directory for block in blocks)
@@ -167,7 +181,21 @@ class Reader:
             stamp = stamps[directory]
             if stamp is not None and block.size_bytes <= largest:
                 batches = batches_of(directory, block.map_id, reducer, stamp, window_bytes, verify=verify)
-            yield from self.segment(block) if batches is None else batches
+            for batch in batches or ():
+                more_keys, more_values = load_pairs(batch)
+                keys += more_keys
+                values += more_values
+                size += len(batch)
+            if size >= JOINED_BYTES or (size and batches is None):
+                self.task.kill_task_if_interrupted()
+                self.count(size, len(keys))
+                yield keys, values
+                keys, values, size = [], [], 0
+            if batches is None:
+                yield from self.loaded(self.segment(block))
+        if size:
+            self.count(size, len(keys))
+            yield keys, values
 
     def segment(self, block: MapOutputLocation) -> Iterator[bytes]:
         """Yield the batches of one block."""

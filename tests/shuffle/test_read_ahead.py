@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from minispark.errors import FetchFailedError
+from minispark.errors import FetchFailedError, TaskKilled
 from minispark.ids import ShuffleId
 from minispark.rdd.aggregator import ReduceAggregator
 from minispark.shuffle import read_ahead
@@ -171,6 +171,28 @@ def test_a_segment_of_several_compressed_frames_is_read(tmp_path: Path, opened: 
     assert len(opened) == MAPS
 
 
+@pytest.mark.parametrize("large", [[0], [7, 8], [MAPS - 1]])
+def test_small_and_large_segments_come_in_the_order_of_the_maps(tmp_path: Path, large: list[int]) -> None:
+    exchange = Exchange(session(tmp_path / "session"), dependency(1))
+    outputs = [[(index, "x" * (50_000 if index in large else 5000))] for index in range(MAPS)]
+    exchange.write_all(*outputs)
+
+    assert exchange.read(0) == [pair for output in outputs for pair in output]
+    assert exchange.attempt.metrics.shuffle_read_records == MAPS
+    assert exchange.attempt.metrics.shuffle_read_bytes > MAPS * 5000
+
+
+def test_a_killed_reader_of_windows_stops(tmp_path: Path) -> None:
+    exchange = Exchange(session(tmp_path / "session"), dependency(1))
+    exchange.write_all(*[[(0, os.urandom(5000))]] * MAPS)
+    records = exchange.access(7).read(exchange.shuffle, 0)
+    exchange.attempt.killed_after = 3
+
+    with pytest.raises(TaskKilled):
+        list(records)
+    assert exchange.attempt.metrics.shuffle_read_records == 3 * 2
+
+
 def test_only_some_shuffles_and_bytes_are_kept(exchange: Exchange) -> None:
     ahead = ReadAhead()
     first = ahead.of(ShuffleId(0))
@@ -188,7 +210,7 @@ def test_windows_of_outputs_that_were_replaced_do_not_pile_up(
 ) -> None:
     monkeypatch.setattr(read_ahead, "SHUFFLE_BYTES", 2000 * MAPS)
     windows = exchange.read_ahead.of(SHUFFLE)
-    for round_number in range(1, 6):
+    for round_number in range(1, 4):
         exchange.read(0)
         for map_index in range(MAPS):
             records = [(key, 1) for key in range(REDUCERS)]
