@@ -6,6 +6,7 @@ nothing of how runners run (`runners.RunnerPool`) and never unpickles anything. 
 """
 
 import asyncio
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, wraps
 from typing import Any, Final, TypeVar, assert_never, cast
@@ -344,7 +345,8 @@ class Executor(RpcEndpoint):
         self.runner_gone(slot)
         if task_id is None:
             return
-        error = self.over_limit.get(task_id)
+        # If the guard ended a runner that had not begun the attempt, the next one got it, and may die of something else.
+        error = self.over_limit.get(task_id) if loss.signal == signal.SIGKILL else None
         outcome = loss if error is None else describe(error, TaskMetrics())
         self.end(task_id, outcome if kill_reason is None else TaskKilled(kill_reason))
 

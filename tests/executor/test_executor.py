@@ -1,12 +1,13 @@
 import asyncio
+import signal
 
 import pytest
 
-from minispark.errors import RpcEndpointNotFound, RpcTimeout
+from minispark.errors import MemoryLimitError, RpcEndpointNotFound, RpcTimeout
 from minispark.executor.executor import STOPPED
 from minispark.executor.logic.preparation import IDLE_TTL_S
 from minispark.executor.logic.slots import KILL_MARK_TTL_S
-from minispark.ids import BinaryId, JobId, ShuffleId
+from minispark.ids import BinaryId, JobId, ShuffleId, TaskId
 from minispark.messages import task as values
 from minispark.messages.cluster import (
     BinaryContent,
@@ -15,7 +16,7 @@ from minispark.messages.cluster import (
     StopExecutor,
 )
 from minispark.messages.shuffle import GetMapOutputStatuses, MapOutputStatuses
-from minispark.messages.task import ExceptionFailure, Success, TaskKilled, TaskState
+from minispark.messages.task import ExceptionFailure, RunnerLost, Success, TaskKilled, TaskState
 from minispark.testing.fakes import RecordingContext
 from minispark.testing.virtual_loop import settle
 from tests.executor.attempts import task
@@ -266,6 +267,27 @@ def test_a_lost_runner_costs_its_attempt_and_the_next_one_waits_for_the_fresh_ru
         await asyncio.sleep(10)
 
         assert house.updates()[-1] == (2, TaskState.FINISHED)
+
+    in_house(test, slots=1, duration=3.0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outcome"), [(RunnerLost(None, signal.SIGKILL, ""), ExceptionFailure), (CRASH, RunnerLost)]
+)
+def test_an_attempt_that_is_ended_for_its_memory_fails_for_that_unless_it_dies_of_something_else(
+    loss: RunnerLost, outcome: type[object]
+) -> None:
+    """A runner that ends before it began the attempt takes its memory along; the next runner may die, too."""
+
+    async def test(house: House) -> None:
+        house.launch(task(1))
+        await asyncio.sleep(1)
+
+        house.executor.fail_attempt(TaskId(1), MemoryLimitError("it held too much"))
+        house.pool.crash(0, loss)
+        await settle()
+
+        assert isinstance(house.outcome(), outcome)
 
     in_house(test, slots=1, duration=3.0)
 
