@@ -345,7 +345,7 @@ class Executor(RpcEndpoint):
         self.runner_gone(slot)
         if task_id is None:
             return
-        # If the guard ended a runner that had not begun the attempt, the next one got it, and may die of something else.
+        # If the guard ended a runner that had not begun the attempt, the next got it, and may die of something else.
         error = self.over_limit.get(task_id) if loss.signal == signal.SIGKILL else None
         outcome = loss if error is None else describe(error, TaskMetrics())
         self.end(task_id, outcome if kill_reason is None else TaskKilled(kill_reason))
