@@ -36,6 +36,12 @@ class SparkConf(SchedulingSettings, ClusterSettings, StorageSettings):
 
     app_name = Setting("app.name", "minispark", TEXT, "The application's name, shown to people.")
     master = Setting("master", "local[*]", TEXT, "Where tasks run: local, local[N], local[*], local[N,F].")
+    log_level = Setting(
+        "log.level",
+        "",
+        TEXT,
+        "Overrides how much is logged while a SparkContext lives: DEBUG, INFO, WARN …; empty: nothing.",
+    )
     default_parallelism = Setting(
         "default.parallelism", 0, INTEGER,
         "Partitions of parallelize and of shuffles when not said; 0: the number of cores.", not_negative,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, TypeVarTuple
 
+from minispark.cluster_managers import has_manager, load_manager
 from minispark.conf import SparkConf
 from minispark.cores import available_cores
 from minispark.errors import ConfigurationError, ContextError, PicklingError
@@ -16,11 +17,18 @@ from minispark.executor.current_task import current_task_context
 from minispark.executor_control import ExecutorControl
 from minispark.ids import RddId, ShuffleId
 from minispark.job_control import JobControl
+from minispark.listening import Listening
 from minispark.persistence import Persistence
 from minispark.rdd.call_site import call_site
 from minispark.reading import Reading
 from minispark.rpc.world import SystemWorld, World
-from minispark.scheduler.logic.master_url import LocalMaster, check_task_cpus, max_failures, parse_master
+from minispark.scheduler.logic.master_url import (
+    ExternalMaster,
+    LocalMaster,
+    check_task_cpus,
+    max_failures,
+    parse_master,
+)
 from minispark.sharing import Sharing
 
 if TYPE_CHECKING:
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
     from minispark.driver import Driver
     from minispark.executor.zygote_process import ZygoteProcess
     from minispark.local_mode import LocalMode
-    from minispark.messages.listener import SparkListener
     from minispark.rdd import sources
     from minispark.rdd.accumulators import Accumulator, AccumulatorParam
     from minispark.rdd.files import PathLike
@@ -81,14 +88,14 @@ def load_driver() -> "type[Driver]":
     return Driver
 
 
-class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
+class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading, Listening):
     """An application: where its RDDs are made and its jobs run.
 
     Use it with `async with`; one is active in a process at a time, on the loop that started it.
 
     Args:
         master: where tasks run: `local`, `local[N]`, `local[*]`, `local[N,F]`, `local-cluster[N,C,M]`,
-            `minispark://host:port[,…]`; default: the conf's, else `local[*]`.
+            `minispark://host:port[,…]`, or what a `cluster_managers` knows; default: the conf's, else `local[*]`.
         app_name: shown to people; default: the conf's.
         conf: settings; copied, so that later changes have no effect.
         world: clock, chance, processes; the test kit gives its own.
@@ -123,7 +130,7 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
         if app_name is not None:
             self.conf.set_app_name(app_name)
         self.world: World = SystemWorld() if world is None else world
-        self.target = parse_master(self.conf.master, available_cores())
+        self.target = parse_master(self.conf.master, available_cores(), has_manager)
         is_set = self.conf.contains("minispark.task.maxFailures")
         self.max_failures = max_failures(self.target, self.conf.task_max_failures if is_set else None)
         check_task_cpus(self.conf.master, self.target, self.conf.task_cpus, self.conf.executor_cores)
@@ -159,12 +166,15 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
         active = self
         self.loop = asyncio.get_running_loop()
         try:
+            if self.conf.log_level:
+                self.set_log_level(self.conf.log_level)
             self.driver = await self.make_driver()
             self.driver.stop_context = self.stop
             await self.driver.start()
             await self.add_configured_files()
         except BaseException:
             self.is_stopped = True
+            self.reset_log_level()
             active = None
             raise
         return self
@@ -172,6 +182,9 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
     async def make_driver(self) -> "Driver":
         """Begin to start the runners, where they are this context's own, and load what a driver is made of."""
         target = self.target
+        if isinstance(target, ExternalMaster):
+            external = load_manager(target.scheme)(self.conf, self.world, self.conf.master)
+            return load_driver()(self.conf, self.world, external, self.max_failures)
         if not isinstance(target, LocalMaster):
             mode = load_cluster_mode()(self.conf, self.world, target)
             return load_driver()(self.conf, self.world, mode, self.max_failures)
@@ -203,6 +216,7 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
             if hasattr(self, "driver"):
                 await self.driver.stop()
         finally:
+            self.reset_log_level()
             if active is self:
                 active = None
 
@@ -212,6 +226,7 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
         if self.loop is None or not self.loop.is_closed() or self.is_stopped:
             return
         self.is_stopped = True
+        self.reset_log_level()
         if active is self:
             active = None
         if hasattr(self, "driver"):
@@ -428,32 +443,6 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading):
     async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a blocking function off the loop and return its result; also while the context stops."""
         return await self.world.run_blocking(function, *args)
-
-    # -- listeners ---------------------------------------------------------------------------------------------------
-
-    def add_listener(self, listener: "SparkListener", *, in_thread: bool = False) -> None:
-        """Have a listener see the events from now on.
-
-        No listener holds up jobs or other listeners: one that is slow misses events once
-        `minispark.scheduler.listenerbus.eventqueue.capacity` of them wait, and that is logged.
-
-        Args:
-            listener: its `on_event` is called on this loop, or awaited if it is a coroutine function.
-            in_thread: whether to call it in a thread of its own instead, where it may block.
-
-        Raises:
-            ConfigurationError: it has no method `on_event`, or a coroutine function, which needs no thread.
-        """
-        self.check_on_loop()
-        if not callable(getattr(listener, "on_event", None)):
-            raise ConfigurationError(f"{listener!r} is not a listener: it needs a method on_event(event)")
-        self.driver.events.add(listener, in_thread=in_thread)
-
-    def remove_listener(self, listener: "SparkListener") -> None:
-        """Let a listener go; nothing happens if it is not there. It may do so itself, also at `ApplicationEnd`."""
-        if not (self.is_stopped and hasattr(self, "driver")):
-            self.check_on_loop()
-        self.driver.events.remove(listener)
 
     # -- checks ------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Master URLs: where an application's tasks run."""
 
 import re
+from collections.abc import Callable
 
 from minispark.errors import ConfigurationError, RpcAddressError
 from minispark.record import Record, record
@@ -8,6 +9,7 @@ from minispark.rpc.logic.address import RpcAddress
 
 __all__ = [
     "ClusterMaster",
+    "ExternalMaster",
     "LocalClusterMaster",
     "LocalMaster",
     "MasterUrl",
@@ -25,6 +27,7 @@ FORMS = (
     "local, local[N], local[*], local[N,F] or local[*,F] (N: tasks at once, F: failures of a task, both at least 1), "
     "local-cluster[N,C,M] (N workers of C cores and M MiB each) or minispark://host:port[,host:port…]"
 )
+EXTERNAL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*")
 LOCAL = re.compile(r"local(?:\[\s*(?P<cores>[^,\]]*?)\s*(?:,\s*(?P<failures>[^,\]]*?)\s*)?\])?")
 LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*([^,\]]*?)\s*,\s*([^,\]]*?)\s*,\s*([^,\]]*?)\s*\]")
 CLUSTER = re.compile(r"(?:minispark|spark)://(.*)")
@@ -59,11 +62,28 @@ class LocalClusterMaster(Record):
     memory_bytes: int
 
 
-MasterUrl = LocalMaster | ClusterMaster | LocalClusterMaster
+@record
+class ExternalMaster(Record):
+    """What a cluster manager of another package reaches; `scheme` names it."""
+
+    scheme: str
 
 
-def parse_master(url: str, available_cores: int) -> MasterUrl:
-    """Read a master URL; `*` stands for the available cores.
+MasterUrl = LocalMaster | ClusterMaster | LocalClusterMaster | ExternalMaster
+
+
+def nobody_has(scheme: str) -> bool:
+    """Know of no cluster managers."""
+    return False
+
+
+def parse_master(url: str, available_cores: int, has_manager: Callable[[str], bool] = nobody_has) -> MasterUrl:
+    """Read a master URL.
+
+    Args:
+        url: the URL.
+        available_cores: what `*` stands for.
+        has_manager: tells whether a cluster manager is there for a scheme that is none of these.
 
     Raises:
         ConfigurationError: naming the URL and the forms that are right.
@@ -77,6 +97,8 @@ def parse_master(url: str, available_cores: int) -> MasterUrl:
         return LocalClusterMaster(workers, cores, memory_mib << 20)
     if match := CLUSTER.fullmatch(text):
         return ClusterMaster(tuple(master_address(url, each.strip()) for each in match[1].split(",")))
+    if (match := EXTERNAL.fullmatch(text)) and has_manager(match[1].lower()):
+        return ExternalMaster(match[1].lower())
     raise ConfigurationError(f"{url!r} is not a master URL: use {FORMS}")
 
 
@@ -104,7 +126,7 @@ def check_task_cpus(url: str, target: MasterUrl, task_cpus: int, executor_cores:
     Raises:
         ConfigurationError: it does not.
     """
-    cores = executor_cores if isinstance(target, ClusterMaster) else target.cores
+    cores = executor_cores if isinstance(target, ClusterMaster | ExternalMaster) else target.cores
     if isinstance(target, LocalClusterMaster):
         cores = min(executor_cores or target.cores, target.cores)
     if 0 < cores < task_cpus:

@@ -4,6 +4,7 @@ from minispark.errors import ConfigurationError
 from minispark.rpc.logic.address import RpcAddress
 from minispark.scheduler.logic.master_url import (
     ClusterMaster,
+    ExternalMaster,
     LocalClusterMaster,
     LocalMaster,
     MasterUrl,
@@ -81,6 +82,14 @@ def test_a_local_cluster_needs_three_numbers(url: str) -> None:
 def test_a_cluster_may_have_several_masters(scheme: str) -> None:
     found = parse_master(f"{scheme}://one:7077,[::1]:7078", available_cores=8)
     assert found == ClusterMaster((RpcAddress("one", 7077), RpcAddress("::1", 7078)))
+
+
+@pytest.mark.scenario("HIS-006", "ExternalClusterManager")
+def test_another_scheme_is_a_master_if_a_manager_is_there_for_it() -> None:
+    assert parse_master("K8s://host/x", 8, "k8s".__eq__) == ExternalMaster("k8s")
+    assert parse_master("minispark://one:7077", 8, lambda scheme: True) == ClusterMaster((RpcAddress("one", 7077),))
+    with pytest.raises(ConfigurationError, match="is not a master URL"):
+        parse_master("yarn://host", 8, "k8s".__eq__)
 
 
 @pytest.mark.parametrize("url", ["minispark://", "minispark://host", "spark://a:1,b", "minispark://host:x"])
