@@ -224,19 +224,28 @@ class Answerer:
         theirs = read_hello(body)
         if problem := disagreements(self.hello, theirs):
             raise ProtocolError(f"{self.hello.name!r} refuses {theirs.name!r}: {problem}")
-        secret = self.secrets.get(theirs.realm)
-        if secret is None:
-            raise ProtocolError(f"{self.hello.name!r} refuses {theirs.name!r}: it knows no realm {theirs.realm!r}")
+        secret = self.secret_of(theirs)
         self.peer, self.transcript = theirs, (body, self.own)
         proof = keyed_digest(secret, b"listener", *self.transcript)
         return codec.encode(Welcome(self.own, proof))[0], None
+
+    def secret_of(self, theirs: Hello) -> bytes:
+        """Return the secret of a dialler's realm.
+
+        Raises:
+            ProtocolError: there is no such realm here.
+        """
+        secret = self.secrets.get(theirs.realm)
+        if secret is None:
+            raise ProtocolError(f"{self.hello.name!r} refuses {theirs.name!r}: it knows no realm {theirs.realm!r}")
+        return secret
 
     def verify(self, body: bytes | memoryview) -> Agreement:
         """Check the dialler's proof."""
         assert self.peer is not None
         proof = read(Proof, body)
         assert isinstance(proof, Proof)
-        secret = self.secrets[self.peer.realm]
+        secret = self.secret_of(self.peer)  # its application may have ended since it was greeted
         if not hmac.compare_digest(keyed_digest(secret, b"dialler", *self.transcript), proof.proof):
             raise ProtocolError(
                 f"{self.peer.name!r} does not know the secret of {self.peer.realm or 'the application'!r}"

@@ -87,6 +87,17 @@ def test_the_listener_refuses_a_dialler_that_does_not_know_the_secret() -> None:
         answerer.received(encode(Proof(b"x" * 32))[0])
 
 
+def test_a_dialler_whose_realm_goes_during_the_handshake_is_refused() -> None:
+    secrets = {"": SECRET}
+    dialler, answerer = Dialler(hello("near"), SECRET), Answerer(hello("far"), secrets)
+    welcome, _ = answerer.received(dialler.first)
+    proof, _ = dialler.received(welcome)
+    secrets.clear()
+
+    with pytest.raises(ProtocolError, match="'far' refuses 'near': it knows no realm ''"):
+        answerer.received(proof)
+
+
 def test_a_proof_cannot_be_sent_back_as_ones_own() -> None:
     answerer = Answerer(hello("executor"), {"": SECRET})
     welcome, _ = answerer.received(Dialler(hello("driver"), b"").first)
