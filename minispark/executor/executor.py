@@ -56,6 +56,7 @@ from minispark.messages.task import (
     TaskState,
 )
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
+from minispark.rpc.failures import in_words
 from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.scope import TaskScope
@@ -399,7 +400,7 @@ class Executor(RpcEndpoint):
         self.ask(
             question_of(request, self.driver, self.conf),
             lambda reply: self.pool.answer(slot, ask_id, reply),
-            lambda error: self.pool.answer(slot, ask_id, AnswerFailed(f"{type(error).__name__}: {error}")),
+            lambda error: self.pool.answer(slot, ask_id, AnswerFailed(in_words(error))),
         )
 
     def progress(self) -> tuple[TaskProgress, ...]:

@@ -24,6 +24,7 @@ from minispark.messages.runner import (
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.rpc.env import RpcEnv
+from minispark.rpc.failures import in_words
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.message import Message
 from minispark.storage.broadcast_fetcher import BroadcastFetcher
@@ -115,7 +116,7 @@ class Supply(RpcEndpoint):
             else:
                 reply = await self.bring_files(request.version)
         except Exception as error:  # noqa: BLE001 — whatever is wrong, those who wait must hear of it
-            reply = AnswerFailed(f"{type(error).__name__}: {error}")
+            reply = AnswerFailed(in_words(error))
         for answer in self.waiting.pop(request):
             answer(reply)
         if isinstance(request, NeedBroadcast) and request.broadcast_id in self.removed_early:

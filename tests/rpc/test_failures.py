@@ -2,8 +2,16 @@
 
 import pytest
 
-from minispark.errors import OutboxOverflow, RpcEndpointNotFound, RpcError, RpcFileNotFound
-from minispark.rpc.failures import describe, rebuild
+from minispark.errors import (
+    JobCancelled,
+    MiniSparkError,
+    OutboxOverflow,
+    RpcEndpointNotFound,
+    RpcError,
+    RpcFileNotFound,
+    StorageError,
+)
+from minispark.rpc.failures import describe, in_words, rebuild
 
 
 @pytest.mark.parametrize(
@@ -13,6 +21,19 @@ def test_an_error_of_the_rpc_layer_comes_back_as_itself(error: RpcError) -> None
     back = rebuild(*describe(error))
 
     assert (type(back), str(back)) == (type(error), str(error))
+
+
+@pytest.mark.parametrize("error", [MiniSparkError("x"), StorageError("the disk is full"), JobCancelled("y")])
+def test_minisparks_other_errors_come_back_as_rpc_errors_of_the_same_text(error: MiniSparkError) -> None:
+    back = rebuild(*describe(error))
+
+    assert (type(back), str(back)) == (RpcError, str(error))
+
+
+def test_an_error_is_told_with_its_type_unless_that_says_nothing() -> None:
+    told = [in_words(error) for error in (RpcError("stopped"), KeyError("x"), StorageError("the disk is full"))]
+
+    assert told == ["stopped", "KeyError: 'x'", "StorageError: the disk is full"]
 
 
 def test_any_other_error_comes_back_as_an_rpc_error_that_names_it() -> None:
