@@ -46,7 +46,7 @@ def run_seeds(seeds: range) -> Iterator[Outcome]:
     while todo or running:
         while todo and len(running) < PROCESSES:
             ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=run_some, args=(todo.pop(), theirs))
+            process: BaseProcess = context.Process(target=run_some, args=(todo.pop(), theirs))
             process.start()
             theirs.close()
             running[ours] = process

@@ -16,6 +16,7 @@ __all__ = ["BUFFER_SIZE", "Frame", "FrameReader", "Seal", "encode_frame", "frame
 
 LENGTH = struct.Struct(">I")
 PLAIN = struct.Struct(">IHI")  # length, no attachments, length of the body
+TABLE = struct.Struct(">HI")  # no attachments, length of the body
 BUFFER_SIZE = 256 * 1024
 LARGE = BUFFER_SIZE // 2  # a frame above this is received into memory of its own
 JOIN_LIMIT = 16 * 1024
@@ -69,6 +70,9 @@ def encode_frame(body: bytes, attachments: Sequence[Attachment] = (), seal: Seal
     """
     if not attachments and seal is None:
         return [PLAIN.pack(len(body) + 6, 0, len(body)) + body]
+    if not attachments and seal is not None:
+        table = TABLE.pack(0, len(body))
+        return [LENGTH.pack(checked(seal.size + 6 + len(body))) + seal.make((table, body)) + table + body]
     sizes = [len(attachment) for attachment in attachments]
     if seal is None:
         head = frame_head(body, sizes)
