@@ -33,7 +33,7 @@ BUCKETS: Final = 32
 DEEPEST: Final = 4  # what still does not fit when it was divided so often is as good as one key
 FEW_KEYS: Final = 256  # groups that are so large go to disk one by one
 SAMPLED: Final = 8  # at either end of a dict
-LIST_BYTES: Final = 100  # of a list without its items, in a dict's entry or a tuple
+LIST_BYTES: Final = 112  # of a list without its items, with the room that it keeps for more
 END: Final[Any] = object()
 
 

@@ -39,7 +39,7 @@ HAS_CHECKSUMS: Final = 1
 HEADER: Final = struct.Struct("<4sHHIQ")
 ENTRY: Final = struct.Struct("<QQI")
 BUFFER_BYTES: Final = 1 << 20
-WHOLE_BYTES: Final = 8 << 20  # segments up to this are read at once, larger ones twice: to check, then to use
+WHOLE_BYTES: Final = 2 << 20  # segments up to this are read at once, larger ones twice: to check, then to use
 OWN_TROUBLE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the reader's own limits, not the output's fault
 
 

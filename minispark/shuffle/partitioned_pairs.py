@@ -23,6 +23,7 @@ FIRST_RECORDS: Final = 64  # and at first, when they may turn out to be large
 FLUSH_BYTES: Final = 8 << 20
 FLUSHES_PER_SHARE: Final = 16  # as objects, what is gathered takes several times its pickled size
 MOST_GATHERED: Final = 1 << 17  # pairs
+SHARE_PER_PAIR: Final = 512  # bytes of the share for one more pair; as objects, two small numbers take 80
 COPIED_AT_ONCE: Final = 1 << 20
 
 
@@ -64,9 +65,9 @@ class PartitionedPairs:
         self.fallback = fallback
         self.memory = memory
         self.account = None if memory is None else memory.open(self.spill)
-        self.flush_bytes = (
-            FLUSH_BYTES if memory is None else min(FLUSH_BYTES, memory.share_bytes // FLUSHES_PER_SHARE)
-        )
+        share_bytes = 1 << 62 if memory is None else memory.share_bytes
+        self.flush_bytes = min(FLUSH_BYTES, share_bytes // FLUSHES_PER_SHARE)
+        self.most_gathered = min(MOST_GATHERED, share_bytes // SHARE_PER_PAIR)
         self.records = 0
         self.chunks: list[list[bytes]] = [[] for _ in range(partitioner.num_partitions)]
         self.keys: list[list[Any]] = [[] for _ in self.chunks]
@@ -131,7 +132,7 @@ class PartitionedPairs:
                 keys.clear()
                 values.clear()
         self.records += self.gathered
-        self.limit = max(1, min(MOST_GATHERED, self.gathered * self.flush_bytes // max(size, 1)))
+        self.limit = max(1, min(self.most_gathered, self.gathered * self.flush_bytes // max(size, 1)))
         self.gathered = 0
         if size and self.must_spill():
             self.spill()

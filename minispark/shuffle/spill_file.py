@@ -19,7 +19,7 @@ __all__ = ["Segment", "SegmentReader", "SpillFile"]
 Segment: TypeAlias = tuple[int, int]
 """Where bytes are in a spill file: offset and length."""
 
-WRITTEN_AT_ONCE: Final = 1 << 20
+WRITTEN_AT_ONCE: Final = 256 << 10
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -28,7 +28,7 @@ def estimate_bytes(records: Sequence[Any]) -> int:
         return 0
     sample = records[:: -(-len(records) // SAMPLED_RECORDS)]
     kind = type(sample[0])
-    total = sum(map(sys.getsizeof, sample)) if kind in ATOMS else deep_size(sample)
+    total = sum(map(allocated, map(sys.getsizeof, sample))) if kind in ATOMS else deep_size(sample)
     return len(records) * total // len(sample) + POINTER_BYTES * len(records)
 
 
@@ -52,10 +52,15 @@ def deep_size(roots: Sequence[Any]) -> int:
     return int(total)
 
 
+def allocated(size: int) -> int:
+    """Return what is taken for an object of a size: memory comes in multiples of 16 bytes."""
+    return -(-size // 16) * 16
+
+
 def own_size(value: Any) -> int:
     """Return the size of an object without what it refers to."""
     try:
-        return sys.getsizeof(value)
+        return allocated(sys.getsizeof(value))
     except Exception:  # noqa: BLE001 — a class of the user's may say anything about its size
         return UNKNOWN_BYTES
 
