@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import os
 from pathlib import Path
 
 import psutil
@@ -10,10 +11,12 @@ from minispark.context import SparkContext
 from minispark.errors import ConfigurationError
 from minispark.executor.inline_pool import InlinePool
 from minispark.executor.process_pool import ProcessPool
+from minispark.executor.session import SessionDirectory
 from minispark.executor.thread_pool import ThreadPool
 from minispark.local_mode import LocalMode
 from minispark.rpc.world import SystemWorld
 from minispark.testing.virtual_loop import VirtualWorld, run_virtual
+from tests.contexts import run_inline
 
 
 @pytest.mark.parametrize(("name", "pool"), [("process", ProcessPool), ("thread", ThreadPool), ("inline", InlinePool)])
@@ -40,6 +43,19 @@ def test_a_close_removes_the_session_directory_also_of_runners_that_never_starte
 
     run_virtual(scenario())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_start_removes_what_a_crash_of_the_host_left(tmp_path: Path) -> None:
+    left = SessionDirectory.create(tmp_path, os.urandom)
+    (left.path / "shuffle" / "shuffle_0_0.data").write_bytes(b"x")
+    left.release()  # nobody holds its lock any more
+
+    async def scenario(sc: SparkContext) -> list[str]:
+        assert await sc.parallelize([(1, 2)], 1).group_by_key(1).count() == 1
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    assert left.path.name not in run_inline(scenario, local_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == [], "and its own files go when it stops"
 
 
 @pytest.mark.cluster

@@ -14,7 +14,7 @@ from pathlib import Path
 from minispark.errors import ConfigurationError
 from minispark.ids import ApplicationId, DriverId
 from minispark.messages.deploy_values import ShippedFile
-from minispark.storage.memory_folder import remove_memory
+from minispark.storage.memory_folder import locked, remove_memory
 
 __all__ = ["WorkDirectory", "check_file_name", "remove_session_files", "remove_session_memory"]
 
@@ -91,6 +91,25 @@ class WorkDirectory:
             if all(changed < older_than for changed in changes(folder)):
                 shutil.rmtree(folder, ignore_errors=True)
                 removed.append(folder.name)
+        return removed
+
+    def sweep(self, served: Collection[str] = ()) -> list[Path]:
+        """Remove what executors left whose worker and janitor ended with them, as when a host crashes; return it.
+
+        Args:
+            served: session directories that a shuffle service serves on, which stay; those in use stay anyhow.
+        """
+        kept = set(map(os.path.realpath, served))
+        removed = []
+        for session in sorted(self.path.resolve().glob("app-*/*/minispark-*")):
+            if str(session) in kept or session.resolve() != session:
+                continue
+            with contextlib.suppress(OSError):
+                lock = os.open(session / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                if locked(lock):
+                    shutil.rmtree(session, ignore_errors=True)
+                    os.close(lock)
+                    removed.append(session)
         return removed
 
 

@@ -29,7 +29,7 @@ from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.secrets import CLUSTER_REALM, application_secret
 from minispark.rpc.world import World
-from minispark.shuffle.service import start_shuffle_service
+from minispark.shuffle.service import ShuffleService, start_shuffle_service
 from minispark.storage.memory_folder import sweep_memory
 
 __all__ = ["WorkerOptions", "WorkerProcess", "start_worker"]
@@ -160,6 +160,7 @@ async def start_worker(
         roller = LogRoller(world)
         env.scope.spawn(roller.run(), name="roll logs")
         launcher = SystemLauncher(world, roller)
+    await world.run_blocking(directory.sweep, () if service is None else service.applications.directories())
     running = WorkerProcess(env, service, launcher)
     place = Place(world, conf, launcher, directory, address.host, os.environ if environment is None else environment)
     tenants = Tenants(env, place, secret, driver_settings(conf, options.masters, secret, address.host), service)
@@ -177,7 +178,7 @@ async def start_worker(
 
 async def start_service(
     world: World, conf: SparkConf, options: WorkerOptions, secret: bytes, directory: WorkDirectory
-) -> ShuffleHost:
+) -> ShuffleService:
     """Start the worker's shuffle service."""
     return await start_shuffle_service(
         world, conf, options.host, directory.path, lambda realm: application_secret(secret, realm),

@@ -9,6 +9,7 @@ from minispark.deploy.work_directory import WorkDirectory, remove_session_files
 from minispark.errors import ConfigurationError
 from minispark.ids import ApplicationId, DriverId
 from minispark.messages.deploy_values import ShippedFile
+from minispark.storage.memory_folder import lock_of
 
 APP = ApplicationId("app-1")
 LONG_AGO = 1000.0
@@ -95,3 +96,22 @@ def test_what_an_executor_leaves_is_removed_but_what_is_served(tmp_path: Path, s
     remove_session_files(tmp_path, served=served)
 
     assert names(tmp_path) == left
+
+
+def test_what_a_crash_of_the_host_left_is_removed_but_what_is_in_use_or_served(tmp_path: Path) -> None:
+    work = WorkDirectory(tmp_path)
+    for number, session in enumerate(("left", "used", "served")):
+        fill(
+            tmp_path, f"app-1/{number}/minispark-{session}/lock", f"app-1/{number}/minispark-{session}/shuffle/0.data"
+        )
+    fill(tmp_path, "app-1/0/stdout", "app-1/3/minispark-being-made/token", "mine/0/minispark-1/lock")
+    (tmp_path / "app-link").symlink_to(tmp_path / "mine")
+    used = lock_of(tmp_path / "app-1/1/minispark-used")
+    assert used is not None
+
+    removed = work.sweep([str(tmp_path / "app-1/2/minispark-served")])
+
+    os.close(used)
+    assert removed == [tmp_path / "app-1/0/minispark-left"]
+    assert not removed[0].exists()
+    assert len([name for name in names(tmp_path) if name.endswith("0.data")]) == 2

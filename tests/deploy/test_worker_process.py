@@ -1,5 +1,6 @@
 """How a worker is put together."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,24 @@ def test_the_port_of_the_shuffle_service_is_registered(tmp_path: Path) -> None:
         assert house.leader.of(RegisterWorker)[0].shuffle_port == house.process.service.address.port
 
     with_worker(scenario, tmp_path, shuffle_service_enabled=True, shuffle_service_port=0)
+
+
+@pytest.mark.parametrize("service", [True, False])
+def test_a_worker_that_starts_removes_what_nobody_serves_of_before_a_crash(tmp_path: Path, service: bool) -> None:
+    for number in ("1", "2"):
+        session = tmp_path / "app-1" / number / "minispark-x"
+        session.mkdir(parents=True)
+        (session / "lock").touch()
+    known = {"app_id": "app-1", "realm": "app-a", "directory": str(tmp_path / "app-1")}
+    (tmp_path / "shuffle-service").mkdir()
+    text = json.dumps(known | {"executors": {"2": "2/minispark-x"}})
+    (tmp_path / "shuffle-service" / "app-a.json").write_text(text)
+
+    async def scenario(house: House) -> None:
+        left = [path.parent.name for path in tmp_path.glob("app-1/*/minispark-x")]
+        assert left == (["2"] if service else [])
+
+    with_worker(scenario, tmp_path, shuffle_service_enabled=service, shuffle_service_port=0)
 
 
 def test_the_first_reason_to_end_counts(tmp_path: Path) -> None:

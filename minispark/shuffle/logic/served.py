@@ -82,6 +82,14 @@ class ServedApplications:
                 return self.by_realm.pop(realm)
         return None
 
+    def directories(self) -> list[str]:
+        """Return the session directories that are registered."""
+        return [
+            f"{application.directory}/{path}"
+            for application in self.by_realm.values()
+            for path in application.executors.values()
+        ]
+
     def of(self, realm: str) -> ServedApplication:
         """Return the application of a realm.
 

@@ -17,6 +17,7 @@ def test_directories_are_found_by_realm_and_executor() -> None:
     assert served.directory_of("realm-a", TWO) is None
     assert served.directory_of("realm-b", ONE) is None, "another application's"
     assert served.directory_of("realm-c", ONE) is None
+    assert served.directories() == ["/work/app-1/1/session"]
 
 
 def test_an_application_that_is_added_again_keeps_its_executors() -> None:
