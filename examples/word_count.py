@@ -1,6 +1,7 @@
 """Counts the words of Python's own standard library: real input on every machine. Run by `make demo`.
 
 Shows a shuffle, a sort, the progress line and the table of stages; then counts again in plain Python and compares.
+An argument names another folder of Python files.
 """
 
 import asyncio
@@ -22,9 +23,8 @@ WORD = re.compile(r"[A-Za-z_]\w*")
 Counts = list[tuple[str, int]]
 
 
-def library_files() -> list[Path]:
+def library_files(library: Path) -> list[Path]:
     """Return the .py files of the standard library, without packages that were installed beside it."""
-    library = Path(sysconfig.get_path("stdlib"))
     return sorted(
         path
         for path in library.rglob("*.py")
@@ -56,9 +56,9 @@ def count_plainly(files: list[Path]) -> Counts:
     return sorted(counter.items(), key=by_count)[:BEST]
 
 
-async def main() -> int:
+async def main(folder: Path) -> int:
     """Count both ways, print, compare."""
-    files = library_files()
+    files = library_files(folder)
     size = sum(path.stat().st_size for path in files)
     print(f"Counting the words of {len(files)} files, {size / 1e6:.1f} MB, of Python's standard library …")
 
@@ -89,4 +89,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else sysconfig.get_path("stdlib")))))
