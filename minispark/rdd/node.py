@@ -66,7 +66,7 @@ class Node(Generic[T_co]):
     """What an RDD is to the engine.
 
     Args:
-        rdd_id: its number in the application.
+        rdd_id: its number in the application, higher than its parents'.
         name: what made it, for people: "map", "reduce_by_key".
         call_site: the user's line that made it, "app.py:12".
         dependencies: links to the parents.

@@ -74,6 +74,8 @@ class StageWork:
                 Such outputs must not be made good one by one.
         """
         for shuffle_id, dependency in list(self.dependencies.items()):
+            if dependency.node.rdd_id < node.rdd_id:
+                continue  # an RDD has a higher number than those it is made of: programs that loop persist new ones
             above = parents_first(dependency.node, narrow_parents)
             if shuffle_id in self.of_shuffle and any(each is node for each in above):
                 self.superseded.setdefault(shuffle_id, []).append(self.of_shuffle.pop(shuffle_id))

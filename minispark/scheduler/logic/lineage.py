@@ -36,20 +36,35 @@ class CutLineage:
         self.has_cached |= node.is_cached
         if node.is_cached or node.preferences.locations:
             self.may_prefer.add(node.rdd_id)
+        match node.dependencies:
+            case (NarrowDependency(rdd_id=parent),):  # most nodes of most lineages, which may be long
+                self.follow(node.rdd_id, parent)
+                self.parents_of[node.rdd_id] = self.parents_of[parent]
+            case dependencies:
+                self.parents_of[node.rdd_id] = self.join(node.rdd_id, dependencies)
+        if node.is_barrier:
+            self.barrier_rdds.add(node.rdd_id)
+
+    def join(
+        self, rdd_id: RddId, dependencies: tuple[NarrowDependency | ShuffleDependencyInfo, ...]
+    ) -> tuple[ShuffleId, ...]:
+        """Return the shuffles directly above a node with these dependencies, which are noted."""
         above: dict[ShuffleId, None] = {}
-        for dependency in node.dependencies:
+        for dependency in dependencies:
             match dependency:
                 case NarrowDependency(rdd_id=parent):
                     above.update(dict.fromkeys(self.parents_of[parent]))
-                    if parent in self.may_prefer:
-                        self.may_prefer.add(node.rdd_id)
-                    if parent in self.barrier_rdds:
-                        self.barrier_rdds.add(node.rdd_id)
+                    self.follow(rdd_id, parent)
                 case ShuffleDependencyInfo(shuffle_id=shuffle_id):
                     self.shuffles.setdefault(shuffle_id, dependency)
                     above[shuffle_id] = None
-                    if len(node.dependencies) == 1:
-                        self.may_prefer.add(node.rdd_id)
-        if node.is_barrier:
-            self.barrier_rdds.add(node.rdd_id)
-        self.parents_of[node.rdd_id] = tuple(above)
+                    if len(dependencies) == 1:
+                        self.may_prefer.add(rdd_id)
+        return tuple(above)
+
+    def follow(self, rdd_id: RddId, parent: RddId) -> None:
+        """Note what a node has of a parent in the same stage."""
+        if parent in self.may_prefer:
+            self.may_prefer.add(rdd_id)
+        if parent in self.barrier_rdds:
+            self.barrier_rdds.add(rdd_id)
