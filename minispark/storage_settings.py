@@ -41,8 +41,9 @@ class StorageSettings:
     )  # fmt: skip
     memory_task_size = Setting(
         "memory.taskSize", 0, BYTES,
-        "About how many bytes the shuffles and sorts of one task may hold before they spill to disk; 0: half of the "
-        "part that minispark.memory.fraction says, divided by the tasks that an executor runs at once.", not_negative,
+        "About how many bytes the shuffles and sorts of one task may hold before they spill to disk; 0: of the part "
+        "that minispark.memory.fraction says, what persisted partitions leave, divided by the tasks that an executor "
+        "runs at once.", not_negative,
     )  # fmt: skip
     shuffle_spill_compress = Setting(
         "shuffle.spill.compress", True, FLAG, "Whether lz4 is tried on what tasks spill to disk."

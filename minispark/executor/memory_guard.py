@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 class StoredPartitions(Protocol):
     """The persisted partitions of an executor."""
 
+    def balance(self) -> None:
+        """Divide the memory anew between them and what tasks hold for their work."""
+
     def stored_bytes(self) -> int:
         """Return what their files take in memory."""
 
@@ -101,6 +104,8 @@ class MemoryGuard:
             Holding(slot, task_id, size, 0 if stored is None else stored.live_bytes(slot))
             for slot, task_id, size in self.executor.runners()
         ]
+        if stored is not None:
+            stored.balance()
         if not holdings:
             return
         spare = self.available()

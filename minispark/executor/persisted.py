@@ -6,7 +6,7 @@ Nothing of block managers is loaded before the first runner asks: most programs 
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from minispark.conf import SparkConf
 from minispark.executor.memory_guard import MemoryGuard
@@ -18,7 +18,8 @@ from minispark.messages.task import BlockManagerId, TaskDescription
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
-from minispark.storage.memory_bound import available_memory, storage_bound
+from minispark.storage.logic.unified_memory import UnifiedMemory
+from minispark.storage.memory_bound import LEAST_SHARE, available_memory, storage_bound
 
 if TYPE_CHECKING:
     from minispark.executor.executor import Executor
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
     from minispark.storage.block_manager import BlockFetcher, BlockManager
 
 __all__ = ["PersistedBlocks"]
+
+
+class SharingPool(Protocol):
+    """A pool of runner processes, which tell what their tasks hold; only there the memory is watched."""
+
+    def held_bytes(self) -> int:
+        """Return what the containers of all attempts hold."""
+
+    def share_memory(self, share_bytes: int) -> None:
+        """Say what those of each may hold."""
 
 
 class PersistedBlocks:
@@ -65,6 +76,7 @@ class PersistedBlocks:
         self.fetcher = fetcher
         self.reregister = reregister
         self.service_port = service_port
+        self.bound_bytes: int | None = None
         self.manager: BlockManager | None = None
         self.executor: Executor | None = None
 
@@ -117,6 +129,33 @@ class PersistedBlocks:
 
     # -- what the guard of the memory asks ---------------------------------------------------------------------------
 
+    def balance(self) -> None:
+        """Tell partitions and tasks what the others leave them; see `StoredPartitions`.
+
+        A share of tasks that was set stays, and what was set as the bound of partitions is theirs alone.
+        """
+        if self.conf.memory_storage_size:
+            return
+        memory = UnifiedMemory.of(self.bound(), self.conf.memory_storage_fraction)
+        store = None if self.manager is None else self.manager.blocks.memory
+        pool = cast("SharingPool", self.pool)
+        stored = 0
+        if self.manager is not None and store is not None:
+            store.execution_bytes = pool.held_bytes()
+            to_evict = memory.to_evict(store.used_bytes, store.execution_bytes)
+            if to_evict:
+                self.manager.evict(to_evict, memory.region_bytes)
+            stored = store.used_bytes
+        if not self.conf.memory_task_size:
+            pool.share_memory(max(LEAST_SHARE, memory.task_share(stored, self.pool.slots)))
+
+    def bound(self) -> int:
+        """Return what partitions and tasks may take together; looked for once."""
+        if self.bound_bytes is None:
+            memory_bytes = available_memory() if self.memory_bytes is None else self.memory_bytes
+            self.bound_bytes = storage_bound(memory_bytes, self.conf.memory_fraction, self.conf.memory_storage_size)
+        return self.bound_bytes
+
     def stored_bytes(self) -> int:
         """Return what files of persisted partitions take in memory; see `StoredPartitions`."""
         return 0 if self.manager is None else self.manager.blocks.memory.bytes_of(-1)
@@ -146,11 +185,10 @@ class PersistedBlocks:
         """Make the block manager; in an executor process at its start, so that its peers know of it."""
         storage: Any = import_module("minispark.storage.block_manager")
         folder: Any = import_module("minispark.storage.memory_folder")
-        memory_bytes = available_memory() if self.memory_bytes is None else self.memory_bytes
         manager: BlockManager = storage.BlockManager(
             self.location,
             self.master,
-            max_memory_bytes=storage_bound(memory_bytes, self.conf.memory_fraction, self.conf.memory_storage_size),
+            max_memory_bytes=self.bound(),
             drop_live=self.pool.drop_blocks,
             world=self.env.world,
             scope=self.env.scope,

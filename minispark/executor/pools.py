@@ -37,7 +37,7 @@ def make_pool(
     chosen = options if conf.executor_pool == "process" else {}
     if conf.executor_pool != "inline" and not conf.memory_task_size:  # which must not depend on the machine
         available = available_memory() if memory_bytes is None else memory_bytes
-        share = task_share(available, conf.memory_fraction, slots)
+        share = task_share(available, conf.memory_fraction, conf.memory_storage_fraction, slots)
         conf = copy.copy(conf)
         conf.texts = conf.texts | {"minispark.memory.taskSize": str(share)}
     pool: RunnerPool = getattr(import_module(module), name)(slots, conf, location, world, **chosen)

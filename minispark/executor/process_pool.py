@@ -21,6 +21,7 @@ from minispark.executor.runner_link import RunnerLink
 from minispark.executor.runner_place import RunnerPlace
 from minispark.executor.runners import RunnerEvents
 from minispark.executor.session import remove_leavings
+from minispark.executor.shared_page import SHARE
 from minispark.executor.zygote_client import ZygoteClient, ending
 from minispark.executor.zygote_process import ZygoteProcess
 from minispark.ids import BlockId, BroadcastId, TaskId
@@ -210,6 +211,16 @@ class ProcessPool:
         place = self.places[slot]
         task_id = place.slot.task_id
         return place.link.page.counters(task_id) if place.link is not None and task_id is not None else None
+
+    def held_bytes(self) -> int:
+        """Return what the containers of all attempts hold, as far as they have told."""
+        return sum(place.link.page.held_bytes for place in self.places if place.link is not None)
+
+    def share_memory(self, share_bytes: int) -> None:
+        """Say what the containers of each attempt may hold from now on."""
+        for place in self.places:
+            if place.link is not None:
+                place.link.page.words[SHARE] = share_bytes
 
     # -- the zygote --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ speculation. What an attempt has used in the end travels with its outcome.
 
 from typing import Any, cast
 
-from minispark.executor.shared_page import COUNTERS, SharedPage
+from minispark.executor.shared_page import COUNTERS, HELD, SHARE, SharedPage
 from minispark.messages.task import TaskMetrics
 from minispark.rdd.ports import MutableTaskMetrics
 
@@ -52,6 +52,14 @@ class PageMetrics(MutableTaskMetrics):
         self.deserialize_time_ns = 0
         self.result_size_bytes = 0
         self.peak_memory_bytes = 0
+
+    def memory_share(self) -> int:
+        """Return what the executor lets the attempt's containers hold now; see `MutableTaskMetrics`."""
+        return self.page.words[SHARE]
+
+    def holds(self, size_bytes: int) -> None:
+        """Say what they hold now; see `MutableTaskMetrics`."""
+        self.page.words[HELD] = size_bytes
 
     def snapshot(self) -> TaskMetrics:
         """Return the values of now as a message."""

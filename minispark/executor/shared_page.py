@@ -1,4 +1,4 @@
-"""One page of memory that a runner process writes and its executor reads: what goes on in there right now.
+"""One page of memory that a runner process and its executor share: what goes on in there right now.
 
 The pool makes it before the fork and maps it; the runner maps it too. Each field is an aligned 64-bit integer with
 one writer, so there is nothing to lock. Every runner gets a page of its own: a dead one cannot write into another's.
@@ -24,7 +24,9 @@ COUNTERS = (
     "shuffle_write_records",
     "spilled_bytes",
 )
-ZEROS = memoryview(bytes(8 * len(COUNTERS))).cast("q")
+HELD = FIRST_COUNTER + len(COUNTERS)  # bytes that the attempt's containers hold
+SHARE = HELD + 1  # bytes that they may hold; written by the executor; 0: what the settings say
+ZEROS = memoryview(bytes(8 * (len(COUNTERS) + 1))).cast("q")
 
 
 class SharedPage:
@@ -54,7 +56,7 @@ class SharedPage:
         """Say that this attempt runs now; its counters start at 0."""
         words = self.words
         words[TASK_ID] = -1
-        words[FIRST_COUNTER : FIRST_COUNTER + len(COUNTERS)] = ZEROS
+        words[FIRST_COUNTER:SHARE] = ZEROS
         words[TASK_ID] = words[BEGUN] = task_id
 
     def end(self) -> None:
@@ -76,6 +78,11 @@ class SharedPage:
     def begun(self) -> int:
         """The attempt that was begun last, −1 if none was."""
         return self.words[BEGUN]
+
+    @property
+    def held_bytes(self) -> int:
+        """What the containers of the attempt that runs hold, as far as it has told."""
+        return self.words[HELD] if self.words[TASK_ID] >= 0 else 0
 
     def counters(self, task_id: TaskId) -> dict[str, int] | None:
         """Return the attempt's counters by name, or None if it is not the one that runs."""

@@ -45,6 +45,13 @@ class MutableTaskMetrics:
         self.spilled_bytes = 0
         self.peak_memory_bytes = 0
 
+    def memory_share(self) -> int:
+        """Return how many bytes the executor lets the attempt's containers hold now; 0: what the settings say."""
+        return 0
+
+    def holds(self, size_bytes: int) -> None:
+        """Tell the executor how many bytes they hold now, if it wants to know."""
+
     def snapshot(self) -> TaskMetrics:
         """Return the values of now as a message."""
         return TaskMetrics(

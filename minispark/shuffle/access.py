@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from minispark.conf import SparkConf
 from minispark.ids import ShuffleId, TaskId
@@ -18,12 +18,10 @@ from minispark.shuffle.logic.map_outputs import MapOutputsView, unpack_map_outpu
 from minispark.shuffle.logic.sizes import encode_sizes
 from minispark.shuffle.read_ahead import ReadAhead
 from minispark.shuffle.reader import ReadingPlace, ReadingTask, read_partition
-from minispark.shuffle.task_memory import TaskMemory
+from minispark.shuffle.task_memory import FOR_CONTAINERS, TaskMemory
 from minispark.shuffle.writer import write_map_output
 
 __all__ = ["AttemptContext", "Shuffles"]
-
-FOR_CONTAINERS: Final = 0.75  # of a task's memory; the rest is for batches under way, and lists and dicts that grow
 
 
 class AttemptContext(ReadingTask, Protocol):

@@ -7,6 +7,7 @@ decide, because what a process holds does not shrink when objects are freed; it 
 that are larger than they look. Source: Spark's TaskMemoryManager and Spillable.
 """
 
+import ctypes
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from minispark.rdd.ports import MutableTaskMetrics
 from minispark.shuffle.pairs import Compression
 from minispark.shuffle.spill_file import SpillFile
 
-__all__ = ["Account", "Steps", "TaskMemory", "resident_bytes"]
+__all__ = ["FOR_CONTAINERS", "Account", "Steps", "TaskMemory", "resident_bytes"]
 
+FOR_CONTAINERS: Final = 0.75  # of a task's memory; the rest is for batches under way, and lists and dicts that grow
 DEFAULT_SHARE: Final = 256 << 20  # of an attempt whose executor says nothing
 FIRST_STEP: Final = 64  # records, that may turn out to be large
 LARGEST_STEP: Final = 1 << 16
@@ -30,6 +32,7 @@ MUCH_SMALLER: Final = 4
 LEAST_PART: Final = 16
 GUARD_FACTOR: Final = 1.5
 GUARD_SLACK: Final = 32 << 20
+TRIM: Final[Callable[[int], int] | None] = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +57,7 @@ class TaskMemory:
         directory: the session directory, where spill files go.
         task_id: the attempt.
         metrics: counts what is spilled.
-        share_bytes: what its containers may hold together; 0: 256 MiB.
+        share_bytes: what its containers may hold together, until the executor says something else; 0: 256 MiB.
         force_records: records after which a container spills, whatever it holds.
         compress: whether lz4 is tried on what is spilled.
         guarded: whether the memory of this process is watched; makes sense only where it is this attempt's alone.
@@ -83,7 +86,7 @@ class TaskMemory:
 
     def open(self, free: Callable[[], None] | None = None) -> Account:
         """Open an account."""
-        account = Account(0, free, resident_bytes() if self.guarded else 0)
+        account = Account(0, free, self.settled_bytes())
         self.accounts.append(account)
         return account
 
@@ -92,12 +95,30 @@ class TaskMemory:
         account.free = None
         if account in self.accounts:
             self.accounts.remove(account)
+            self.tell()
 
     def emptied(self, account: Account) -> None:
         """Note that a container holds nothing any more, and begins anew."""
         account.size_bytes = 0
-        if self.guarded:
-            account.resident_bytes = resident_bytes()
+        self.tell()
+        account.resident_bytes = self.settled_bytes()
+
+    def settled_bytes(self) -> int:
+        """Give back what is free and the process would keep; return what it holds then. 0: it is not watched."""
+        if not self.guarded:
+            return 0
+        if TRIM is not None:
+            TRIM(0)  # or what earlier containers left, in pieces too small for this one, would come on top of its share
+        return resident_bytes()
+
+    def tell(self) -> int:
+        """Tell the executor what all containers hold, hear what they may hold, and return the first."""
+        held = sum(map(size_of, self.accounts))
+        self.metrics.holds(held)
+        share = self.metrics.memory_share()
+        if share:
+            self.share_bytes = int(share * FOR_CONTAINERS)
+        return held
 
     def must_spill(self, account: Account, size_bytes: int) -> bool:
         """Take down what a container holds now, and tell whether it must spill.
@@ -108,7 +129,7 @@ class TaskMemory:
         account.size_bytes = size_bytes
         if size_bytes < self.share_bytes // LEAST_PART:
             return False  # a small part on disk would not help those that hold the rest
-        while sum(map(size_of, self.accounts)) > self.share_bytes:
+        while self.tell() > self.share_bytes:
             others = [other for other in self.accounts if other is not account and other.free is not None]
             largest = max(others, key=size_of, default=None)
             if largest is None or largest.free is None or largest.size_bytes * MUCH_SMALLER < size_bytes:

@@ -8,12 +8,15 @@ of the control groups around this process. Asked once, when the first partition 
 from pathlib import Path
 from typing import Final
 
-__all__ = ["available_memory", "storage_bound", "task_share"]
+from minispark.storage.logic.unified_memory import UnifiedMemory
+
+__all__ = ["LEAST_SHARE", "available_memory", "storage_bound", "task_share"]
 
 PROC: Final = Path("/proc")
 CGROUPS: Final = Path("/sys/fs/cgroup")
 FILES: Final = ("inactive_file", "active_file")
 LEAST_BYTES: Final = 32 << 20
+LEAST_SHARE: Final = 1 << 20
 
 
 def storage_bound(memory_bytes: int, fraction: float, testing_bytes: int = 0) -> int:
@@ -27,18 +30,20 @@ def storage_bound(memory_bytes: int, fraction: float, testing_bytes: int = 0) ->
     return testing_bytes or max(LEAST_BYTES, int(memory_bytes * fraction))
 
 
-def task_share(memory_bytes: int, fraction: float, slots: int) -> int:
-    """Return what the shuffles and sorts of one task may hold before they spill, in bytes.
+def task_share(memory_bytes: int, fraction: float, storage_fraction: float, slots: int) -> int:
+    """Return what the shuffles and sorts of one task may hold before they spill, in bytes, however much is persisted.
 
-    Half of what storage and execution have together, and of that the same for each task: tasks are in processes of
-    their own, where one cannot ask another to give something back.
+    What storage and execution have together without the region of storage, and of that the same for each task: tasks
+    are in processes of their own, where one cannot ask another to give something back.
 
     Args:
         memory_bytes: what the executor has.
         fraction: `minispark.memory.fraction`.
+        storage_fraction: `minispark.memory.storageFraction`.
         slots: how many tasks the executor runs at once.
     """
-    return max(LEAST_BYTES, int(memory_bytes * fraction)) // 2 // slots
+    memory = UnifiedMemory.of(storage_bound(memory_bytes, fraction), storage_fraction)
+    return max(LEAST_SHARE, memory.task_share(memory.region_bytes, slots))
 
 
 def available_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from minispark.executor.progress import PageMetrics, counters_of
-from minispark.executor.shared_page import COUNTERS, SharedPage
+from minispark.executor.shared_page import COUNTERS, SHARE, SharedPage
 from minispark.ids import TaskId
 from minispark.messages.task import TaskMetrics
 from minispark.rdd.ports import MutableTaskMetrics
@@ -54,3 +54,18 @@ def test_in_the_executors_own_process_the_metrics_are_read_themselves() -> None:
     metrics.spilled_bytes = 3
 
     assert counters_of(metrics) == dict.fromkeys(COUNTERS, 0) | {"spilled_bytes": 3}
+
+
+def test_what_an_attempt_holds_and_may_hold_goes_through_the_page(page: SharedPage) -> None:
+    page.begin(TaskId(1))
+    metrics = PageMetrics(page)
+    assert (page.held_bytes, metrics.memory_share()) == (0, 0)
+
+    metrics.holds(70)
+    page.words[SHARE] = 100
+
+    assert (page.held_bytes, metrics.memory_share()) == (70, 100)
+    page.end()
+    assert page.held_bytes == 0
+    page.begin(TaskId(2))
+    assert (page.held_bytes, metrics.memory_share()) == (0, 100)

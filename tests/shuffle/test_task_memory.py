@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from minispark.ids import TaskId
+from minispark.rdd.ports import MutableTaskMetrics
 from minispark.shuffle import task_memory as module
-from minispark.shuffle.task_memory import Account, Steps, TaskMemory, resident_bytes
+from minispark.shuffle.task_memory import FOR_CONTAINERS, Account, Steps, TaskMemory, resident_bytes
 from tests.shuffle.outputs import session, task_memory
 
 
@@ -115,3 +117,32 @@ def test_files_of_an_attempt_that_failed_are_closed_whoever_still_refers_to_them
     memory.close_files()
 
     assert kept.fd == -1
+
+
+class Metrics(MutableTaskMetrics):
+    """An executor that hears what an attempt holds, and says what it may hold."""
+
+    held, share = 0, 0
+
+    def memory_share(self) -> int:
+        return self.share
+
+    def holds(self, size_bytes: int) -> None:
+        self.held = size_bytes
+
+
+def test_the_executor_hears_what_is_held_and_may_change_the_share_meanwhile(tmp_path: Path) -> None:
+    metrics = Metrics()
+    memory = TaskMemory(str(tmp_path), TaskId(1), metrics, share_bytes=100)
+    mine, other = memory.open(), memory.open()
+
+    assert not memory.must_spill(mine, 90)
+    assert metrics.held == 90
+    metrics.share = int(80 / FOR_CONTAINERS)
+    assert memory.must_spill(mine, 90)
+    metrics.share = int(200 / FOR_CONTAINERS)
+    assert not memory.must_spill(other, 100)
+    assert metrics.held == 190
+    memory.emptied(other)
+    memory.close(mine)
+    assert metrics.held == 0

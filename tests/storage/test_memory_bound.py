@@ -19,9 +19,11 @@ def test_a_bound_that_was_set_counts_as_it_is() -> None:
     assert storage_bound(1000 * MIB, 0.6, 5) == 5
 
 
-def test_tasks_share_half_of_what_storage_and_tasks_have_together() -> None:
-    assert task_share(1000 * MIB, 0.6, 3) == 100 * MIB
-    assert task_share(1 * MIB, 0.6, 2) == 8 * MIB
+def test_tasks_share_what_storage_cannot_keep_from_them() -> None:
+    assert task_share(1000 * MIB, 0.6, 0.5, 3) == 100 * MIB
+    assert task_share(1000 * MIB, 0.6, 0.2, 3) == 160 * MIB
+    assert task_share(1 * MIB, 0.6, 0.5, 2) == 8 * MIB
+    assert task_share(1000 * MIB, 0.6, 1.0, 3) == MIB, "they must get on somehow"
 
 
 def test_without_limits_the_memory_is_what_the_machine_has_to_spare(tmp_path: Path) -> None:

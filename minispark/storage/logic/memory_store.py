@@ -35,6 +35,9 @@ class MemoryStore:
     Args:
         max_bytes: what all copies may take together.
         is_locked: tells whether a block is being read or written; its copies cannot go.
+
+    Attributes:
+        execution_bytes: how much of the bound tasks hold for their work; nothing of that is taken from them.
     """
 
     def __init__(self, max_bytes: int, is_locked: Callable[[BlockId], bool]) -> None:
@@ -42,11 +45,12 @@ class MemoryStore:
         self.is_locked = is_locked
         self.copies: dict[Copy, Held] = {}  # the one used last is at the end
         self.used_bytes = 0
+        self.execution_bytes = 0
 
     @property
     def free_bytes(self) -> int:
-        """What is not taken."""
-        return self.max_bytes - self.used_bytes
+        """What is not taken; negative while tasks hold more than copies have left them."""
+        return self.max_bytes - self.execution_bytes - self.used_bytes
 
     def size_of(self, copy: Copy) -> int:
         """Return how much a copy takes; 0 if there is none."""
