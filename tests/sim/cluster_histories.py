@@ -28,6 +28,7 @@ FAULTS_UNTIL_S = 40.0
 PATIENCE_S = 6000.0
 REST_S = 30.0
 SETTLE_ROUNDS = 20
+CALM_ROUNDS = 2
 KEPT_LINES = 60
 GARBAGE_EVERY = 10
 
@@ -213,14 +214,17 @@ class ClusterHistory:
         simulation = self.simulation
         while simulation.loop.now < self.faults.until_s:  # a fault that is yet to come lasts, too
             await simulation.pass_time(self.faults.until_s - simulation.loop.now + REST_S)
+        calm = 0  # twice in a row: a worker of a host that is about to come back may still be in the master's books
         for _ in range(SETTLE_ROUNDS):
             try:
                 self.assert_at_rest()
             except AssertionError:
-                await simulation.pass_time(REST_S)
+                calm = 0
             else:
+                calm += 1
+            if calm == CALM_ROUNDS:
                 break
-        await simulation.pass_time(REST_S)
+            await simulation.pass_time(REST_S)
 
     # -- what is asserted --------------------------------------------------------------------------------------------
 
@@ -295,6 +299,7 @@ class ClusterHistory:
         for worker in self.simulation.workers:
             endpoint = None if worker.running is None else worker.running.worker
             assert endpoint is not None, f"{worker.host.name} is gone"
+            assert worker.process.is_alive, f"{worker.host.name} is down"
             tenants = endpoint.tenants
             tenants.state.check()
             left = [*tenants.executors, *(task.get_name() for task in tenants.running)]

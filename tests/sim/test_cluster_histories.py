@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from minispark.testing.simulation import Simulation, run_simulation
+from tests.sim.cluster_faults import Faults
 from tests.sim.cluster_histories import ClusterHistory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,28 @@ def test_more_histories_end_as_they_may(first: int) -> None:
 
 def test_a_history_of_a_cluster_is_the_same_every_time() -> None:
     assert ClusterHistory(7).run().trace == ClusterHistory(7).run().trace
+
+
+class Unsettled(ClusterHistory):
+    """A history whose cluster is at rest, or not, when it is looked at."""
+
+    def __init__(self, looks: list[bool]) -> None:
+        super().__init__(0)
+        self.looks = looks
+
+    def assert_at_rest(self) -> None:
+        assert self.looks.pop(0)
+
+
+@pytest.mark.parametrize(("looks", "left"), [([True, True, False], 1), ([True, False, True, True], 0)])
+def test_a_history_ends_when_its_cluster_was_at_rest_for_a_while(looks: list[bool], left: int) -> None:
+    async def scenario(simulation: Simulation) -> None:
+        history = Unsettled(looks)
+        history.simulation, history.faults = simulation, Faults(simulation, history.rng, history.note)
+        await history.settle()
+
+    run_simulation(scenario)
+    assert len(looks) == left
 
 
 @pytest.mark.cluster
