@@ -40,6 +40,7 @@ def test_actions_run_side_by_side_on_one_loop(action: Callable[[Any], Awaitable[
     assert run_inline(scenario) == [value] * 3
 
 
+@pytest.mark.scenario("HIS-007", "FutureAction")
 @pytest.mark.scenario("ASY-001", "take (many cases)")
 @pytest.mark.parametrize("num", [0, 1, 7, 30, 99, 100, 500])
 def test_takes_of_any_size_run_side_by_side(num: int) -> None:
@@ -54,6 +55,7 @@ def refuse(number: int) -> None:
     raise ValueError("no")
 
 
+@pytest.mark.scenario("HIS-007", "FutureAction")
 @pytest.mark.scenario("ASY-002", "success/failure callbacks")
 def test_callbacks_of_a_spawned_action_are_told_of_success_and_failure() -> None:
     async def scenario(sc: SparkContext) -> list[object]:

@@ -87,6 +87,7 @@ def test_one_partition_needs_neither_sample_nor_shuffle(serial: Engine) -> None:
     assert serial(job) == ([1, 2, 3], [[0]], 0)  # type: ignore[arg-type]  # the serial runner says which
 
 
+@pytest.mark.scenario("HIS-007", "Sorting")
 def test_nothing_is_sorted_into_nothing(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         return await empty(sc).sort_by(abs).collect(), await parallelize(sc, [], 3).sort_by(abs).collect()
@@ -139,6 +140,35 @@ def test_wrong_arguments_are_refused_at_once(serial: Engine) -> None:
             rdd.sort_by("key")
 
     serial(job)
+
+
+sorting = pytest.mark.scenario("HIS-007", "Sorting")
+
+
+@sorting
+@pytest.mark.parametrize("ascending", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 20])
+@pytest.mark.parametrize("size", [2, 10_000])
+def test_arrays_of_any_size_are_sorted_into_any_number_of_partitions(size: int, count: int, ascending: bool) -> None:
+    pairs = [(number * 7919 % 10_007, -number) for number in range(size)]
+
+    async def job(sc: JobRunner) -> Any:
+        ordered = parallelize(sc, pairs, 2).sort_by_key(ascending, count)
+        return ordered.get_num_partitions(), await ordered.collect()
+
+    assert on_serial(job) == (count, sorted(pairs, reverse=not ascending))
+
+
+@sorting
+@pytest.mark.parametrize("ascending", [True, False])
+def test_partitions_of_what_is_sorted_are_balanced(ascending: bool) -> None:
+    async def job(sc: JobRunner) -> Any:
+        pairs = range_rdd(sc, 1000, num_slices=4).map(lambda n: (n * 7919 % 10_007, n))
+        parts = await pairs.sort_by_key(ascending, 4).keys().glom().collect()
+        assert all(list(part) == sorted(part, reverse=not ascending) for part in parts)
+        return [len(part) for part in parts]
+
+    assert all(180 < length < 400 for length in on_serial(job))
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers())), st.integers(1, 4), st.booleans())
