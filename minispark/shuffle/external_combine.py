@@ -113,7 +113,7 @@ def gather(
     memory: TaskMemory,
     aggregator: Aggregator[Any, Any],
     records: Iterable[tuple[Any, Any]],
-    take: Callable[[Iterable[Any], Iterable[Any]], None],
+    output: PartitionedPairs,
 ) -> None:
     """Combine a map output's values, as far as memory reaches: a key comes again if its dict had to be emptied.
 
@@ -121,12 +121,13 @@ def gather(
         memory: the attempt's share.
         aggregator: how values are combined.
         records: pairs.
-        take: gets columns of keys and of combined values.
+        output: gets keys and combined values.
     """
 
     def empty(combined: dict[Any, Any]) -> None:
-        take(*in_parts(aggregator, combined))
+        output.add_columns(*in_parts(aggregator, combined))
         combined.clear()
+        output.flush()  # what it gathers it gathers by reference: a good part of the dict's values would stay
 
     gathering = Gathering(memory, aggregator, empty)
     gathering.add(aggregator.combine_values, records)

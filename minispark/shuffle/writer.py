@@ -40,10 +40,10 @@ def write_map_output(
     pairs = PartitionedPairs(dependency.partitioner, Compression(compress), fallback, memory)
     aggregator = dependency.aggregator
     if dependency.map_side_combine and aggregator is not None:
-        gather(memory, aggregator, records, pairs.add_columns)
+        gather(memory, aggregator, records, pairs)
     else:
         pairs.add_records(records)
-    pairs.flush()
+        pairs.flush()
     with output() as file:
         file.append_all(map(pairs.take, range(dependency.partitioner.num_partitions)))
         return file.commit(), pairs.records

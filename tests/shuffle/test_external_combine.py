@@ -1,5 +1,6 @@
 """Combining what does not fit: exactly what plain Python gives, whatever spills when."""
 
+import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,8 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minispark.rdd.aggregator import Aggregator, CoGroupAggregator, FirstAggregator, ListAggregator, ReduceAggregator
+from minispark.rdd.partitioner import HashPartitioner
 from minispark.shuffle.external_combine import Buckets, combine_records, gather, held_bytes
 from minispark.shuffle.external_lists import DiskList
+from minispark.shuffle.pairs import Compression, load_pairs, read_frames
+from minispark.shuffle.partitioned_pairs import PartitionedPairs
 from tests.shuffle.outputs import session, task_memory
 
 ADD: ReduceAggregator[Any] = ReduceAggregator(add)
@@ -99,13 +103,29 @@ def test_a_cogroup_that_spills_has_each_parents_values_in_their_order(
 def test_a_map_output_that_is_emptied_on_the_way_combines_to_the_same(
     memory: Callable[..., Any], records: list[tuple[Any, int]], force: int
 ) -> None:
-    written: list[tuple[Any, Any]] = []
+    output = PartitionedPairs(HashPartitioner(1), Compression(False))
 
-    gather(memory(force_records=force), LISTS, records, lambda *columns: written.extend(zip(*columns, strict=True)))
+    gather(memory(force_records=force), LISTS, records, output)
 
+    data = b"".join(output.take(0))
     combined: dict[Any, list[int]] = {}
-    LISTS.combine_combiners(written, combined)
+    for batch in read_frames(io.BytesIO(data), len(data)):
+        LISTS.combine_combiners(zip(*load_pairs(batch), strict=True), combined)
     assert combined == plain_lists(records)
+
+
+def test_of_a_dict_that_is_emptied_nothing_stays_gathered(memory: Callable[..., Any]) -> None:
+    output = PartitionedPairs(HashPartitioner(1), Compression(False))
+    gathered = []
+
+    def records() -> Iterator[tuple[int, int]]:
+        for number in range(30):
+            gathered.append(output.gathered)
+            yield number, number
+
+    gather(memory(force_records=10), LISTS, records(), output)
+
+    assert (output.records, set(gathered)) == (30, {0})
 
 
 @pytest.mark.scenario("EXT-001", "single/multiple insert")

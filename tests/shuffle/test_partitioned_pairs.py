@@ -40,6 +40,16 @@ def test_of_large_values_only_a_few_are_held(monkeypatch: pytest.MonkeyPatch) ->
     assert max(held[100:]) < 12
 
 
+def test_of_small_pairs_as_many_are_gathered_as_the_share_has_room_for_as_objects(tmp_path: Path) -> None:
+    pairs = PartitionedPairs(
+        HashPartitioner(2), Compression(False), memory=task_memory(session(tmp_path), share_bytes=512 * 1000)
+    )
+
+    pairs.add(range(64), range(64))
+
+    assert pairs.limit == 1000
+
+
 def test_pickled_pairs_go_to_disk_when_the_share_is_full_and_come_back_in_their_order(tmp_path: Path) -> None:
     compression = Compression(False)
     memory = task_memory(session(tmp_path), share_bytes=100_000)

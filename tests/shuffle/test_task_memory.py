@@ -146,3 +146,15 @@ def test_the_executor_hears_what_is_held_and_may_change_the_share_meanwhile(tmp_
     memory.emptied(other)
     memory.close(mine)
     assert metrics.held == 0
+
+
+def test_what_is_free_is_given_back_before_a_container_fills(tmp_path: Path) -> None:
+    pieces = [str(number).encode() * 1000 for number in range(10_000)]
+    last = b"stays behind them" * 1000
+    del pieces[:]
+    before = resident_bytes()
+
+    account = task_memory(session(tmp_path), guarded=True).open()
+
+    assert last
+    assert account.resident_bytes < before - (10 << 20)
