@@ -10,12 +10,12 @@ import tempfile
 import zlib
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 from benchmarks.byhand import HandPool
+from benchmarks.counted import Counted, summed
 from benchmarks.data import group_pairs, join_pairs, pair_sum, sort_records
 
 __all__ = [
@@ -53,12 +53,17 @@ def read_sections(sections: Sequence[Section]) -> Iterator[list[Any]]:
                 start += 16 + length
 
 
-def group_map(part: int, parts: int, count: int, reducers: int, output: str) -> list[int]:
-    """Place a part's pairs."""
+def place_pairs(pairs: Iterable[tuple[int, int]], reducers: int, output: str) -> list[int]:
+    """Write pairs by the hash of their keys."""
     buckets: list[list[tuple[int, int]]] = [[] for _ in range(reducers)]
-    for pair in group_pairs(part, parts, count):
+    for pair in pairs:
         buckets[hash(pair[0]) % reducers].append(pair)
     return write_sections(output, buckets)
+
+
+def group_map(part: int, parts: int, count: int, reducers: int, output: str) -> list[int]:
+    """Place a part's pairs."""
+    return place_pairs(group_pairs(part, parts, count), reducers, output)
 
 
 def group_reduce(sections: Sequence[Section]) -> tuple[int, int]:
@@ -72,10 +77,7 @@ def group_reduce(sections: Sequence[Section]) -> tuple[int, int]:
 
 def join_map(side: int, part: int, parts: int, count: int, reducers: int, output: str) -> list[int]:
     """Place a part of one side."""
-    buckets: list[list[tuple[int, int]]] = [[] for _ in range(reducers)]
-    for pair in join_pairs(side, part, parts, count):
-        buckets[hash(pair[0]) % reducers].append(pair)
-    return write_sections(output, buckets)
+    return place_pairs(join_pairs(side, part, parts, count), reducers, output)
 
 
 def join_reduce(left: Sequence[Section], right: Sequence[Section]) -> tuple[int, int]:
@@ -128,16 +130,16 @@ def shuffle(
     ]
 
 
-def group_by_hand(pool: HandPool, count: int, maps: int, reducers: int) -> tuple[int, int]:
+def group_by_hand(pool: HandPool, count: int, maps: int, reducers: int) -> Counted:
     """Group."""
     with tempfile.TemporaryDirectory(prefix="by-hand-") as folder:
         calls = [(part, maps, count, reducers) for part in range(maps)]
         sections = shuffle(pool, folder, "group", group_map, calls)
         found = pool.map(group_reduce, [(one,) for one in sections])
-    return sum(map(itemgetter(0), found)), sum(map(itemgetter(1), found))
+    return summed(found)
 
 
-def join_by_hand(pool: HandPool, count: int, maps: int, reducers: int) -> tuple[int, int]:
+def join_by_hand(pool: HandPool, count: int, maps: int, reducers: int) -> Counted:
     """Join."""
     parts = range(maps)
     with tempfile.TemporaryDirectory(prefix="by-hand-") as folder:
@@ -146,7 +148,7 @@ def join_by_hand(pool: HandPool, count: int, maps: int, reducers: int) -> tuple[
             for side in (0, 1)
         ]
         found = pool.map(join_reduce, list(zip(*sides, strict=True)))
-    return sum(map(itemgetter(0), found)), sum(map(itemgetter(1), found))
+    return summed(found)
 
 
 def sort_by_hand(pool: HandPool, count: int, maps: int, reducers: int, target: str) -> None:
