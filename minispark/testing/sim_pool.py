@@ -125,6 +125,13 @@ class SimPool(InlinePool):
         self.abandon(slot)
         super().crash(slot, loss, restart_s)
 
+    def held_bytes(self) -> int:
+        """Return 0: its tasks do not tell what they hold."""
+        return 0
+
+    def share_memory(self, share_bytes: int) -> None:
+        """Take no note: nothing here is bound by it."""
+
     async def stop(self, deadline_s: float) -> None:
         """Discard what runs."""
         self.discard()
