@@ -29,7 +29,7 @@ from minispark.executor.phases import Phases
 from minispark.executor.pools import make_pool
 from minispark.executor.questions import DriverRefs
 from minispark.executor.runners import RunnerPool
-from minispark.executor.session import SessionDirectory, local_directory
+from minispark.executor.session import SessionDirectory, local_directory, sweep
 from minispark.executor.supply import SUPPLY, Supply
 from minispark.executor.zygote_process import ZygoteProcess
 from minispark.messages.cluster import (
@@ -106,6 +106,7 @@ class ExecutorProcess:
         self.pool: RunnerPool | None = None
         self.executor: Executor | None = None
         self.exit: asyncio.Future[ExecutorExit] = asyncio.get_running_loop().create_future()
+        self.is_orphan = False
 
     async def run(self) -> ExecutorExit:
         """Be an executor until there is a reason to end; return the process's exit code."""
@@ -324,11 +325,13 @@ class ExecutorProcess:
 
     def worker_gone(self) -> None:
         """End, because nobody would know of this process any more."""
+        self.is_orphan = True
         text = "its worker is gone"
         self.end(ExecutorExit.FAILED, text, ExecutorExited(ExecutorExit.FAILED, caused_by_app=False, text=text))
 
     def driver_gone(self, text: str) -> None:
         """End, because nobody wants what this process does any more."""
+        self.is_orphan = True
         self.end(ExecutorExit.FAILED, f"the driver is gone: {text}")
 
     def terminated(self) -> None:
@@ -370,3 +373,6 @@ class ExecutorProcess:
             self.session.release()
         elif self.session is not None:  # of a runner that never came; otherwise the zygote has done it
             await self.world.run_blocking(self.session.remove)
+        if self.is_orphan and hasattr(self, "env"):
+            # If it was killed, its folders are here still: a cluster in a driver's process has nobody else for it.
+            await self.world.run_blocking(sweep, local_directory(self.env.conf))

@@ -89,9 +89,19 @@ def fill(path: Path, secret_bytes: Callable[[int], bytes]) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a session directory, and what it has on tmpfs."""
+    """Remove a session directory, and what it has on tmpfs.
+
+    Its lock goes last: where something cannot be removed, or somebody still writes, a later sweep finds it.
+    """
     remove_memory(path)
-    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(path):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != "lock":
+                os.unlink(entry.path)
+        if os.listdir(path) in (["lock"], []):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_leavings(directory: str, task_id: TaskId) -> None:

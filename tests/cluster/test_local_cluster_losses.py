@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -158,3 +160,30 @@ def test_a_start_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert list(tmp_path.iterdir()) == []
+
+
+LONG_PROGRAM = """
+import asyncio, sys, time
+from minispark import SparkConf, SparkContext
+
+async def main():
+    conf = SparkConf({"minispark.local.dir": sys.argv[1]})
+    async with SparkContext("local-cluster[2,1,512]", conf=conf) as sc:
+        value = sc.broadcast(bytes(1 << 20))
+        await sc.parallelize(range(2), 2).map(lambda n: n + len(value.value)).count()
+        print("runs", flush=True)
+        await sc.parallelize(range(2), 2).map(lambda n: time.sleep(100)).count()
+
+asyncio.run(main())
+"""
+
+
+def test_a_driver_that_is_killed_leaves_no_folder_of_the_cluster_in_its_process(tmp_path: Path) -> None:
+    driver = subprocess.Popen([sys.executable, "-c", LONG_PROGRAM, tmp_path], stdout=subprocess.PIPE)
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == b"runs\n"
+    assert list(tmp_path.iterdir())
+    driver.kill()
+    driver.communicate()
+
+    asyncio.run(asyncio.wait_for(until(lambda: not list(tmp_path.iterdir())), 30))
