@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from examples import log_analysis, page_rank, pi, word_count
+from examples import k_means, log_analysis, page_rank, pi, word_count
 from tools.parity import ROOT
 
 pytestmark = pytest.mark.cluster
@@ -60,6 +60,16 @@ def test_page_rank_finds_the_pages_that_plain_python_finds(tmp_path: Path) -> No
     out = run("page_rank.py", tmp_path, "300")
 
     assert [int(number) for number in re.findall(r"^page +(\d+):", out, re.M)] == best
+
+
+def test_k_means_finds_where_the_points_lie(tmp_path: Path) -> None:
+    out = run("k_means.py", tmp_path, "3000")
+
+    found = re.findall(r"^ +([\d,]+) points around \(([\d.]+), ([\d.]+)\)$", out, re.M)
+    assert sum(int(number.replace(",", "")) for number, _, _ in found) == 3000
+    assert [(round(float(x)), round(float(y))) for _, x, y in found] == sorted(
+        (round(x), round(y)) for x, y in k_means.PLACES
+    )
 
 
 def test_log_analysis_counts_what_was_written(tmp_path: Path) -> None:
