@@ -297,6 +297,11 @@ class ClusterSettings:
     storage_decommission_rdd_blocks = Setting(
         "storage.decommission.rddBlocks.enabled", True, FLAG, "Whether these include cached partitions."
     )
+    storage_decommission_max_disk = Setting(
+        "storage.decommission.shuffleBlocks.maxDiskSize", 0, BYTES,
+        "An executor takes no map outputs of others while its own and those take more than so much; 0: it takes all.",
+        not_negative,
+    )  # fmt: skip
     storage_decommission_max_failures = Setting(
         "storage.decommission.maxReplicationFailuresPerBlock", 3, INTEGER,
         "How often handing a block over may fail before it is given up.", positive,

@@ -50,7 +50,10 @@ class ExecutorData:
         self.files.add_to(self.blocks)
         self.transfer = Transfer(env)
         self.fetcher = Fetcher(self.transfer, location.directory)
-        self.taker = MapOutputTaker(env.world, location.directory, self.output_location)
+        max_disk_bytes = env.conf.storage_decommission_max_disk
+        self.taker = MapOutputTaker(
+            env.world, location.directory, self.output_location, max_disk_bytes=max_disk_bytes
+        )
         self.taker.add_to(self.blocks)
 
     async def start(self, below: Path) -> None:

@@ -118,12 +118,19 @@ class MapOutputTaker:
         directory: the session directory.
         location: where what is taken is found from then on.
         is_leaving: whether this executor was told to go, too.
+        max_disk_bytes: when all map outputs here take more, nothing is taken; 0: it is taken whatever they take.
     """
 
     def __init__(
-        self, world: World, directory: str, location: BlockManagerId, is_leaving: Callable[[], bool] = lambda: False
+        self,
+        world: World,
+        directory: str,
+        location: BlockManagerId,
+        is_leaving: Callable[[], bool] = lambda: False,
+        max_disk_bytes: int = 0,
     ) -> None:
         self.world = world
+        self.max_disk_bytes = max_disk_bytes
         self.directory = directory
         self.location = location
         self.is_leaving = is_leaving
@@ -135,7 +142,7 @@ class MapOutputTaker:
     async def take(self, channel: BulkChannel, request: UploadMapOutput) -> None:
         """Take one output; what comes is read to its end, also where it is not wanted."""
         leaves = self.is_leaving()
-        problem = "it was told to go, too" if leaves else ""
+        problem = "it was told to go, too" if leaves else await self.lack_of_room()
         data_path, index_path = map_output_paths(self.directory, request.shuffle_id, request.map_id)
         temporary = [f"{path}.{self.world.secret_bytes(6).hex()}.tmp" for path in (index_path, data_path)]
         try:
@@ -149,6 +156,15 @@ class MapOutputTaker:
         finally:
             await self.world.run_blocking(remove, temporary)
         await channel.send(MapOutputStored(self.location, problem, leaves))
+
+    async def lack_of_room(self) -> str:
+        """Say why nothing more is taken; empty if it is."""
+        limit = self.max_disk_bytes
+        if not limit or await self.world.run_blocking(bytes_in, self.directory) <= limit:
+            return ""
+        return (
+            f"its map outputs take more than {limit} bytes (minispark.storage.decommission.shuffleBlocks.maxDiskSize)"
+        )
 
     async def receive(self, channel: BulkChannel, path: str) -> None:
         """Write a stream to a file, or nowhere.
@@ -186,6 +202,16 @@ def outputs_in(directory: str) -> list[Output]:
         return []
     found = [match.groups() for match in map(INDEX_NAME.fullmatch, names) if match]
     return sorted((ShuffleId(int(shuffle)), TaskId(int(map_id))) for shuffle, map_id in found)
+
+
+def bytes_in(directory: str) -> int:
+    """Return what the map outputs of a session directory take."""
+    total = 0
+    with contextlib.suppress(OSError), os.scandir(os.path.join(directory, "shuffle")) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # it was removed meanwhile
+                total += entry.stat().st_size
+    return total
 
 
 def put_in_place(temporary: Sequence[str], paths: Sequence[str]) -> None:

@@ -96,6 +96,25 @@ def test_map_outputs_and_persisted_partitions_are_handed_over_and_cleaned_where_
     with_cluster(scenario, settings(tmp_path))
 
 
+@pytest.mark.scenario("BLK-010", "broadcast race (34193)")
+def test_a_task_reads_a_broadcast_that_its_executor_fetches_after_it_was_told_to_go(tmp_path: Path) -> None:
+    async def scenario(sc: SparkContext) -> None:
+        await registered(sc)
+        table, go = sc.broadcast({n: n * n for n in range(100)}), tmp_path / "go"
+        noted = noting(tmp_path, go)
+        squares = sc.parallelize(range(40), 4).map(noted).map(lambda n: table.value[n])
+        job = asyncio.ensure_future(squares.collect())
+        await until(lambda: computed(tmp_path) >= 2)
+        told = await sc.decommission_executors(sc.executor_ids()[:1])
+        assert len(told) == 1
+        go.touch()
+        assert await job == [n * n for n in range(40)]
+        await gone(sc, told)
+        assert computed(tmp_path) == 40, "no attempt failed"
+
+    with_cluster(scenario, settings(tmp_path))
+
+
 @pytest.mark.scenario("DEC-005", "integration: respects switch")
 def test_where_nothing_is_handed_over_it_is_computed_again(tmp_path: Path) -> None:
     async def scenario(sc: SparkContext) -> None:

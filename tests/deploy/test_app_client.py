@@ -173,6 +173,7 @@ def test_a_second_registration_by_another_master_is_given_back() -> None:
     with_application(scenario)
 
 
+@pytest.mark.scenario("DYN-011", "locality preferences aggregated")
 @pytest.mark.scenario("WRK-005")
 def test_requests_and_kills_of_executors_go_to_the_leader() -> None:
     async def scenario(application: Application) -> None:

@@ -75,6 +75,7 @@ def with_house(
     run_virtual(main())
 
 
+@pytest.mark.scenario("BLK-010", "RDD blocks migrated or kept")
 def test_partitions_are_spread_over_those_that_stay_as_they_were_persisted() -> None:
     async def scenario(house: House) -> None:
         assert await house.migrator.migrate() == 0
@@ -106,6 +107,7 @@ def test_what_is_not_here_or_elsewhere_already_is_not_asked_for() -> None:
     with_house(scenario)
 
 
+@pytest.mark.scenario("BLK-010", "RDD blocks migrated or kept")
 @pytest.mark.scenario("DEC-004", "I/O failure retried up to limit")
 def test_a_partition_that_fits_nowhere_stays_after_so_many_tries() -> None:
     async def scenario(house: House) -> None:
@@ -113,6 +115,7 @@ def test_a_partition_that_fits_nowhere_stays_after_so_many_tries() -> None:
         del house.blocks[TWO]
         assert await house.migrator.migrate() == 1
         assert house.taken() == [[0, 0], []]
+        assert list(house.migrator.stored()) == [ONE], "it is kept here"
 
     refused = BlockTaken(False, False)
     with_house(scenario, refused, refused, refused, settings={"maxReplicationFailuresPerBlock": 2})

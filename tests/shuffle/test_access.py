@@ -86,6 +86,34 @@ def test_metrics_count_what_is_written_and_read(
     assert status.total_bytes == writing.shuffle_write_bytes > reading.shuffle_read_bytes > 0
 
 
+class Fahrenheit:
+    """A temperature that travels as degrees Celsius."""
+
+    travels = 0
+
+    def __init__(self, degrees: float) -> None:
+        self.degrees = degrees
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        Fahrenheit.travels += 1
+        return from_celsius, ((self.degrees - 32) / 1.8,)
+
+
+def from_celsius(degrees: float) -> Fahrenheit:
+    return Fahrenheit(degrees * 1.8 + 32)
+
+
+@pytest.mark.scenario("SHF-001", "custom serializer")
+def test_a_class_decides_how_its_records_travel(tmp_path: Path) -> None:
+    exchange = Exchange(session(tmp_path / "s"), dependency(1))
+    before = Fahrenheit.travels
+
+    exchange.write_all([("boils", Fahrenheit(212.0)), ("freezes", Fahrenheit(32.0))])
+
+    assert {key: round(value.degrees) for key, value in exchange.read(0)} == {"boils": 212, "freezes": 32}
+    assert Fahrenheit.travels >= before + 2
+
+
 def test_a_shuffle_of_no_maps_is_empty(tmp_path: Path) -> None:
     exchange = Exchange(session(tmp_path / "s"), dependency(2, ADD, map_side_combine=True))
 

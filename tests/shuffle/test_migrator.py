@@ -11,6 +11,9 @@ from minispark.messages.transfer import GetMigrationPeers, MapOutputMoved, Migra
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.shuffle.executor_data import ExecutorData
 from minispark.shuffle.files import map_output_paths
+from minispark.shuffle.logic.migration import Migration, Output
+from minispark.shuffle.migrator import outputs_in
+from minispark.testing.builders import location
 from minispark.testing.virtual_loop import run_virtual
 from tests.rpc.peers import Peers, peers
 from tests.shuffle.outputs import SHUFFLE, Exchange, dependency, session
@@ -68,6 +71,7 @@ def with_going(path: Path, scenario: Callable[[Going], Awaitable[None]], **setti
     run_virtual(main())
 
 
+@pytest.mark.scenario("BLK-010", "shuffle block migration (no/large/small disk limit, encryption)")
 @pytest.mark.scenario("DEC-004", "only shuffle files")
 def test_map_outputs_move_and_are_read_where_they_are_now(tmp_path: Path) -> None:
     async def scenario(going: Going) -> None:
@@ -170,3 +174,30 @@ def test_a_peer_that_is_gone_is_passed_over(tmp_path: Path) -> None:
         assert going.homes() == ["2", "2", "2"]
 
     with_going(tmp_path, scenario)
+
+
+@pytest.mark.scenario("BLK-010", "shuffle block migration (no/large/small disk limit, encryption)")
+@pytest.mark.parametrize(("limit", "homes"), [("0", "222"), ("1g", "222"), ("1b", "211")])
+def test_an_executor_takes_outputs_until_they_take_too_much_of_its_disk(
+    tmp_path: Path, limit: str, homes: str
+) -> None:
+    async def scenario(going: Going) -> None:
+        assert await going.migrator.migrate() == homes.count("1")
+        assert sorted(going.homes(), reverse=True) == list(homes)
+        assert len(going.files(going.stays_at)) == 2 * homes.count("2"), "data and index, and nothing half"
+
+    with_going(tmp_path, scenario, **{"storage.decommission.shuffleBlocks.maxDiskSize": limit})
+
+
+@pytest.mark.scenario("BLK-010", "ordered migration")
+def test_outputs_move_in_the_order_of_their_shuffles_and_map_tasks(tmp_path: Path) -> None:
+    (tmp_path / "shuffle").mkdir()
+    for shuffle_id, map_id in ((10, 1), (2, 10), (2, 9), (1, 30)):
+        (tmp_path / "shuffle" / f"shuffle_{shuffle_id}_{map_id}.index").touch()
+    state = Migration[Output](1)
+    state.found(outputs_in(str(tmp_path)))
+    state.use([location("2")])
+
+    moves = [state.next() for _ in range(4)]
+
+    assert [move.output for move in moves if move is not None] == [(1, 30), (2, 9), (2, 10), (10, 1)]

@@ -70,6 +70,7 @@ def test_an_executor_removes_nothing_of_another(tmp_path: Path) -> None:
     with_hosts(tmp_path, scenario)
 
 
+@pytest.mark.scenario("BLK-003")
 def test_what_cannot_be_reached_stays_and_the_rest_goes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(hosts: Hosts) -> None:
         hosts.exchange.write_all(*RECORDS)

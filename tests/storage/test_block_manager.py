@@ -18,7 +18,7 @@ from minispark.messages.blocks import (
 )
 from minispark.messages.runner_blocks import BlockPlan, NeedBlock, WriteBlock
 from minispark.messages.storage_level import StorageLevel
-from minispark.messages.task import BlockManagerId
+from minispark.messages.task import BlockManagerId, TaskMetrics
 from minispark.rpc.scope import TaskScope
 from minispark.storage.block_manager import BlockManager
 from minispark.testing.fakes import RecordingContext, RecordingRef
@@ -122,6 +122,18 @@ def test_the_master_hears_which_blocks_the_shuffle_service_serves(tmp_path: Path
         assert (house.updates[-1].path, house.updates[-1].service_port) == ("", 0)
 
     assert with_house(tmp_path, scenario) is None
+
+
+@pytest.mark.scenario("BLK-008", "block statuses in task metrics on/off")
+def test_the_status_of_a_block_is_told_when_it_changes_and_not_with_the_metrics_of_a_task(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        plan = await house.ask(NEED)
+        Path(plan.path).write_bytes(b"data")
+        await house.ask(WriteBlock(BLOCK, 4, 10, True))  # the task goes on
+        assert [(told.block_id, told.size_bytes, told.in_memory) for told in house.updates] == [(BLOCK, 4, True)]
+
+    assert with_house(tmp_path, scenario) is None
+    assert not [name for name in TaskMetrics.__dataclass_fields__ if "block" in name or "status" in name]
 
 
 @pytest.mark.scenario("BLK-002", "remove block, RDD, broadcast (driver kept or not)")

@@ -225,6 +225,21 @@ def test_the_blocks_of_an_rdd_are_forgotten_and_all_executors_told(tmp_path: Pat
     assert run_virtual(scenario()) == [RemoveRddBlocks(RddId(1), 3)]
 
 
+@pytest.mark.scenario("BLK-003")
+def test_of_an_rdd_that_goes_all_but_lost_executors_are_told_and_nobody_is_waited_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        master = BlockManagerMaster(VirtualWorld(), TaskScope("test"))
+        managers = [RecordingRef("BlockManager") for _ in "123"]
+        for name, manager in zip("123", managers, strict=True):
+            master.receive(register(session(tmp_path / name, name), manager), RecordingContext())
+        master.receive(RemoveExecutorBlocks(ExecutorId("2")), RecordingContext())
+        master.remove_rdd(RddId(1), 1)
+        told = [RemoveRddBlocks(RddId(1), 1)]
+        assert [manager.sent for manager in managers] == [told, [], told]
+
+    run_virtual(scenario())
+
+
 class Channels:
     """The driver's channels to shuffle services: notes what is removed there."""
 

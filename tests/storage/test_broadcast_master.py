@@ -96,3 +96,19 @@ def test_unpersist_tells_all_who_asked_and_destroy_is_remembered(tmp_path: Path)
         assert supply.take() == [RemoveBroadcast(ID)]
 
     with_env(scenario)
+
+
+@pytest.mark.scenario("BLK-003")
+def test_an_executor_that_is_lost_is_not_told_of_a_broadcast_that_goes(tmp_path: Path) -> None:
+    async def scenario(env: RpcEnv) -> None:
+        master, lost, lives = make_master(env, tmp_path), RecordingRef("Supply"), RecordingRef("Supply")
+        locate(master, 1, b"\1\1\1", lost)
+        locate(master, 2, b"\1\1\1", lives)
+        await settle()
+
+        master.on_disconnected(RpcAddress("host-a", 1))
+        master.remove(ID, "")
+
+        assert (lost.sent, lives.sent) == ([], [RemoveBroadcast(ID)])
+
+    with_env(scenario)

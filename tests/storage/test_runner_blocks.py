@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minispark.errors import RecordsChanged
+from minispark import conf
+from minispark.errors import PicklingError, RecordsChanged
 from minispark.ids import RddId, TaskId, rdd_block_id
 from minispark.messages.runner_blocks import BlockPlan, WriteBlock
 from minispark.messages.storage_level import StorageLevel
 from minispark.storage import block_files
+from minispark.storage.broadcast_file import write_file
 from minispark.storage.logic.block_effects import Answer, Asker, DropLive, Paths, RemoveFile
 from minispark.storage.logic.node_blocks import NodeBlocks
 from minispark.storage.runner_blocks import RunnerBlocks
@@ -162,6 +164,37 @@ def test_a_file_that_was_cut_off_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-64])
 
     assert list(host.read(rdd, list(range(100)))) == list(range(100))
+
+
+@pytest.mark.scenario("BLK-007", "put failure")
+@pytest.mark.parametrize("level", LEVELS, ids=str)
+def test_a_record_that_cannot_be_stored_fails_its_task_and_leaves_nothing_behind(
+    tmp_path: Path, level: StorageLevel
+) -> None:
+    host, rdd = Host(tmp_path), PersistedRdd(level)
+
+    with pytest.raises(PicklingError, match="a record cannot be pickled"):
+        list(host.read(rdd, [1, lambda: 2]))
+    host.end_task()
+
+    assert host.files() == []
+    assert host.blocks.blocks == {}
+    assert host.blocks.memory.used_bytes == 0
+    assert list(host.read(rdd, [1, 2])) == [1, 2]
+
+
+@pytest.mark.scenario("BLK-007", "compression flags")
+def test_what_is_mapped_is_not_compressed(tmp_path: Path) -> None:
+    value = b"x" * 100_000
+    host = Host(tmp_path)
+    list(host.read(PersistedRdd(StorageLevel.DISK_ONLY), [value]))
+    write_file(str(tmp_path / "broadcast"), b"", [value])
+
+    for path in [*tmp_path.glob("disk/*"), tmp_path / "broadcast"]:
+        assert path.stat().st_size >= len(value)
+    flags = {key for key in conf.settings() if key.endswith(".compress")}
+    assert {f"minispark.{what}.compress" for what in ("shuffle", "shuffle.spill", "checkpoint")} <= flags
+    assert not flags & {"minispark.rdd.compress", "minispark.broadcast.compress"}
 
 
 @pytest.mark.scenario("BLK-005", "17484 status correct after failed put / invalid remote fetch")
