@@ -40,6 +40,9 @@ class Decommissioner:
         scope: owns the rounds.
         idle: tells whether no attempt is here.
         leave: ends the process; called once, with the reason of the order.
+
+    Attributes:
+        begun: whether the executor was told to go.
     """
 
     def __init__(
@@ -57,18 +60,15 @@ class Decommissioner:
         self.idle = idle
         self.leave = leave
         self.reason = ""
+        self.begun = False
         self.state = Decommissioning(bool(self.migrators))
-
-    @property
-    def begun(self) -> bool:
-        """Whether the executor was told to go."""
-        return self.state.begun
 
     def begin(self, reason: str) -> None:
         """Go when all is done; a second order changes nothing."""
         if self.begun:
             return
         logger.info("decommissioned: %s", reason)
+        self.begun = True
         self.reason = reason
         self.world.call_later(LINGER_S, self.lingered)
         self.do(self.state.begin(self.idle()))

@@ -90,11 +90,6 @@ def settled(event: Event) -> Event:
     return cast(Event, served)
 
 
-def nowhere(task: TaskDescription) -> int | None:
-    """Prefer no slot."""
-    return None
-
-
 def stay(reason: str) -> None:
     """Go on, in the process of somebody else."""
 
@@ -116,7 +111,7 @@ class Executor(RpcEndpoint):
         location: where this executor's blocks are.
         world: clock and timers.
         scope: owns what the executor waits for.
-        affinity: which slot holds what an attempt needs, if one does.
+        affinity: which slot holds what an attempt needs, if one does; None: no slot holds anything yet.
         serve: calls an event of the pool and handles what it sends, as `Dispatcher.serve`.
         reregister: has the driver know of this executor, when it says that it does not.
         driver_gone: called when the driver answers no more; None: in local mode, where an executor at rest is silent.
@@ -141,7 +136,7 @@ class Executor(RpcEndpoint):
         location: BlockManagerId,
         world: World,
         scope: TaskScope,
-        affinity: Affinity = nowhere,
+        affinity: Affinity | None = None,
         serve: Callable[..., None] = directly,
         permits: Permits | None = None,
         reregister: Callable[[], object] = lambda: None,
@@ -163,8 +158,8 @@ class Executor(RpcEndpoint):
         self.runner_gone = runner_gone
         self.serve = serve
         self.permits = permits
-        self.helpers = tuple(helpers)
         self.helper_for = {kind: helper for helper in helpers for kind in helper.answers_to()}
+        self.helped: dict[TaskId, dict[RunnerHelper, None]] = {}
         self.slots = Slots(pool.slots)
         self.preparation = Preparation(conf.executor_binary_cache_size)
         self.heartbeater = Heartbeater(
@@ -221,7 +216,7 @@ class Executor(RpcEndpoint):
             return
         if self.heartbeater.timer is None:
             self.heartbeater.start()
-        if self.guard is not None:
+        if self.guard is not None and self.guard.timer is None:
             self.guard.start()
         if self.decommissioner.begun:
             self.decommissioner.attempt_came()
@@ -276,14 +271,13 @@ class Executor(RpcEndpoint):
 
     def dispatch(self, task: TaskDescription) -> None:
         """Run a prepared attempt, or let it wait for a slot."""
-        slot = self.slots.prepared(task.task_id, self.affinity(task))
+        slot = self.slots.prepared(task.task_id, None if self.affinity is None else self.affinity(task))
         if slot is not None:
             self.pool.run(slot, task)
 
-    def run_next(self, slot: int, task_id: TaskId | None) -> None:
-        """Run the attempt that has a slot now, if there is one."""
-        if task_id is not None:
-            self.pool.run(slot, self.preparation.task(task_id))
+    def run_next(self, slot: int, task_id: TaskId) -> None:
+        """Run the attempt that has a slot now."""
+        self.pool.run(slot, self.preparation.task(task_id))
 
     def kill(self, message: KillTask) -> None:
         """End an attempt, wherever it is."""
@@ -299,10 +293,12 @@ class Executor(RpcEndpoint):
         """Forget an attempt and report its outcome."""
         now = self.world.monotonic()
         self.preparation.end(task_id, now)
-        self.over_limit.pop(task_id, None)
+        if self.over_limit:
+            self.over_limit.pop(task_id, None)
         succeeded = isinstance(outcome, Success)
-        for helper in self.helpers:
-            helper.attempt_ended(task_id, succeeded)
+        if task_id in self.helped:
+            for helper in self.helped.pop(task_id):
+                helper.attempt_ended(task_id, succeeded)
         if not self.preparation.attempts and self.expiry is None:
             self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
         self.report(task_id, outcome)
@@ -326,7 +322,9 @@ class Executor(RpcEndpoint):
     @settled
     def runner_ready(self, slot: int) -> None:
         """Use a runner that waits; see `RunnerEvents`."""
-        self.run_next(slot, self.slots.ready(slot))
+        following = self.slots.ready(slot)
+        if following is not None:
+            self.run_next(slot, following)
 
     @settled
     def task_started(self, slot: int, task_id: TaskId) -> None:
@@ -336,7 +334,9 @@ class Executor(RpcEndpoint):
     @settled
     def task_finished(self, slot: int, task_id: TaskId, outcome: TaskOutcome) -> None:
         """Give the slot to the next attempt and report this one."""
-        self.run_next(slot, self.slots.finished(slot, task_id))
+        following = self.slots.finished(slot, task_id)
+        if following is not None:
+            self.run_next(slot, following)
         self.end(task_id, outcome)
 
     @settled
@@ -384,6 +384,7 @@ class Executor(RpcEndpoint):
         """Answer a runner from what is here or was prepared; ask the driver for what was not."""
         helper = self.helper_for.get(type(request))
         if helper is not None:
+            self.helped.setdefault(task_id, {})[helper] = None
             helper.asked(task_id, request, partial(self.pool.answer, slot, ask_id))
             return
         answer: RunnerReply | None = None

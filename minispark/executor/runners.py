@@ -48,7 +48,7 @@ class RunnerHelper(Protocol):
         """Answer a request of an attempt, now or later; nobody waits for the answer once the attempt has ended."""
 
     def attempt_ended(self, task_id: TaskId, succeeded: bool) -> None:
-        """Let go of what an attempt had; called for every attempt, before the driver hears of its end."""
+        """Let go of what an attempt had that asked for something; called before the driver hears of its end."""
 
 
 class RunnerPool(Protocol):

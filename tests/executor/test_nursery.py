@@ -39,6 +39,7 @@ def test_only_a_session_directory_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [other]
 
 
+@pytest.mark.scenario("HIS-005", "DiskBlockManager")
 def test_what_a_shuffle_service_serves_stays_in_a_session_directory(tmp_path: Path) -> None:
     for name in ("shuffle", "blocks"):
         (tmp_path / name).mkdir()

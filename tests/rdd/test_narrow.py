@@ -130,6 +130,20 @@ def test_stop_iteration_is_reported_with_the_steps_it_may_come_from() -> None:
         records(node)
 
 
+@pytest.mark.parametrize("stops_at", ["a", "b", "c"])
+@pytest.mark.parametrize("source", [iter, lambda letters: map(str, letters)])
+def test_stop_iteration_is_noticed_at_any_record_of_any_source(source: Any, stops_at: str) -> None:
+    def stop(record: str) -> str:
+        if record == stops_at:
+            raise StopIteration
+        return record
+
+    letters = MapPartitionsNode(origin(1), Letters("a"), lambda index, records: source(["a", "b", "c"]))
+
+    with pytest.raises(RuntimeError, match=r"in one of: step \[2\]"):
+        records(MapNode(origin(2), letters, stop))
+
+
 def test_a_step_says_that_it_must_be_written() -> None:
     node: OneToOneNode[str, str] = OneToOneNode(origin(1), Letters("a"))
 

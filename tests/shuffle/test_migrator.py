@@ -189,11 +189,14 @@ def test_an_executor_takes_outputs_until_they_take_too_much_of_its_disk(
     with_going(tmp_path, scenario, **{"storage.decommission.shuffleBlocks.maxDiskSize": limit})
 
 
+@pytest.mark.scenario("HIS-005", "DiskBlockManager")
 @pytest.mark.scenario("BLK-010", "ordered migration")
 def test_outputs_move_in_the_order_of_their_shuffles_and_map_tasks(tmp_path: Path) -> None:
     (tmp_path / "shuffle").mkdir()
     for shuffle_id, map_id in ((10, 1), (2, 10), (2, 9), (1, 30)):
         (tmp_path / "shuffle" / f"shuffle_{shuffle_id}_{map_id}.index").touch()
+    for stranger in ("shuffle_1_1.index.a0.tmp", "spill_7", ".nfs123"):
+        (tmp_path / "shuffle" / stranger).touch()
     state = Migration[Output](1)
     state.found(outputs_in(str(tmp_path)))
     state.use([location("2")])

@@ -16,6 +16,7 @@ def memory(tmp_path: Path) -> TaskMemory:
     return task_memory(session(tmp_path), share_bytes=100)
 
 
+@pytest.mark.scenario("HIS-005", "MemoryManager")
 def test_who_asks_spills_when_nobody_who_holds_more_can_be_freed(memory: TaskMemory) -> None:
     mine, other = memory.open(), memory.open()
 
@@ -131,6 +132,7 @@ class Metrics(MutableTaskMetrics):
         self.held = size_bytes
 
 
+@pytest.mark.scenario("HIS-005", "MemoryManager")
 def test_the_executor_hears_what_is_held_and_may_change_the_share_meanwhile(tmp_path: Path) -> None:
     metrics = Metrics()
     memory = TaskMemory(str(tmp_path), TaskId(1), metrics, share_bytes=100)

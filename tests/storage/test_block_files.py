@@ -1,3 +1,4 @@
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ def written(path: Path, *batches: list[Any]) -> BlockWriter:
     return writer
 
 
+@pytest.mark.scenario("HIS-005", "DiskStore")
 def test_batches_come_back_as_records_in_their_order(tmp_path: Path) -> None:
     writer = written(tmp_path / "block", [1, "two"], [None], [])
 
@@ -117,3 +119,22 @@ def test_batches_of_large_records_are_small() -> None:
 
 def test_batches_of_small_records_grow_to_a_thousand() -> None:
     assert [len(batch) for batch in record_batches(range(3000), lambda: 0)] == [64, 512, 1000, 1000, 424]
+
+
+@pytest.mark.scenario("HIS-005", "DiskStore")
+def test_a_block_of_more_than_two_gibibytes_is_read(tmp_path: Path) -> None:
+    small, large = 1 << 16, (2 << 30) + (1 << 16)
+    path = tmp_path / "block"
+    writer = BlockWriter(str(path))
+    writer.write([pickle.PickleBuffer(bytes(small))])
+    writer.close()
+    content = bytearray(path.read_bytes())
+    at = content.index(small.to_bytes(8, "little"))
+    content[at : at + 8] = large.to_bytes(8, "little")
+    path.write_bytes(content)
+    os.truncate(path, len(content) - small + large)  # the rest is a hole: it takes no disk
+
+    (record,) = read_block(str(path), len(content) - small + large)
+
+    assert memoryview(record).nbytes == large
+    assert memoryview(record)[-1] == 0

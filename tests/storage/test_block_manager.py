@@ -248,3 +248,14 @@ def test_a_block_moves_to_disk_when_tasks_need_its_memory(tmp_path: Path, is_wri
 
     path = with_house(tmp_path, scenario)
     assert (path is not None and Path(path).read_bytes() == b"data") is is_writable
+
+
+@pytest.mark.scenario("HIS-005", "DiskBlockManager")
+def test_a_block_has_a_file_of_its_own_among_the_blocks_and_its_name_is_never_used_again(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        paths = [house.manager.disk_path(BLOCK) for _ in range(3)]
+        assert len(set(paths)) == 3
+        assert {Path(path).parent for path in paths} == {tmp_path / "blocks"}
+        assert all(Path(path).name.startswith(f"{BLOCK}.") for path in paths)
+
+    assert with_house(tmp_path, scenario) is None

@@ -187,6 +187,7 @@ def test_who_registers_again_says_anew_what_it_holds(tmp_path: Path) -> None:
     assert replies == [NOWHERE]
 
 
+@pytest.mark.scenario("HIS-005", "BlockManagerReplication")
 @pytest.mark.scenario("BLK-010", "decommission: not a peer")
 @pytest.mark.parametrize("leaves", [False, True])
 def test_an_executor_that_is_to_go_gets_no_copies(tmp_path: Path, leaves: bool) -> None:
@@ -200,6 +201,7 @@ def test_an_executor_that_is_to_go_gets_no_copies(tmp_path: Path, leaves: bool) 
     assert manager.sent == ([] if leaves else [ReplicateBlock(RddId(1), 0, REPLICATED, 1)])
 
 
+@pytest.mark.scenario("HIS-005", "BlockManagerReplication")
 def test_a_replicated_block_is_copied_again_when_one_of_its_holders_is_lost(tmp_path: Path) -> None:
     places = [session(tmp_path / name, name) for name in "123"]
     managers = [RecordingRef("BlockManager") for _ in places]
@@ -380,3 +382,58 @@ def test_the_table_tells_the_status_of_a_block_and_which_blocks_there_are() -> N
     assert table.matching(lambda name: name.startswith("rdd_1_")) == [BLOCK, OTHER]
     assert table.matching(lambda name: name.startswith("taskresult")) == ["taskresult_7"]
     assert table.matching(lambda name: False) == []
+
+
+class Cluster:
+    """Executors that get the copies that they are told to get, at once."""
+
+    def __init__(self, folder: Path, level: StorageLevel) -> None:
+        self.folder = folder
+        self.level = level
+        self.master = BlockManagerMaster(VirtualWorld(), TaskScope("test"))
+        self.managers: dict[str, RecordingRef] = {}
+
+    def join(self, name: str) -> None:
+        manager = self.managers[name] = RecordingRef("BlockManager")
+        location = BlockManagerId(ExecutorId(name), f"host-{name}", 0, f"/{name}")
+        self.master.receive(register(location, manager), RecordingContext())
+        self.copy()
+
+    def store(self, name: str) -> None:
+        location = BlockManagerId(ExecutorId(name), f"host-{name}", 0, f"/{name}")
+        update = UpdateBlockInfo(location, BLOCK, "f", 4, level=self.level, generation=1)
+        self.master.receive(update, RecordingContext())
+        self.copy()
+
+    def lose(self, name: str) -> None:
+        del self.managers[name]
+        self.master.receive(RemoveExecutorBlocks(ExecutorId(name)), RecordingContext())
+        self.copy()
+
+    def copy(self) -> None:
+        told = [name for name, manager in self.managers.items() if manager.take()]
+        for name in told:
+            self.store(name)
+
+    def holders(self) -> set[str]:
+        return {str(holder.location.executor_id) for holder in self.master.table.holders_of(BLOCK)}
+
+
+@pytest.mark.scenario("HIS-005", "BlockManagerReplication")
+@pytest.mark.parametrize("copies", [1, 2, 3, 5])
+@pytest.mark.parametrize("base", [StorageLevel.MEMORY_ONLY, StorageLevel.DISK_ONLY, StorageLevel.MEMORY_AND_DISK_SER])
+def test_there_are_as_many_copies_as_asked_for_whoever_comes_and_goes(
+    tmp_path: Path, base: StorageLevel, copies: int
+) -> None:
+    cluster = Cluster(tmp_path, replace(base, replication=copies))
+    for name in "123":
+        cluster.join(name)
+    cluster.store("1")
+    assert len(cluster.holders()) == min(copies, 3)
+    for name in "4567":
+        cluster.join(name)
+    assert len(cluster.holders()) == copies
+    for lost in range(3 if copies > 1 else 0):
+        cluster.lose(sorted(cluster.holders())[lost % 2])
+        assert len(cluster.holders()) == min(copies, len(cluster.managers))
+        assert cluster.holders() <= set(cluster.managers)

@@ -19,6 +19,7 @@ def test_a_bound_that_was_set_counts_as_it_is() -> None:
     assert storage_bound(1000 * MIB, 0.6, 5) == 5
 
 
+@pytest.mark.scenario("HIS-005", "MemoryManager")
 def test_tasks_share_what_storage_cannot_keep_from_them() -> None:
     assert task_share(1000 * MIB, 0.6, 0.5, 3) == 100 * MIB
     assert task_share(1000 * MIB, 0.6, 0.2, 3) == 160 * MIB

@@ -157,6 +157,7 @@ def test_a_partition_whose_file_is_gone_is_computed_again(tmp_path: Path) -> Non
     assert host.computed == 2
 
 
+@pytest.mark.scenario("HIS-005", "DiskStore")
 def test_a_file_that_was_cut_off_is_not_read(tmp_path: Path) -> None:
     host, rdd = Host(tmp_path), PersistedRdd(StorageLevel.DISK_ONLY)
     list(host.read(rdd, list(range(100))))
@@ -309,6 +310,7 @@ RECORDS = {
 }
 
 
+@pytest.mark.scenario("HIS-005", "MemoryStore")
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PARTITIONS, st.sampled_from(LEVELS), st.sampled_from([0, 200_000, 1_000_000, 1 << 30]))
 def test_under_any_bound_the_records_are_those_that_computing_gives(

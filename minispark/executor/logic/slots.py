@@ -50,6 +50,9 @@ class Slots:
 
     Args:
         count: how many attempts run at once.
+
+    Attributes:
+        paused: no attempt begins while another runs; where none runs, one may, or none would ever end.
     """
 
     def __init__(self, count: int) -> None:
@@ -61,11 +64,6 @@ class Slots:
         self.marks: dict[TaskId, tuple[float, str]] = {}  # when they lapse, why; in the order of their time
         self.history: deque[tuple[object, ...]] = deque(maxlen=HISTORY_LENGTH)
         self.paused = False
-
-    @property
-    def holds_back(self) -> bool:
-        """Whether nothing begins now; where nothing runs, one attempt may, or none would ever end."""
-        return self.paused and bool(self.running)
 
     def pause(self) -> None:
         """Begin no further attempts while others run."""
@@ -113,7 +111,7 @@ class Slots:
         if task_id not in self.preparing:
             raise self.broken("is not preparing")
         self.preparing.remove(task_id)
-        if not self.idle or self.holds_back:
+        if not self.idle or (self.paused and self.running):
             self.queue.append(task_id)
             return None
         slot = self.idle[-1]
@@ -194,7 +192,7 @@ class Slots:
         place = self.slots[slot]
         place.ready = True
         place.task_id = place.interrupted = place.kill_reason = None
-        if not self.queue or self.holds_back:
+        if not self.queue or (self.paused and self.running):
             self.idle.append(slot)
             return None
         task_id = self.queue.popleft()

@@ -21,6 +21,7 @@ def test_the_block_goes_first_that_was_used_longest_ago() -> None:
     assert {block.rdd_id for block in node.blocks.blocks.values()} == {1, 3, 5}
 
 
+@pytest.mark.scenario("HIS-005", "MemoryStore")
 @pytest.mark.scenario("BLK-007", "large block")
 @pytest.mark.scenario("DIS-005", "compute without caching if nothing fits")
 def test_a_block_that_does_not_fit_is_skipped_and_leaves_nothing() -> None:
@@ -69,6 +70,7 @@ def test_a_block_for_the_disk_takes_no_memory() -> None:
     assert node.blocks.memory.used_bytes == 0
 
 
+@pytest.mark.scenario("HIS-005", "MemoryStore")
 def test_a_block_that_cannot_be_moved_is_dropped() -> None:
     node = Node(max_bytes=MIB)
     node.store(1, 0, A, MEMORY_AND_DISK)

@@ -44,6 +44,7 @@ def test_partitions_of_one_rdd_never_push_each_other_out() -> None:
     assert memory.victims(shared(NEW, 1), NEW, 60) is None
 
 
+@pytest.mark.scenario("HIS-005", "MemoryStore")
 def test_nothing_goes_unless_enough_can() -> None:
     memory = store((shared(OLD, 0), OLD, 30), (shared(NEW, 0), NEW, 60))
 
@@ -90,6 +91,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.scenario("HIS-005", "MemoryStore")
 @given(STEPS)
 def test_random_histories_stay_within_the_bound(steps: list[tuple[int, int, int, int]]) -> None:
     memory = store()

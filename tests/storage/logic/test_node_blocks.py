@@ -204,3 +204,125 @@ def test_random_histories_keep_the_bound_and_end_without_locks(operations: Any) 
         node.end(task)
     node.blocks.assert_unlocked()
     assert len(node.plans) == len({effect.asker.ask_id for effect in node.seen(Answer)})
+
+
+LOCKS = pytest.mark.scenario("HIS-005", "BlockInfoManager")
+
+
+@LOCKS
+def test_many_read_a_block_at_once_and_one_may_read_it_again() -> None:
+    node = Node()
+    stored = node.store(0)
+
+    plans = [node.need(task) for task in (1, 2, 2)]
+
+    assert [plan.path for plan in plans if plan] == [stored.path] * 3
+    for task in (2, 1):
+        assert node.blocks.is_locked(stored_id())
+        node.end(task)
+    assert not node.blocks.is_locked(stored_id())
+    node.blocks.assert_unlocked()
+
+
+@LOCKS
+def test_whoever_has_written_a_block_reads_it_until_its_attempt_ends() -> None:
+    node = Node()
+    node.need(1)
+    node.finish(1)
+
+    assert node.blocks.is_locked(stored_id())
+    assert node.need(2) is not None, "others may read it, too"
+    node.end(2)
+    assert node.blocks.is_locked(stored_id())
+    node.end(1)
+    node.blocks.assert_unlocked()
+
+
+@LOCKS
+def test_only_the_attempt_that_writes_a_block_can_store_it() -> None:
+    node = Node()
+    node.need(1)
+
+    assert node.finish(2) == BlockPlan("skip")
+    assert node.ask(2, AbandonBlock(stored_id())) == BlockPlan("skip")
+    assert node.finish(1).action == "read"
+    assert node.finish(1) == BlockPlan("skip"), "it is stored already"
+
+
+@LOCKS
+def test_when_the_writer_ends_without_a_block_the_next_who_waits_writes_and_the_others_go_on_waiting() -> None:
+    node = Node()
+    for task in (1, 2, 3):
+        node.need(task)
+
+    node.end(1)
+
+    assert node.plans[1].action == "write"
+    assert 2 not in node.plans
+    node.finish(2)
+    assert node.plans[2].action == "read"
+
+
+@LOCKS
+def test_an_attempt_that_ends_while_it_waits_is_not_answered_and_gets_no_lock() -> None:
+    node = Node()
+    node.need(1)
+    node.need(2)
+
+    node.end(2)
+    node.finish(1)
+    node.end(1)
+
+    assert 1 not in node.plans
+    node.blocks.assert_unlocked()
+
+
+@LOCKS
+def test_who_waits_for_a_block_that_is_removed_is_told_that_it_is_nowhere() -> None:
+    node = Node()
+    node.need(1)
+    node.need(2)
+
+    node.blocks.remove_rdd(A, 1)
+    node.settle()
+
+    assert node.plans[1] == BlockPlan("skip")
+    assert node.blocks.remove_rdd(A, 1) == 0, "there is nothing more to remove"
+
+
+@LOCKS
+def test_all_that_an_attempt_holds_is_released_at_its_end_which_may_be_told_twice() -> None:
+    node = Node()
+    node.store(0, 0)
+    node.need(1, 0)
+    node.need(1, 1)
+
+    node.end(1)
+    node.end(1)
+
+    node.blocks.assert_unlocked()
+    assert list(node.blocks.blocks) == [stored_id()]
+
+
+def stored_id() -> BlockId:
+    return rdd_block_id(A, 0)
+
+
+@pytest.mark.scenario("HIS-005", "MemoryStore")
+def test_blocks_that_grow_at_the_same_time_share_the_memory_and_one_that_gives_up_leaves_its_room() -> None:
+    node = Node(10 * MIB)
+    first, second = node.need(1, 0), node.need(2, 1)
+    assert first is not None
+    assert second is not None
+    grow = [WriteBlock(rdd_block_id(A, number), 4 * MIB, 0, False) for number in (0, 1)]
+
+    granted = node.ask(1, grow[0])
+    assert granted is not None
+    assert granted.size_bytes > 6 * MIB, "half as much again, and what is never asked for"
+    assert node.blocks.memory.used_bytes == 6 * MIB
+    smaller = node.ask(2, grow[1])
+    assert smaller is not None
+    assert smaller.action == "skip", "nothing of the same RDD goes for it"
+    assert node.blocks.memory.used_bytes == 6 * MIB
+    node.end(1)
+    assert node.blocks.memory.used_bytes == 0

@@ -108,6 +108,7 @@ def test_what_tasks_need_is_evicted_down_to_the_region_and_blocks_have_room_for_
 SIZES = st.integers(0, 1000)
 
 
+@pytest.mark.scenario("HIS-005", "MemoryManager")
 @given(SIZES, SIZES, st.floats(0.0, 1.0), st.integers(1, 9))
 def test_whatever_is_held_the_rules_hold(stored: int, held: int, fraction: float, slots: int) -> None:
     memory = UnifiedMemory.of(1000, fraction)
