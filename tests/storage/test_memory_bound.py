@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from minispark.storage.memory_bound import available_memory, storage_bound, task_share
 
 MIB = 1 << 20
