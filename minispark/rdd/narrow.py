@@ -35,9 +35,7 @@ __all__ = [
 ]
 
 LIST_ITERATOR: Final[type[Any]] = type(iter([]))
-LET_GO: Final = (
-    2  # parts of the description of a list's iterator that has come to its end; before it also has a place
-)
+LET_GO: Final = 2  # parts of what a list's iterator is pickled as after its end; before, its place is a third
 
 T = TypeVar("T")
 U = TypeVar("U")
