@@ -108,7 +108,7 @@ class TaskMemory:
         if not self.guarded:
             return 0
         if TRIM is not None:
-            TRIM(0)  # or what earlier containers left, in pieces too small for this one, would come on top of its share
+            TRIM(0)  # what earlier containers left, in pieces too small for this one, would come on top of its share
         return resident_bytes()
 
     def tell(self) -> int:
