@@ -4,6 +4,7 @@ Made by `distribution` where executors are in other processes; local mode needs 
 a broadcast goes. Source: what Spark's BlockManagerMaster does for TorrentBroadcast.
 """
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import assert_never
@@ -43,6 +44,7 @@ class BroadcastMaster(RpcEndpoint):
 
     Attributes:
         gone: what is said of broadcasts that were destroyed.
+        early: who asked for a broadcast that is still being written, and what.
     """
 
     def __init__(
@@ -62,16 +64,24 @@ class BroadcastMaster(RpcEndpoint):
         self.checksums: dict[BroadcastId, bytes] = {}
         self.supplies: dict[BroadcastId, dict[BlockManagerId, RpcEndpointRef]] = {}
         self.gone: dict[BroadcastId, str] = {}
+        self.early: dict[tuple[BroadcastId, BlockManagerId], tuple[LocateBroadcast, CallContext]] = {}
 
     def receive(self, message: ToBroadcastMaster, context: CallContext) -> None:
         """Handle one message."""
         match message:
-            case LocateBroadcast():
-                self.when_written(message.broadcast_id, partial(self.locate, message, context))
+            case LocateBroadcast(broadcast_id, location):
+                self.early[broadcast_id, location] = message, context
+                self.when_written(broadcast_id, partial(self.written, broadcast_id, location))
             case FetchGivenUp(broadcast_id, location):
                 self.answer(broadcast_id, self.table.given_up(broadcast_id, location))
             case _:
                 assert_never(message)
+
+    def written(self, broadcast_id: BroadcastId, location: BlockManagerId) -> None:
+        """Let an executor have what it asked for, unless it was lost meanwhile: others would wait for it."""
+        asked = self.early.pop((broadcast_id, location), None)
+        if asked is not None:
+            self.locate(*asked)
 
     def locate(self, message: LocateBroadcast, context: CallContext) -> None:
         """Take what an executor has, and answer when it is its turn."""
@@ -91,9 +101,10 @@ class BroadcastMaster(RpcEndpoint):
         """Answer when the checksums are known, which nobody needed before."""
         stored = self.store.stored.get(broadcast_id)
         if stored is not None and broadcast_id not in self.checksums:
-            checksums = await self.world.run_blocking(partial(checksums_of, stored.path, stored.piece_bytes))
-            if broadcast_id in self.store.stored:
-                self.checksums[broadcast_id] = checksums
+            with contextlib.suppress(FileNotFoundError):  # it may be destroyed meanwhile
+                checksums = await self.world.run_blocking(partial(checksums_of, stored.path, stored.piece_bytes))
+                if broadcast_id in self.store.stored:
+                    self.checksums[broadcast_id] = checksums
         self.answer(broadcast_id, asks)
 
     def answer(self, broadcast_id: BroadcastId, asks: list[CallContext]) -> None:
@@ -126,6 +137,9 @@ class BroadcastMaster(RpcEndpoint):
 
     def on_disconnected(self, address: RpcAddress) -> None:
         """Forget an executor that is gone, and let others of its host fetch in its place."""
+        for broadcast_id, at in list(self.early):
+            if (at.host, at.port) == (address.host, address.port):
+                del self.early[broadcast_id, at]
         for broadcast_id, asks in self.table.lost(address.host, address.port).items():
             self.answer(broadcast_id, asks)
         for supplies in self.supplies.values():

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,5 +111,35 @@ def test_an_executor_that_is_lost_is_not_told_of_a_broadcast_that_goes(tmp_path:
         master.remove(ID, "")
 
         assert (lost.sent, lives.sent) == ([], [RemoveBroadcast(ID)])
+
+    with_env(scenario)
+
+
+def test_who_is_lost_while_a_broadcast_is_written_fetches_for_nobody(tmp_path: Path) -> None:
+    async def scenario(env: RpcEnv) -> None:
+        master = make_master(env, tmp_path)
+        thens: list[Callable[[], object]] = []
+        master.when_written = lambda _, then: thens.append(then)
+        lost, lives = locate(master, 1), locate(master, 2)
+
+        master.on_disconnected(RpcAddress("host-a", 1))
+        for then in thens:
+            then()
+        await settle()
+
+        assert (len(lost.replies), len(lives.replies)) == (0, 1)
+        assert master.early == {}
+
+    with_env(scenario)
+
+
+def test_who_asks_for_a_broadcast_whose_file_goes_while_its_checksums_are_made_is_told(tmp_path: Path) -> None:
+    async def scenario(env: RpcEnv) -> None:
+        master = make_master(env, tmp_path)
+        Path(master.store.path_of(ID)).unlink()
+        ask = locate(master, 1)
+        await settle()
+
+        assert [str(failure) for failure in ask.failures] == [master.why_missing(ID)]
 
     with_env(scenario)
