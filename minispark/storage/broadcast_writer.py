@@ -12,6 +12,7 @@ from typing import Final
 
 from minispark.errors import MiniSparkError
 from minispark.ids import BroadcastId
+from minispark.rpc.failures import in_words
 from minispark.rpc.message import Attachment
 from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
@@ -68,7 +69,7 @@ class BroadcastWriter:
         """
         path = self.store.path_of(broadcast_id)
         size_bytes = file_size(pickled, buffers)
-        if self.at_once or size_bytes < LATER_BYTES or not all(memoryview(part).readonly for part in buffers):
+        if self.at_once or size_bytes < LATER_BYTES or not all(map(is_fixed, buffers)):
             write_file(path, pickled, buffers)
             self.store.add(broadcast_id, size_bytes, PIECE_BYTES)
             return
@@ -84,6 +85,8 @@ class BroadcastWriter:
             await self.world.run_blocking(work)
         except MiniSparkError as error:
             problem = str(error)
+        except Exception as error:  # noqa: BLE001 — whatever is wrong, those who wait must hear of it
+            problem = f"broadcast {broadcast_id} was not written: {in_words(error)}"
         write = self.writes.pop(broadcast_id)
         if problem and write.is_wanted:
             self.failed(broadcast_id, problem)
@@ -116,3 +119,17 @@ class BroadcastWriter:
         if self.scope.children:
             await asyncio.wait(list(self.scope.children))
         await self.scope.close()
+
+
+def is_fixed(part: Attachment) -> bool:
+    """Tell whether nobody can change some bytes: neither they, nor what they are a view of, can be written to."""
+    owner: object = part
+    while owner is not None:
+        try:
+            view = memoryview(owner)  # type: ignore[arg-type]  # who is no buffer says so
+        except TypeError:
+            return False
+        if not view.readonly:
+            return False
+        owner = view.obj if type(owner) is memoryview else getattr(owner, "base", None)
+    return True

@@ -2,8 +2,9 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
+import numpy as np
 import pytest
 
 from minispark.errors import MiniSparkError
@@ -30,6 +31,21 @@ class SlowDisk(VirtualWorld):
     async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         await self.go.wait()
         return function(*args)
+
+
+class FullOfThreads(SlowDisk):
+    """A world that can start no thread."""
+
+    async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        await self.go.wait()
+        raise RuntimeError("can't start new thread")
+
+
+def read_only_view_of(array: Any) -> Any:
+    """Return an array that cannot be changed itself, but whose memory can."""
+    view = array[:]
+    view.flags.writeable = False
+    return view
 
 
 class House:
@@ -69,7 +85,16 @@ def test_a_large_value_is_written_off_the_loop_and_who_asks_waits_for_it(tmp_pat
     run_virtual(scenario())
 
 
-@pytest.mark.parametrize("buffers", [[b"small"], [bytearray(LARGE)], [LARGE, memoryview(bytearray(8))]])
+@pytest.mark.parametrize(
+    "buffers",
+    [
+        [b"small"],
+        [bytearray(LARGE)],
+        [LARGE, memoryview(bytearray(8))],
+        [memoryview(bytearray(LARGE)).toreadonly()],
+        [memoryview(read_only_view_of(np.zeros(LATER_BYTES)))],
+    ],
+)
 def test_what_is_small_or_could_be_changed_is_written_before_the_call_returns(
     tmp_path: Path, buffers: list[bytes]
 ) -> None:
@@ -103,6 +128,34 @@ def test_a_write_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
         ((broadcast_id, why),) = house.failed
         assert broadcast_id == ID
         assert "cannot be written" in why
+
+    run_virtual(scenario())
+
+
+def test_who_waits_hears_of_whatever_keeps_a_broadcast_from_being_written(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        house = House(tmp_path)
+        house.writer.world = house.world = FullOfThreads()
+        house.writer.write(ID, LARGE)
+        house.ask()
+        house.world.go.set()
+        await settle()
+        assert house.told == [None]
+        assert house.failed == [(ID, "broadcast 3 was not written: RuntimeError: can't start new thread")]
+
+    run_virtual(scenario())
+
+
+def test_an_array_that_nobody_can_change_is_written_later(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        house = House(tmp_path)
+        array: Any = np.zeros(LATER_BYTES)
+        array.flags.writeable = False
+        house.writer.write(ID, b"pickle", [memoryview(array[1:])])
+        house.ask()
+        assert house.told == []
+        house.world.go.set()
+        await house.writer.close()
 
     run_virtual(scenario())
 
