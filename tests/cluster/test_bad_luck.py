@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minispark.rpc.logic.address import RpcAddress
-from tests.cluster.daemons import LOOPBACK, REPETITIONS, Cluster
+from tests.cluster.daemons import DEADLINE_S, LOOPBACK, REPETITIONS, Cluster, recovering
 
 pytestmark = pytest.mark.cluster
 
@@ -24,7 +24,7 @@ def repetition(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """A master that soon gives up on peers and on applications, and a worker."""
-    with Cluster(tmp_path, {"minispark.rpc.connectTimeout": "1s", "minispark.deploy.maxExecutorRetries": 3}) as made:
+    with Cluster(tmp_path, {"minispark.rpc.connectTimeout": "3s", "minispark.deploy.maxExecutorRetries": 3}) as made:
         made.master()
         made.worker().expect("the master is at")
         yield made
@@ -58,7 +58,7 @@ def test_peers_that_talk_rubbish_or_say_nothing_are_turned_away_and_disturb_nobo
     cluster.program(jobs=1).expect_exact_answers()
     for each in sockets:
         with each:
-            assert select.select([each], [], [], 10)[0], "the connection is still open"
+            assert select.select([each], [], [], DEADLINE_S)[0], "the connection is still open"
 
 
 def test_who_knows_another_secret_gets_no_further_and_is_told(cluster: Cluster) -> None:
@@ -118,11 +118,7 @@ def test_a_module_that_is_not_there_is_named_before_anything_starts(cluster: Clu
 
 
 def test_a_damaged_record_is_refused_with_what_to_do_and_stays(tmp_path: Path) -> None:
-    records = {
-        "minispark.deploy.recoveryMode": "filesystem",
-        "minispark.deploy.recoveryDirectory": tmp_path / "records",
-    }
-    with Cluster(tmp_path, records) as cluster:
+    with Cluster(tmp_path, recovering(tmp_path)) as cluster:
         first = cluster.master()
         (worker,) = cluster.workers(LOOPBACK)
         first.kill()
@@ -130,7 +126,7 @@ def test_a_damaged_record_is_refused_with_what_to_do_and_stays(tmp_path: Path) -
         (damaged,) = (tmp_path / "records").glob("term-*/records/worker_*")
         damaged.write_bytes(damaged.read_bytes()[:-1])
         second = cluster.start("master", "--port", 0)
-        assert second.process.wait(20) == 1
+        assert second.wait() == 1
         (kept,) = (tmp_path / "records").glob("term-*/records/worker_*")
         assert f"{kept} is damaged" in second.text
         assert "Restore it from a copy, or move it away" in second.text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.daemons import REPETITIONS, Cluster, Daemon, Program, wait_until
+from tests.cluster.daemons import REPETITIONS, Cluster, Daemon, Program, recovering, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -24,11 +24,7 @@ def repetition(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Masters share what they know."""
-    records = {
-        "minispark.deploy.recoveryMode": "filesystem",
-        "minispark.deploy.recoveryDirectory": tmp_path / "records",
-    }
-    with Cluster(tmp_path, records) as made:
+    with Cluster(tmp_path, recovering(tmp_path)) as made:
         yield made
 
 

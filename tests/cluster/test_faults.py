@@ -8,18 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.daemons import JOBS, LOOPBACK, Cluster, moment, seeds
+from tests.cluster.daemons import JOBS, LOOPBACK, Cluster, moment, recovering, seeds
 
 pytestmark = pytest.mark.cluster
-
-
-def recovering(folder: Path) -> Cluster:
-    """Return a cluster whose masters share what they know."""
-    records = {
-        "minispark.deploy.recoveryMode": "filesystem",
-        "minispark.deploy.recoveryDirectory": folder / "records",
-    }
-    return Cluster(folder, records)
 
 
 @seeds
@@ -61,7 +52,7 @@ def test_a_killed_driver_leaves_nothing_and_the_cluster_serves_the_next(seed: in
 @seeds
 def test_after_the_death_of_the_master_a_standby_gives_the_next_executor(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    with recovering(tmp_path) as cluster:
+    with Cluster(tmp_path, recovering(tmp_path)) as cluster:
         leader, standby = cluster.master(), cluster.master()
         workers = cluster.workers()
         program = cluster.program(seed=seed, jobs=JOBS)
@@ -80,7 +71,7 @@ def test_after_the_death_of_the_master_a_standby_gives_the_next_executor(seed: i
 @seeds
 def test_a_leader_that_freezes_and_wakes_up_ends_and_disturbs_nobody(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    with recovering(tmp_path) as cluster:
+    with Cluster(tmp_path, recovering(tmp_path)) as cluster:
         leader, standby = cluster.master(), cluster.master()
         workers = cluster.workers()
         program = cluster.program(seed=seed, jobs=JOBS)
@@ -88,7 +79,7 @@ def test_a_leader_that_freezes_and_wakes_up_ends_and_disturbs_nobody(seed: int, 
         leader.freeze()
         standby.expect("recovery is complete: 2 workers")
         leader.wake()
-        assert leader.process.wait(20) == 1
+        assert leader.wait() == 1
         assert "term 2" in leader.text or "renewed" in leader.text
         program.expect_exact_answers()
         cluster.expect_nothing_left(standby, *workers)
