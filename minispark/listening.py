@@ -1,4 +1,4 @@
-"""What a program hears of its SparkContext: events, and the log.
+"""What a program hears of its SparkContext: events, how far jobs are, and the log.
 
 A base of SparkContext. How events come to listeners is `scheduler.listener_bus`' business. Of logging only the logger
 `minispark` is touched, only when the program asks for it, and it is as before when the context stops. Source: the
@@ -13,6 +13,7 @@ from minispark.errors import ConfigurationError
 if TYPE_CHECKING:
     from minispark.driver import Driver
     from minispark.messages.listener import SparkListener
+    from minispark.status_tracker import StatusTracker
 
 __all__ = ["Listening", "level_of"]
 
@@ -59,6 +60,13 @@ class Listening:
             self.check_on_loop()
         self.driver.events.remove(listener)
 
+    def status_tracker(self) -> "StatusTracker":
+        """Return what answers how far jobs and stages are."""
+        self.check_on_loop()
+        from minispark.status_tracker import StatusTracker  # what it reads is only loaded by a driver
+
+        return StatusTracker(self.driver)
+
     def set_log_level(self, level: str) -> None:
         """Override how much is logged in this process, until the context stops.
 
@@ -67,7 +75,9 @@ class Listening:
 
         Raises:
             ConfigurationError: it is none of these.
+            ContextError: the context is not active: nothing would undo it.
         """
+        self.check_on_loop()
         number = level_of(level)
         if self.log_level_before is None:
             self.log_level_before = LOGGER.level

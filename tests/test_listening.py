@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from minispark.context import SparkContext
-from minispark.errors import ConfigurationError
+from minispark.errors import ConfigurationError, ContextError
 from minispark.listening import LOGGER, level_of
 from tests.contexts import run_inline
 
@@ -50,6 +50,18 @@ def test_what_is_no_level_is_refused_and_changes_nothing() -> None:
     assert run_inline(job) == logging.WARNING
     with pytest.raises(ConfigurationError, match="'loud' is not a log level"):
         run_inline(job, log_level="loud")
+
+
+def test_a_context_that_was_stopped_overrides_no_level_that_it_would_never_reset() -> None:
+    contexts: list[SparkContext] = []
+
+    async def job(sc: SparkContext) -> None:
+        contexts.append(sc)
+
+    run_inline(job)
+    with pytest.raises(ContextError, match="is stopped"):
+        contexts[0].set_log_level("DEBUG")
+    assert LOGGER.level == logging.WARNING
 
 
 def test_levels_are_in_the_order_of_their_names() -> None:
