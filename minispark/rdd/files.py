@@ -106,7 +106,13 @@ def absolute_path(argument: str, given: object) -> str:
         ConfigurationError: it is empty, or a URL that cannot be read.
     """
     name = FILE_URL.sub("/", checked(argument, given))
-    return filesystems.check_url(name).rstrip("/") if is_url(name) else os.path.abspath(name)
+    return without_slash(filesystems.check_url(name)) if is_url(name) else os.path.abspath(name)
+
+
+def without_slash(url: str) -> str:
+    """Return a URL without slashes at its end; those after the scheme stay, or it were none."""
+    scheme, mark, path = url.partition("://")
+    return f"{scheme}{mark}{path.rstrip('/')}"
 
 
 def checked(argument: str, given: object) -> str:

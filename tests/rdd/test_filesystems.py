@@ -215,3 +215,11 @@ def test_text_goes_to_a_url_and_comes_back(engine: Engine, tmp_path: Path) -> No
         "part-00000.gz",
         "part-00001.gz",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("memory:///", "memory://"), ("memory://", "memory://"), ("memory://data//", "memory://data")],
+)
+def test_the_root_of_a_server_stays_a_url(given: str, meant: str) -> None:
+    assert absolute_path("path", given) == meant
