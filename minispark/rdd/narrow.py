@@ -23,6 +23,8 @@ __all__ = [
     "FilterNode",
     "FlatMapNode",
     "FlatMapValuesNode",
+    "GroupPartition",
+    "GroupedNode",
     "KeyByNode",
     "MapNode",
     "MapPartitionsNode",

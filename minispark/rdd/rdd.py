@@ -9,6 +9,7 @@ from minispark.rdd.checkpoints import CheckpointMethods
 from minispark.rdd.debug_string import DebugMethods
 from minispark.rdd.joins import JoinMethods
 from minispark.rdd.pair import PairMethods
+from minispark.rdd.partition_wise import PartitionWiseMethods
 from minispark.rdd.piping import PipeMethods
 from minispark.rdd.samplers import SampleMethods
 from minispark.rdd.saving import SaveMethods
@@ -29,6 +30,7 @@ class RDD(
     PairMethods[T_co],
     JoinMethods[T_co],
     SetMethods[T_co],
+    PartitionWiseMethods[T_co],
     SortMethods[T_co],
     SampleMethods[T_co],
     Actions[T_co],
