@@ -69,7 +69,7 @@ class BarrierChecks:
         stages = list(barrier_stages(lineage, len(unpack_integers(submitted.partitions))))
         refusal = self.refusal(lineage, stages)
         if refusal:
-            self.fail(submitted.job_id, "aborted", refusal)
+            self.fail(submitted, "aborted", refusal)
             return False
         needed = max((num_tasks for _, num_tasks in stages), default=0)
         if needed <= self.slots():
@@ -93,7 +93,7 @@ class BarrierChecks:
         message = f"a barrier stage of job {job_id} needs {needed} slots at once, and there are {self.slots()}"
         if failures > self.rules.max_check_failures:
             advice = "use fewer partitions or more cores"
-            self.fail(job_id, "aborted", f"{message}, after {failures} looks at them: {advice}")
+            self.fail(submitted, "aborted", f"{message}, after {failures} looks at them: {advice}")
             return
         self.failures[job_id] = failures
         self.waiting[job_id] = submitted
@@ -109,15 +109,17 @@ class BarrierChecks:
 
     def cancel(self, is_meant: Callable[[JobSubmitted], bool], reason: str) -> bool:
         """End the jobs that are meant among those that wait for slots; tell whether there was any."""
-        meant = [job_id for job_id, submitted in self.waiting.items() if is_meant(submitted)]
-        for job_id in meant:
-            del self.waiting[job_id], self.failures[job_id]
-            self.fail(job_id, "cancelled", reason)
+        meant = [submitted for submitted in self.waiting.values() if is_meant(submitted)]
+        for submitted in meant:
+            del self.waiting[submitted.job_id], self.failures[submitted.job_id]
+            self.fail(submitted, "cancelled", reason)
         return bool(meant)
 
-    def fail(self, job_id: JobId, kind: Literal["aborted", "cancelled"], message: str) -> None:
-        """End a job that was never submitted."""
-        self.dag.effects.append(FailJob(job_id, JobFailure(kind, message)))
+    def fail(self, submitted: JobSubmitted, kind: Literal["aborted", "cancelled"], message: str) -> None:
+        """End a job that was never given stages."""
+        result: Literal["failed", "cancelled"] = "failed" if kind == "aborted" else "cancelled"
+        self.dag.recent.job_ended(submitted.job_id, submitted.properties, (), result)
+        self.dag.effects.append(FailJob(submitted.job_id, JobFailure(kind, message)))
 
     def assert_empty(self) -> None:
         """Assert that no job waits."""

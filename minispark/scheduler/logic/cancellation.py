@@ -66,6 +66,7 @@ class Cancellation:
         if group is None or group not in self.cancelled_groups:
             return False
         failure = JobFailure("cancelled", self.cancelled_groups[group])
+        self.dag.recent.job_ended(submitted.job_id, submitted.properties, (), "cancelled")
         self.dag.effects.append(FailJob(submitted.job_id, failure))
         return True
 

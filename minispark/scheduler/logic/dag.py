@@ -35,6 +35,7 @@ from minispark.scheduler.logic.effects import (
 )
 from minispark.scheduler.logic.job import ActiveJob, JobFailure
 from minispark.scheduler.logic.preferred import PreferredLocations
+from minispark.scheduler.logic.recent import Recent
 from minispark.scheduler.logic.recovery import Recovery, RecoveryRules
 from minispark.scheduler.logic.rollback import Rollback
 from minispark.scheduler.logic.stage import MapStage, ResultStage, Stage
@@ -63,6 +64,7 @@ class DagState:
 
     Attributes:
         effects: what is to be done, in order.
+        recent: what became of the jobs and stages that ended lately.
         is_heard: whether listeners are to be told; what they would be told is not even made otherwise.
         now: seconds since the epoch, when the message came that is handled.
     """
@@ -99,7 +101,8 @@ class DagState:
         self.cancellation = Cancellation(self)
         self.direct = DirectJobs(self)
         self.forgotten: set[ShuffleId] = set()  # still read by an active job
-        self.watchers = StageWatchers()
+        self.recent = Recent(self.stages.by_id)
+        self.watchers = StageWatchers(self.recent)
         self.effects: list[Effect] = []
         self.is_heard = True
         self.now = 0.0
@@ -118,6 +121,7 @@ class DagState:
             if self.is_heard:
                 self.effects.append(Post(JobStart(job_id, self.now, (), dict(submitted.properties))))
                 self.effects.append(Post(JobEnd(job_id, self.now, "succeeded", "")))
+            self.recent.job_ended(job_id, submitted.properties, (), "succeeded")
             self.effects.append(SucceedJob(job_id))
             return
         if self.cancellation.refuses(submitted):
@@ -333,7 +337,9 @@ class DagState:
         job = self.jobs.pop(job_id)
         if isinstance(job.stage, MapStage):
             del job.stage.map_jobs[job_id]
-        for stage in self.stages.release(job_id, sorted(job.stage_ids)):
+        stage_ids = sorted(job.stage_ids)
+        self.recent.job_ended(job_id, job.properties, stage_ids, result)
+        for stage in self.stages.release(job_id, stage_ids):
             self.watchers.stage_gone(stage.stage_id)
             for table in (self.running, self.waiting, self.failed, self.submission.rests):
                 table.pop(stage.stage_id, None)
@@ -392,5 +398,6 @@ class DagState:
         tables = (self.jobs, self.stages.by_id, self.stages.by_shuffle, self.waiting, self.running, self.failed)
         assert not self.forgotten
         assert not self.direct.running
+        self.recent.assert_empty()
         self.barrier_checks.assert_empty()
         assert not any(tables), f"left over: {[dict(table) for table in tables if table]}"

@@ -96,7 +96,8 @@ class DirectJobs:
         result: Literal["succeeded", "failed", "cancelled"],
         failure: str,
     ) -> None:
-        """Tell listeners of the whole job."""
+        """Remember the job, and tell listeners of all of it."""
+        self.dag.recent.job_ended(job_id, properties, (), result)
         if self.dag.is_heard:
             self.dag.effects.append(Post(JobStart(job_id, started_s, (), dict(properties))))
             self.dag.effects.append(Post(JobEnd(job_id, self.dag.now, result, failure)))
