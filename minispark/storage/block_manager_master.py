@@ -97,7 +97,8 @@ class BlockManagerMaster(RpcEndpoint):
             case RemoveExecutorBlocks(executor_id):
                 self.remove_executor(executor_id)
             case RemoveHostBlocks(host):
-                self.table.host_gone(host)
+                for block_id in self.table.host_gone(host):
+                    self.replicate(block_id)
             case DecommissionBlockManager(executor_id):
                 self.peers.pop(executor_id, None)
             case RegisterBlockManager(location, _, manager):

@@ -295,6 +295,21 @@ def test_blocks_on_disk_outlive_their_executor_where_a_shuffle_service_serves_th
     master.table.assert_empty()
 
 
+def test_a_copy_that_a_shuffle_service_served_is_made_again_when_its_host_is_lost(tmp_path: Path) -> None:
+    here, manager = session(tmp_path / "2", "2"), RecordingRef("BlockManager")
+    served = replace(on_disk(), level=REPLICATED, generation=1)
+    copy = UpdateBlockInfo(here, BLOCK, "f", 4, True, 0, REPLICATED, 1)
+
+    spare = register(session(tmp_path / "3", "3"), manager)
+
+    story: list[ToBlockManagerMaster] = [register(AWAY), register(here), served, copy, spare]
+    story.append(RemoveExecutorBlocks(ExecutorId("1")))
+    answers(story)
+    assert manager.sent == []
+    answers([*story, RemoveHostBlocks("away")])
+    assert manager.sent == [ReplicateBlock(RddId(1), 0, REPLICATED, 1)]
+
+
 @pytest.mark.scenario("ESS-001", "37618 blocks of deallocated executors removed")
 @pytest.mark.parametrize("host", ["away", "unreachable"])
 def test_what_a_shuffle_service_serves_of_an_rdd_goes_when_it_is_persisted_no_more(host: str) -> None:

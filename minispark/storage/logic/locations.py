@@ -115,12 +115,15 @@ class BlockTable:
             else:
                 self.drop(block_id, executor_id)
 
-    def host_gone(self, host: str) -> None:
-        """Forget what the shuffle service of a host served."""
+    def host_gone(self, host: str) -> list[BlockId]:
+        """Forget what the shuffle service of a host served; return the blocks."""
+        lost: dict[BlockId, None] = {}
         for block_id, holders in list(self.holders.items()):
             for executor_id, holder in list(holders.items()):
                 if holder.is_served and holder.location.host == host:
                     self.drop(block_id, executor_id)
+                    lost[block_id] = None
+        return list(lost)
 
     def check(self) -> None:
         """Assert that both directions agree."""
