@@ -26,10 +26,6 @@ class UnifiedMemory(Record):
         """Return how a bound is shared."""
         return cls(total_bytes, int(total_bytes * storage_fraction))
 
-    def storage_limit(self, execution_bytes: int) -> int:
-        """Return what partitions may take while tasks hold so much."""
-        return max(0, self.total_bytes - execution_bytes)
-
     def execution_limit(self, storage_bytes: int) -> int:
         """Return what tasks may take together while partitions hold so much: those above their region would go."""
         return self.total_bytes - min(storage_bytes, self.region_bytes)
