@@ -36,7 +36,10 @@ class SimPool(InlinePool):
     def __init__(
         self, slots: int, conf: SparkConf, location: BlockManagerId, world: World, *, duration: Duration
     ) -> None:
-        super().__init__(slots, conf, location, world, duration=duration)
+        # No attempt has a process of its own, whose memory would be worth a look: this one is the whole cluster.
+        super().__init__(
+            slots, conf.copy().set("minispark.executor.pool", "inline"), location, world, duration=duration
+        )
         self.sim_runs: dict[int, SimRun] = {}
 
     def run(self, slot: int, task: TaskDescription) -> None:

@@ -14,9 +14,11 @@ from minispark.conf import SparkConf
 from minispark.deploy.processes import ProcessCommand
 from minispark.executor.arguments import Arguments
 from minispark.executor.backend_process import ExecutorProcess
+from minispark.executor.executor import Executor
 from minispark.executor.inline_pool import Duration
 from minispark.executor.lifeline import Credentials, Lifeline
 from minispark.executor.phases import Phases
+from minispark.messages.cluster import ApplicationConf
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.world import World
@@ -82,6 +84,13 @@ class SimExecutor(ExecutorProcess):
         env = super().make_env(purpose, conf)
         self.observe(self.process, env)
         return env
+
+    def make_executor(self, application: ApplicationConf, conf: SparkConf, location: BlockManagerId) -> Executor:
+        """Make the executor; what this machine has in memory, and others on it take, is nothing to it."""
+        executor = super().make_executor(application, conf, location)
+        if executor.guard is not None:
+            executor.guard.available = lambda: self.arguments.memory_bytes
+        return executor
 
     def discard(self, code: int) -> None:
         """Let go, outside of the simulated process, of what would outlive it in this one."""

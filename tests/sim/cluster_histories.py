@@ -109,6 +109,7 @@ class ClusterHistory:
         log = ErrorLog()
         logger = logging.getLogger("minispark")
         logger.addHandler(log)
+        collects = gc.isenabled()  # or the process ends soon, and its memory goes with it
         gc.disable()
         try:
             run_simulation(self.scenario, self.seed, settings=self.settings(), duration=self.duration)
@@ -121,9 +122,10 @@ class ClusterHistory:
             ) from error
         finally:
             logger.removeHandler(log)
-            gc.enable()
-            if self.seed % GARBAGE_EVERY == 0:
-                gc.collect()
+            if collects:
+                gc.enable()
+                if self.seed % GARBAGE_EVERY == 0:
+                    gc.collect()
         return self
 
     async def scenario(self, simulation: Simulation) -> None:

@@ -72,3 +72,10 @@ def test_a_killed_task_unwinds_and_a_late_answer_finds_nobody() -> None:
         assert pool.sim_runs == {}
 
     run_virtual(scenario())
+
+
+def test_no_attempt_looks_at_the_memory_of_this_process() -> None:
+    location = BlockManagerId(ExecutorId("1"), "host", 1, "/nowhere")
+    conf = SparkConf()
+    pool = SimPool(1, conf, location, VirtualWorld(), duration=lambda task: 0.0)
+    assert (pool.conf.executor_pool, conf.executor_pool) == ("inline", "process")
