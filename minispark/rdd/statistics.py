@@ -6,29 +6,38 @@ A part of `rdd.RDD`. Each is a function for the tasks, which sends back little, 
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from reprlib import repr as shortened
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from minispark.errors import ConfigurationError
+from minispark.rdd.aggregator import Aggregator
 from minispark.rdd.driver_side import DriverSide
 from minispark.rdd.estimates import Estimate, mean_within, sum_within
-from minispark.rdd.face import Face
+from minispark.rdd.face import Face, default_partitioner
 from minispark.rdd.hyperloglog import HyperLogLog, precision_for
 from minispark.rdd.merging import reduced
+from minispark.rdd.narrow import MapValuesNode
+from minispark.rdd.pair import combine
+from minispark.rdd.partitioner import portable_hash
 from minispark.rdd.ports import TaskContext
 from minispark.rdd.stat_counter import StatCounter
+
+if TYPE_CHECKING:
+    from minispark.rdd.rdd import RDD
 
 __all__ = ["StatisticsMethods"]
 
 T_co = TypeVar("T_co", covariant=True)
+K = TypeVar("K")
+V = TypeVar("V")
 
 Buckets = tuple[list[Any], list[int]]
 
 
 class StatisticsMethods(Face[T_co]):
-    """stats, mean, variance, stdev, histogram, sum_approx, mean_approx, count_approx_distinct."""
+    """stats, mean, variance, stdev, histogram, sum_approx, mean_approx, count_approx_distinct, and that by key."""
 
     async def stats(self: "Face[float] | Face[int]") -> StatCounter:
         """Return count, mean, variance, least and greatest of the numbers."""
@@ -129,6 +138,30 @@ class StatisticsMethods(Face[T_co]):
             sketches = await self.run(partial(sketch_of, precision), None)
             merged = await reduced(HyperLogLog.merge, [HyperLogLog(precision), *sketches])
         return round(merged.estimate())
+
+    def count_approx_distinct_by_key(
+        self: "Face[tuple[K, V]]",
+        relative_sd: float = 0.05,
+        num_partitions: int | None = None,
+        partition_function: Callable[[Any], int] = portable_hash,
+    ) -> "RDD[tuple[K, int]]":
+        """Return (key, about how many different values it has) for each key; lazy, otherwise `count_approx_distinct`.
+
+        Args:
+            relative_sd: the standard deviation of the relative error of each number; above 0.000017.
+            num_partitions: of the result.
+            partition_function: from a key to an int of any size.
+
+        Raises:
+            ConfigurationError: it is out of its range. Later, a KeyHashError: values have no hash on which all
+                processes agree.
+        """
+        create = partial(sketch_of_value, precision_for(relative_sd))
+        aggregator = Aggregator(create, add_value, HyperLogLog.merge)
+        partitioner = default_partitioner(self.context, [self.node], num_partitions, partition_function)
+        name = "count_approx_distinct_by_key"
+        sketches = combine(self, self.node, aggregator, partitioner, name)
+        return self.derive(MapValuesNode(self.origin(name), sketches, estimate_of_sketch))
 
 
 async def stats_of(face: Face[Any], action: str) -> StatCounter:
@@ -243,3 +276,19 @@ def count_in_buckets(bounds: Sequence[Any], context: TaskContext, records: Itera
 def sketch_of(precision: int, context: TaskContext, records: Iterator[Any]) -> HyperLogLog:
     """Return the sketch of a partition's records."""
     return HyperLogLog(precision).add_all(records)
+
+
+def sketch_of_value(precision: int, value: Any) -> HyperLogLog:
+    """Return the sketch of one value."""
+    return add_value(HyperLogLog(precision), value)
+
+
+def add_value(sketch: HyperLogLog, value: Any) -> HyperLogLog:
+    """Put one more value into a sketch."""
+    sketch.add_hashes((portable_hash(value),))
+    return sketch
+
+
+def estimate_of_sketch(sketch: HyperLogLog) -> int:
+    """Return about how many different values a sketch holds."""
+    return round(sketch.estimate())

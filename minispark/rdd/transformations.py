@@ -21,6 +21,7 @@ from minispark.rdd.narrow import (
     UnionNode,
     ZipWithIndexNode,
 )
+from minispark.rdd.node import Node
 from minispark.rdd.pair import combine, shuffle_pairs
 from minispark.rdd.partitioner import HashPartitioner, check_num_partitions, portable_hash
 from minispark.rdd.ports import TaskContext
@@ -97,10 +98,14 @@ class Transformations(Face[T_co]):
         return self.derive(node)
 
     def union(self, *others: "Face[U]") -> "RDD[T_co | U]":
-        """Return the records of all, duplicates included, like `a + b`; a partitioner that all share is kept."""
-        nodes = nodes_of("union", self, others)
+        """Return the records of all, duplicates included, like `a + b`; a partitioner that all share is kept.
+
+        What `empty_rdd` made does not count.
+        """
+        everything = nodes_of("union", self, others)
+        nodes = [node for node in everything if not is_nothing(node)] or everything[:1]
         origin = self.origin("union")
-        partitioner = self.partitioner
+        partitioner = nodes[0].partitioner
         if partitioner is None or any(node.partitioner != partitioner for node in nodes):
             return self.derive(UnionNode(origin, nodes))
         return self.derive(PartitionerAwareUnionNode(origin, nodes, partitioner))
@@ -129,11 +134,19 @@ class Transformations(Face[T_co]):
         return self.coalesce(num_partitions, shuffle=True)
 
     def distinct(self, num_partitions: int | None = None) -> "RDD[T_co]":
-        """Return each record once; records are compared as keys of a dict are."""
+        """Return each record once; records are compared as keys of a dict are.
+
+        Pairs that are placed by their keys stay where they are, unless another number of partitions is wanted.
+        """
         pairs = MapPartitionsNode(self.origin("distinct"), self.node, with_nothing)
-        partitioner = default_partitioner(self.context, [pairs], num_partitions)
+        partitioner = default_partitioner(self.context, [self.node], num_partitions)
+        stays = self.partitioner == partitioner
+        if stays:
+            pairs.partitioner = partitioner  # equal records have equal keys: as keys, too, they are together
         once = combine(self, pairs, FirstAggregator[None](), partitioner, "distinct")
-        return self.derive(MapNode(self.origin("distinct"), once, itemgetter(0), is_safe=True))
+        return self.derive(
+            MapNode(self.origin("distinct"), once, itemgetter(0), keeps_partitioner=stays, is_safe=True)
+        )
 
     def group_by(
         self,
@@ -163,6 +176,11 @@ class Transformations(Face[T_co]):
         self.node.name = name
         self.node.description = None
         return cast("RDD[T_co]", self)
+
+
+def is_nothing(node: Node[Any]) -> bool:
+    """Tell whether a node is that of `empty_rdd`, whose partitions need not be looked for."""
+    return type(node) is UnionNode and not node.dependencies
 
 
 # What tasks run: plain functions, so that they are pickled by name.

@@ -133,3 +133,32 @@ def test_about_how_many_records_differ(engine: Engine) -> None:
     found, nothing = engine(job)
     assert found == pytest.approx(2000, rel=0.06)
     assert nothing == 0
+
+
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
+def test_about_how_many_values_of_each_key_differ(engine: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        pairs = parallelize(sc, [(key, n % key) for key in range(1, 60) for n in range(2 * key)], 3)
+        return await pairs.count_approx_distinct_by_key(0.01, 4).collect_as_map()
+
+    found = engine(job)
+    assert found == {key: pytest.approx(key, rel=0.05) for key in range(1, 60)}
+
+
+def test_an_error_that_cannot_be_reached_for_keys_is_refused_at_once(serial: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        return parallelize(sc, [(1, 1)]).count_approx_distinct_by_key(0.0)
+
+    with pytest.raises(ConfigurationError, match="relative_sd is a number above"):
+        serial(job)
+
+
+@pytest.mark.scenario("HIS-007", "RDDSuite")
+@pytest.mark.parametrize(("relative_sd", "within"), [(0.5, 0.6), (0.065, 0.2), (0.02, 0.1), (0.0163, 0.1)])
+def test_a_rougher_number_of_different_records_is_within_its_error(
+    serial: Engine, relative_sd: float, within: float
+) -> None:
+    async def job(sc: JobRunner) -> int:
+        return await range_rdd(sc, 5000, num_slices=10).map(lambda n: n % 1000).count_approx_distinct(relative_sd)
+
+    assert serial(job) == pytest.approx(1000, rel=within)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from minispark.errors import ConfigurationError
 from minispark.rdd.ports import JobRunner
-from minispark.rdd.sources import parallelize, range_rdd
+from minispark.rdd.sources import empty, parallelize, range_rdd
+from minispark.testing.serial import SerialJobRunner
 from tests.rdd.conftest import Engine, on_serial
 
 RECORDS = st.lists(st.integers(-5, 5), max_size=30)
@@ -50,6 +51,9 @@ def test_union_and_index_keep_the_order_of_lists(left: list[int], right: list[in
     everything = left + right
     indexed = [(record, index) for index, record in enumerate(everything)]
     assert on_serial(job) == (everything, indexed, parts + 2)
+
+
+RDD_SUITE = pytest.mark.scenario("HIS-007", "RDDSuite")
 
 
 def test_union_of_many_is_one_step(serial: Engine) -> None:
@@ -191,3 +195,89 @@ def test_records_that_are_declared_indeterminate_are_the_same_records(records: l
         return await parallelize(sc, records, parts).declare_indeterminate().collect()
 
     assert on_serial(job) == records
+
+
+@RDD_SUITE
+def test_a_union_with_an_empty_rdd_keeps_the_partitioner(serial: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        placed, nothing = parallelize(sc, [(1, True)]).partition_by(1), empty(sc)
+        both, other_way, loose = (
+            nothing.union(placed),
+            placed.union(nothing),
+            placed.union(parallelize(sc, [(2, 1)], 1)),
+        )
+        partitioners = [rdd.partitioner == placed.partitioner for rdd in (both, other_way, loose)]
+        counts = [await rdd.count() for rdd in (both, other_way, loose, nothing.union(nothing))]
+        return partitioners, counts, nothing.union(nothing).get_num_partitions()
+
+    assert serial(job) == ([True, True, False], [1, 1, 2, 0], 0)
+
+
+@RDD_SUITE
+@given(st.lists(st.tuples(st.sampled_from([0, 1, True, 1.0, "a", None]), st.integers(0, 2)), max_size=30), PARTS)
+def test_distinct_pairs_stay_where_their_keys_are(pairs: list[tuple[Any, int]], parts: int) -> None:
+    async def job(sc: SerialJobRunner) -> Any:
+        placed = parallelize(sc, pairs, 2).partition_by(parts)
+        once, moved = placed.distinct(), placed.distinct(parts + 1)
+        assert once.partitioner == placed.partitioner
+        assert moved.partitioner is None
+        shuffles = next(sc.shuffle_ids)
+        return await once.collect(), await moved.collect(), shuffles
+
+    once, moved, shuffles = on_serial(job)  # type: ignore[arg-type]  # the serial runner counts them
+    assert len(once) == len(moved) == len(set(pairs))
+    assert set(once) == set(moved) == set(pairs)
+    assert shuffles == 2
+
+
+@RDD_SUITE
+def test_distinct_pairs_that_were_placed_are_found_on_every_engine(engine: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        placed = parallelize(sc, [(n % 4, n % 2) for n in range(40)], 3).partition_by(2)
+        by_parity = parallelize(sc, [(n % 4, 0) for n in range(40)], 3).partition_by(2, lambda key: key // 2)
+        return await placed.distinct().glom().map(sorted).collect(), sorted(await by_parity.distinct().collect())
+
+    assert engine(job) == ([[(0, 0), (2, 0)], [(1, 1), (3, 1)]], [(n, 0) for n in range(4)])
+
+
+@RDD_SUITE
+@pytest.mark.parametrize(
+    ("fewer", "expected"),
+    [
+        (2, [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]),
+        (3, [[1, 2, 3], [4, 5, 6], [7, 8, 9, 10]]),
+        (10, [[n] for n in range(1, 11)]),
+        (20, [[n] for n in range(1, 11)]),
+    ],
+)
+def test_coalesced_partitions_are_runs_of_neighbours(serial: Engine, fewer: int, expected: list[list[int]]) -> None:
+    async def job(sc: JobRunner) -> Any:
+        data = range_rdd(sc, 1, 11, num_slices=10)
+        return await data.coalesce(fewer).glom().collect(), await data.coalesce(20, shuffle=True).glom().collect()
+
+    found, spread = serial(job)
+    assert found == expected
+    assert (len(spread), sorted(n for part in spread for n in part)) == (20, list(range(1, 11)))
+
+
+@RDD_SUITE
+@pytest.mark.parametrize(
+    ("size", "before", "after"), [(1000, 10, 2), (100, 10, 20), (20_000, 20, 100), (1000, 250, 128)]
+)
+def test_repartitioned_partitions_are_balanced(serial: Engine, size: int, before: int, after: int) -> None:
+    async def job(sc: JobRunner) -> Any:
+        return await range_rdd(sc, size, num_slices=before).repartition(after).glom().collect()
+
+    parts = serial(job)
+    assert sorted(n for part in parts for n in part) == list(range(size))
+    assert len(parts) == after
+    assert all(0 < len(part) <= size // after + before for part in parts)
+
+
+@RDD_SUITE
+def test_very_many_empty_partitions_are_no_trouble(serial: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        few = range_rdd(sc, 10, num_slices=100).repartition(201)
+        return sorted(await few.collect()), await few.zip_with_index().repartition(4).count()
+
+    assert serial(job) == (list(range(10)), 10)
