@@ -11,6 +11,7 @@ import operator
 import ssl
 import sys
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from minispark import __version__
 from minispark.errors import PeerRefused, ProtocolError, RpcEnvStopped, RpcError
@@ -40,12 +41,22 @@ CODECS = ("msgpack", "pickle5", "lz4")
 MAX_HANDSHAKES = 512  # of peers that have not proved anything yet; the oldest makes room for one more
 DRAIN_S = 2.0
 
+buffers: "WeakKeyDictionary[asyncio.AbstractEventLoop, bytearray]" = WeakKeyDictionary()
+
 
 def identity(name: str) -> Identity:
     """Return what this process is to its peers."""
     info = sys.hash_info
     hashes = f"{info.algorithm}/{info.width}/{info.modulus}/{info.hash_bits}/{info.seed_bits}"
     return Identity(__version__, f"{sys.version_info.major}.{sys.version_info.minor}", hashes, CODECS, name)
+
+
+def buffer_of(loop: asyncio.AbstractEventLoop) -> bytearray:
+    """Return what all envs of a loop receive into: nothing stays in it from one callback to the next."""
+    buffer = buffers.get(loop)
+    if buffer is None:
+        buffer = buffers[loop] = bytearray(BUFFER_SIZE)
+    return buffer
 
 
 class Network:
@@ -62,7 +73,7 @@ class Network:
     ) -> None:
         self.env = env
         self.loop = env.loop
-        self.buffer = bytearray(BUFFER_SIZE)
+        self.buffer = buffer_of(env.loop)
         self.max_size = env.conf.rpc_message_max_size
         self.outbox_limit = env.conf.rpc_outbox_max_size
         self.connect_timeout_s = env.conf.rpc_connect_timeout

@@ -125,12 +125,12 @@ class MemoryTransport(asyncio.Transport):
 
     def arrive(self, data: bytes) -> None:
         """Give the protocol its bytes."""
-        rest = memoryview(data)
-        while rest and not self.lost:
-            buffer = self.protocol.get_buffer(len(rest))
-            count = min(len(buffer), len(rest))
-            buffer[:count] = rest[:count]
-            rest = rest[count:]
+        start, size = 0, len(data)
+        while start < size and not self.lost:
+            buffer = self.protocol.get_buffer(size - start)
+            count = min(len(buffer), size - start)
+            buffer[:count] = data[start : start + count]
+            start += count
             self.protocol.buffer_updated(count)
 
     def lose(self, error: Exception | None) -> None:

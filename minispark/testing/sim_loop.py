@@ -148,15 +148,10 @@ class OwnedHandle(asyncio.TimerHandle):
         self._cancelled = True
         self._callback = self._args = None
 
-    def _run(self) -> None:
-        """Run it; what it raises is an error of the loop."""
-        try:
-            self._context.run(self._callback, *self._args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 — as asyncio does
-            message = f"Exception in callback {self._callback!r}"
-            self._loop.call_exception_handler({"message": message, "exception": error, "handle": self})
+    def failed(self, error: BaseException) -> None:
+        """Tell the loop what it raised."""
+        message = f"Exception in callback {self._callback!r}"
+        self._loop.call_exception_handler({"message": message, "exception": error, "handle": self})
 
 
 class SimLoop(VirtualLoop):
@@ -249,7 +244,8 @@ class SimLoop(VirtualLoop):
         while not self._stopping:
             if not ready:
                 self.jump()
-            while timers and timers[0][0] <= self.now:
+            now = self.now
+            while timers and timers[0][0] <= now:
                 ready.append(heappop(timers)[2])
             try:
                 self.run_turn(len(ready))
@@ -277,15 +273,17 @@ class SimLoop(VirtualLoop):
             if handle._cancelled:
                 continue
             self.current = process = handle.process
-            if process is None:
-                handle._run()
-            elif process.stands:
+            if process is not None and process.stands:
                 process.miss(handle)
-            elif meter is None:
-                handle._run()
-            else:
-                began = meter()
-                handle._run()
+                continue
+            began = 0.0 if meter is None else meter()
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 — as asyncio does
+                handle.failed(error)
+            if meter is not None and process is not None:
                 process.spent_s += meter() - began
 
     def resume(self, handles: list[OwnedHandle]) -> None:

@@ -377,3 +377,15 @@ def test_a_frame_said_twice_ends_a_sealed_connection() -> None:
         assert peers.probe.messages.count(Note("pay me")) == 1
 
     with_peers(scenario, host="10.0.0.1")
+
+
+def test_all_envs_of_a_loop_receive_into_the_same_memory_and_those_of_another_do_not() -> None:
+    buffers = []
+
+    async def scenario(peers: Peers) -> None:
+        assert peers.client.network.buffer is peers.server.network.buffer
+        buffers.append(peers.client.network.buffer)
+
+    with_peers(scenario)
+    with_peers(scenario)
+    assert buffers[0] is not buffers[1]
