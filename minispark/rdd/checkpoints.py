@@ -18,6 +18,7 @@ from minispark.rdd.face import Face, T_co
 from minispark.rdd.files import PartDirectory, open_input
 from minispark.rdd.node import Node, Partition, all_parents, parents_first
 from minispark.rdd.ports import TaskContext
+from minispark.rdd.urls import shown
 from minispark.storage.batches import dump_batches
 from minispark.storage.record_file import read_batches, write_batches
 
@@ -114,11 +115,11 @@ class CheckpointedNode(Node[T]):
             file = open_input(path)
         except FileNotFoundError:
             raise InputNotFound(
-                f"partition {index} of the checkpoint of {self!r} is not there: {path!r} was removed, or this host "
-                "does not see the checkpoint directory"
+                f"partition {index} of the checkpoint of {self!r} is not there: {shown(path)!r} was removed, or this "
+                "host does not see the checkpoint directory"
             ) from None
         with file:
-            for batch in read_batches(file, path):
+            for batch in read_batches(file, shown(path)):
                 context.metrics.records_read += len(batch)
                 yield batch
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import IO, Any, Final
 
 from minispark.errors import ConfigurationError, InputDamaged
+from minispark.rdd.urls import shown
 
 __all__ = ["check_readable", "damage_errors", "is_compressed", "named_damage", "open_compressed"]
 
@@ -42,7 +43,8 @@ def check_readable(path: str) -> None:
     kind = REFUSED.get(suffix_of(inner))
     if kind is not None:
         raise ConfigurationError(
-            f"{path!r} is in the format {kind}, which is not read; of the compressed files, {', '.join(READABLE)} are"
+            f"{shown(path)!r} is in the format {kind}, which is not read; of the compressed files, "
+            f"{', '.join(READABLE)} are"
         )
 
 
@@ -78,5 +80,5 @@ def named_damage(path: str, error: Exception) -> Exception:
     if isinstance(error, OSError) and error.errno is not None:
         return error
     if isinstance(error, EOFError):
-        return InputDamaged(f"{path!r} is cut off: its compressed data ends too early")
-    return InputDamaged(f"{path!r} is damaged, or not what its name says: {error}")
+        return InputDamaged(f"{shown(path)!r} is cut off: its compressed data ends too early")
+    return InputDamaged(f"{shown(path)!r} is damaged, or not what its name says: {error}")

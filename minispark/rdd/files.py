@@ -17,7 +17,8 @@ from typing import IO, Any, BinaryIO, Final, NamedTuple, Protocol
 from minispark.errors import ConfigurationError, InputNotFound, OutputExists
 from minispark.rdd import filesystems
 from minispark.rdd.compression import check_readable, is_compressed, open_compressed
-from minispark.rdd.filesystems import HIDDEN, SUCCESS, TEMPORARY, InputFile, RemoteOutput, is_url
+from minispark.rdd.filesystems import HIDDEN, SUCCESS, TEMPORARY, InputFile, RemoteOutput
+from minispark.rdd.urls import is_url, shown
 
 __all__ = [
     "InputFile",
@@ -176,7 +177,7 @@ def expand(path: InputPath) -> Iterator[str]:
         )
         if not found:
             what = "no file matches" if glob.has_magic(path.pattern) else "there is no file or directory"
-            raise InputNotFound(f"{what} {path.path!r}")
+            raise InputNotFound(f"{what} {shown(path.path)!r}")
         for match in found:
             # With **, directories are only on the way to the files.
             if not ("**" in path.pattern and os.path.isdir(match)):

@@ -6,7 +6,6 @@ file system can do. All functions block: run them off the loop.
 """
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
 from minispark.errors import ConfigurationError, InputNotFound, MiniSparkError, OutputExists
 from minispark.rdd.compression import check_readable, is_compressed, open_compressed
+from minispark.rdd.urls import is_url, shown
 
 __all__ = [
     "HIDDEN",
@@ -25,14 +25,12 @@ __all__ = [
     "RemoteOutput",
     "check_url",
     "find",
-    "is_url",
     "make_directory",
     "names_in",
     "open_url",
     "remove",
 ]
 
-URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 HIDDEN: Final = (".", "_")  # how the names of files begin that are not data: _SUCCESS, _temporary-x, .crc
 TEMPORARY: Final = "_temporary-"
 SUCCESS: Final = "_SUCCESS"
@@ -46,11 +44,6 @@ class InputFile(NamedTuple):
     size_bytes: int
 
 
-def is_url(name: str) -> bool:
-    """Tell whether a name begins with a scheme."""
-    return URL.match(name) is not None
-
-
 def fsspec(url: str) -> Any:
     """Return the library.
 
@@ -61,8 +54,8 @@ def fsspec(url: str) -> Any:
         return import_module("fsspec")  # most programs have local files only, and need not have it
     except ImportError:
         raise ConfigurationError(
-            f"{url!r}: URLs are read and written by fsspec, which is not installed: pip install 'minispark[remote]'; "
-            "local files are named as /data/x or file:///data/x"
+            f"{shown(url)!r}: URLs are read and written by fsspec, which is not installed: "
+            "pip install 'minispark[remote]'; local files are named as /data/x or file:///data/x"
         ) from None
 
 
@@ -74,11 +67,11 @@ def check_url(url: str) -> str:
     """
     scheme = url.partition("://")[0].lower()
     if scheme == "file":
-        raise ConfigurationError(f"{url!r} names a host; files of this one are /data/x or file:///data/x")
+        raise ConfigurationError(f"{shown(url)!r} names a host; files of this one are /data/x or file:///data/x")
     known = fsspec(url).available_protocols()
     if scheme not in known:
         raise ConfigurationError(
-            f"{url!r}: there is no file system for {scheme}; fsspec knows {', '.join(sorted(known))}"
+            f"{shown(url)!r}: there is no file system for {scheme}; fsspec knows {', '.join(sorted(known))}"
         )
     return url
 
@@ -97,9 +90,9 @@ def reached(url: str) -> Iterator[tuple[Any, str]]:
     except (MiniSparkError, OSError):
         raise
     except ImportError as error:
-        raise ConfigurationError(f"{url!r} cannot be reached: {error}") from error
+        raise ConfigurationError(f"{shown(url)!r} cannot be reached: {shown(str(error))}") from error
     except Exception as error:  # each file system has exceptions of its own
-        raise OSError(f"{url!r} cannot be reached: {type(error).__name__}: {error}") from error
+        raise OSError(f"{shown(url)!r} cannot be reached: {type(error).__name__}: {shown(str(error))}") from error
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -132,7 +125,7 @@ def find(url: str) -> list[InputFile]:
             elif "**" not in path:  # with **, directories are only on the way to the files
                 files += files_in(url, path, file_system, match)
     if not matches:
-        raise InputNotFound(f"there is no file or directory {url!r}, and none that matches")
+        raise InputNotFound(f"there is no file or directory {shown(url)!r}, and none that matches")
     return files
 
 
@@ -146,7 +139,9 @@ def files_in(url: str, path: str, file_system: Any, directory: str) -> list[Inpu
             continue
         if entry["type"] == "directory":
             inside, all_below = named(url, path, name), os.path.join(named(url, path, directory), "**")
-            raise ConfigurationError(f"{inside!r} is a directory; to read all files below, give {all_below!r}")
+            raise ConfigurationError(
+                f"{shown(inside)!r} is a directory; to read all files below, give {shown(all_below)!r}"
+            )
         files.append(input_file(named(url, path, name), entry))
     return files
 
@@ -176,7 +171,9 @@ def input_file(url: str, info: dict[str, Any]) -> InputFile:
     """Return a file with its size."""
     check_readable(url)
     if info.get("size") is None:
-        raise ConfigurationError(f"{url!r}: its server does not tell its size, without which it cannot be divided")
+        raise ConfigurationError(
+            f"{shown(url)!r}: its server does not tell its size, without which it cannot be divided"
+        )
     return InputFile(url, info["size"])
 
 
@@ -254,7 +251,9 @@ class RemoteDirectory(NamedTuple):
     def check_open(self) -> None:
         """Raise FileNotFoundError if the job is over."""
         if not exists(f"{self.temporary}/{OPEN}"):
-            raise FileNotFoundError(f"{self.temporary!r} is gone: the job that writes {self.path!r} is over")
+            raise FileNotFoundError(
+                f"{shown(self.temporary)!r} is gone: the job that writes {shown(self.path)!r} is over"
+            )
 
 
 class RemoteOutput:
@@ -280,7 +279,7 @@ class RemoteOutput:
         with self.lock:
             if not self.is_over:
                 if exists(self.path):
-                    raise OutputExists(f"{self.path!r} exists already: remove it, or save to another path")
+                    raise OutputExists(f"{shown(self.path)!r} exists already: remove it, or save to another path")
                 with reached(self.directory.temporary) as (file_system, temporary):
                     file_system.makedirs(temporary, exist_ok=True)
                     file_system.pipe_file(f"{temporary}/{OPEN}", b"")

@@ -19,6 +19,7 @@ from minispark.rdd.partitioner import check_num_partitions
 from minispark.rdd.ports import JobRunner, TaskContext
 from minispark.rdd.preparation import Preparation
 from minispark.rdd.rdd import RDD
+from minispark.rdd.urls import shown
 from minispark.storage.record_file import read_batches
 
 __all__ = ["FilesNode", "binary_files", "binary_records", "pickle_file", "whole_text_files"]
@@ -177,7 +178,7 @@ def read_records(length: int, path: str, context: TaskContext) -> Iterator[bytes
         while block := file.read(length * BLOCK_RECORDS):
             if len(block) % length:
                 raise InputDamaged(
-                    f"{path!r} does not hold whole records of {length} bytes: it ends in the middle of one"
+                    f"{shown(path)!r} does not hold whole records of {length} bytes: it ends in the middle of one"
                 )
             context.metrics.records_read += len(block) // length
             yield from (block[start : start + length] for start in range(0, len(block), length))
@@ -186,6 +187,6 @@ def read_records(length: int, path: str, context: TaskContext) -> Iterator[bytes
 def read_pickled(path: str, context: TaskContext) -> Iterator[Any]:
     """Yield a file's pickled records."""
     with open_input(path) as file:
-        for batch in read_batches(file, path):
+        for batch in read_batches(file, shown(path)):
             context.metrics.records_read += len(batch)
             yield from batch

@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from minispark.errors import ConfigurationError, InputNotFound, OutputExists
+from minispark.errors import ConfigurationError, InputNotFound, MiniSparkError, OutputExists
 from minispark.rdd import filesystems
 from minispark.rdd.files import absolute_path, find_inputs, input_paths, names_in, open_input, output_at
 from minispark.rdd.filesystems import RemoteOutput, named, reached
@@ -223,3 +223,19 @@ def test_text_goes_to_a_url_and_comes_back(engine: Engine, tmp_path: Path) -> No
 )
 def test_the_root_of_a_server_stays_a_url(given: str, meant: str) -> None:
     assert absolute_path("path", given) == meant
+
+
+def test_errors_show_no_password(memory: Any) -> None:
+    def fails() -> None:
+        with reached("memory://bob:secret@host/x"):
+            raise RuntimeError("no route to memory://bob:secret@host")
+
+    for reason, action in (
+        ("no route", fails),
+        ("there is no file", lambda: find_inputs(input_paths("path", "memory://bob:secret@host/x"))),
+        ("no file system", lambda: absolute_path("path", "nothing://bob:secret@host/x")),
+    ):
+        with pytest.raises((OSError, MiniSparkError), match=reason) as caught:
+            action()
+        assert "bob" in str(caught.value)
+        assert "secret" not in str(caught.value)
