@@ -19,7 +19,7 @@ from minispark.rpc.world import World
 if TYPE_CHECKING:
     from minispark.driver import RunMode
 
-__all__ = ["GROUP", "ClusterManager", "has_manager", "load_manager"]
+__all__ = ["GROUP", "ClusterManager", "has_manager", "load_manager", "make_mode"]
 
 GROUP: Final = "minispark.cluster_managers"
 
@@ -63,8 +63,23 @@ def load_manager(scheme: str) -> ClusterManager:
         raise ConfigurationError(
             f"there are several cluster managers for {scheme}://: {packages}; uninstall all but one"
         )
+    problem = f"the cluster manager for {scheme}:// ({found[0].value})"
     try:
         manager: ClusterManager = found[0].load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"the cluster manager for {scheme}:// cannot be loaded: {error}") from error
+    except Exception as error:  # a module of somebody else may fail in any way
+        raise ConfigurationError(f"{problem} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not callable(manager):
+        raise ConfigurationError(f"{problem} is {manager!r}: a class or a function is needed")
     return manager
+
+
+def make_mode(scheme: str, conf: SparkConf, world: World, url: str) -> "RunMode":
+    """Have the manager of a scheme make what has an application's tasks run; see `ClusterManager`.
+
+    Raises:
+        ConfigurationError: it cannot be loaded, makes something else, or finds fault with the URL or a setting.
+    """
+    mode = load_manager(scheme)(conf, world, url)
+    if not callable(getattr(mode, "open_env", None)):
+        raise ConfigurationError(f"the cluster manager for {scheme}:// has made {mode!r}: a driver.RunMode is needed")
+    return mode

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, TypeVarTuple
 
-from minispark.cluster_managers import has_manager, load_manager
+from minispark.cluster_managers import has_manager, make_mode
 from minispark.conf import SparkConf
 from minispark.cores import available_cores
 from minispark.errors import ConfigurationError, ContextError, PicklingError
@@ -171,6 +171,8 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading, L
             self.driver = await self.make_driver()
             self.driver.stop_context = self.stop
             await self.driver.start()
+            if self.conf.checkpoint_dir:
+                self.set_checkpoint_dir(self.conf.checkpoint_dir)
             await self.add_configured_files()
         except BaseException:
             self.is_stopped = True
@@ -183,7 +185,7 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading, L
         """Begin to start the runners, where they are this context's own, and load what a driver is made of."""
         target = self.target
         if isinstance(target, ExternalMaster):
-            external = load_manager(target.scheme)(self.conf, self.world, self.conf.master)
+            external = make_mode(target.scheme, self.conf, self.world, self.conf.master)
             return load_driver()(self.conf, self.world, external, self.max_failures)
         if not isinstance(target, LocalMaster):
             mode = load_cluster_mode()(self.conf, self.world, target)

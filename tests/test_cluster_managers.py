@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from minispark.cluster_managers import GROUP, has_manager, load_manager
+from minispark.cluster_managers import GROUP, has_manager, load_manager, make_mode
+from minispark.conf import SparkConf
 from minispark.context import SparkContext
 from minispark.errors import ConfigurationError
 from minispark.local_mode import LocalMode
+from minispark.rpc.world import SystemWorld
 from tests.contexts import run_inline
 
 MODULE = """
@@ -78,5 +80,25 @@ def test_two_managers_of_one_scheme_are_refused(packages: Path) -> None:
 def test_a_manager_that_cannot_be_loaded_is_named(packages: Path) -> None:
     install(packages, "somewhere_e", "broken = somewhere_e:Nothing")
 
-    with pytest.raises(ConfigurationError, match=r"manager for broken:// cannot be loaded: .*Nothing"):
+    with pytest.raises(
+        ConfigurationError, match=r"manager for broken:// \(somewhere_e:Nothing\) cannot be loaded: .*Nothing"
+    ):
         load_manager("broken")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("raise RuntimeError('no driver')", "cannot be loaded: RuntimeError: no driver"),
+        ("def Mode(:", "cannot be loaded: SyntaxError"),
+        ("Mode = 7", "is 7: a class or a function is needed"),
+        ("def Mode(conf, world, url): pass", "has made None: a driver.RunMode is needed"),
+    ],
+)
+def test_a_manager_that_is_none_is_told_as_such(packages: Path, content: str, problem: str) -> None:
+    name = f"somewhere_{len(content)}"
+    install(packages, name, f"wrong = {name}:Mode")
+    (packages / f"{name}.py").write_text(content)
+
+    with pytest.raises(ConfigurationError, match=f"manager for wrong:// .*{problem}"):
+        make_mode("wrong", SparkConf(), SystemWorld(), "wrong://x")
