@@ -4,6 +4,7 @@ What they print goes to files, which an assertion that fails shows. Every proces
 known by its HOME; files are in one folder. So a test can tell what a fault left behind.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -23,6 +24,12 @@ from typing import Any
 import psutil
 import pytest
 
+from minispark.cli.client import cluster_client, master_addresses
+from minispark.conf import SparkConf
+from minispark.errors import RpcError
+from minispark.ids import WorkerId
+from minispark.messages.deploy_clients import MasterStatus
+from minispark.messages.deploy_values import WorkerState
 from tests.cluster import shuffling_program
 from tests.cluster.shuffling_program import TASKS, Order, plain
 from tests.cluster.stress import factor
@@ -310,6 +317,17 @@ class Cluster:
         return subprocess.run(
             command, env=self.environment, capture_output=True, text=True, check=False, timeout=DEADLINE_S
         )
+
+    def alive_workers(self) -> list[WorkerId]:
+        """Return whom the master that rules takes for alive; without one nobody."""
+
+        async def ask() -> MasterStatus:
+            async with cluster_client(SparkConf(), master_addresses(self.url), SECRET.encode()) as client:
+                return await client.status()
+
+        with contextlib.suppress(RpcError):
+            return [worker.worker_id for worker in asyncio.run(ask()).workers if worker.state is WorkerState.ALIVE]
+        return []
 
     # -- end ---------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 After each fault the application runs a job, all workers are registered once, and one master leads.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,10 +37,7 @@ def expect_valid(cluster: Cluster, masters: list[Daemon], program: Program, work
     wait_until(lambda: sum(map(leads, masters)) == 1, "one master leads")
 
     def are_registered() -> bool:
-        told = cluster.run("status", cluster.url, "--json")
-        assert told.returncode in (0, 4), told.stderr
-        found = json.loads(told.stdout)["workers"] if told.stdout else []
-        alive = [worker["worker_id"] for worker in found if worker["state"] == "ALIVE"]
+        alive = cluster.alive_workers()
         return len(alive) == len(set(alive)) == workers
 
     wait_until(are_registered, f"{workers} workers are registered, each once")
