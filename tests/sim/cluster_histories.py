@@ -87,6 +87,7 @@ class ClusterHistory:
             "shuffle.readHostLocal": rng.random() < 0.5,
             "decommission.enabled": rng.random() < 0.4,
             "speculation": rng.random() < 0.3,
+            "speculation.interval": "500ms",  # looks take time, and tasks here take seconds
             "locality.wait": rng.choice(["0s", "1s", "3s"]),
             "scheduler.mode": rng.choice(["fifo", "fair"]),
             "network.timeout": rng.choice(["30s", "120s"]),
