@@ -287,19 +287,26 @@ class Transfer:
         """Remove a block's file at another executor.
 
         Raises:
-            RpcError: it cannot be reached.
+            RpcError: it cannot be reached, or is silent for `minispark.network.timeout`.
         """
-        async with self.channel(address_of(location)) as channel:
-            await channel.send(RemoveBlockFile(location.executor_id, block_id))
-            await expect(channel, Taken)
+        await self.have_done(location, RemoveBlockFile(location.executor_id, block_id))
 
     async def remove_outputs(self, location: BlockManagerId, request: RemoveMapOutputs) -> None:
         """Have map outputs removed by whoever serves them.
 
         Raises:
-            RpcError: it cannot be reached.
+            RpcError: it cannot be reached, or is silent for `minispark.network.timeout`.
         """
-        async with self.channel(address_of(location)) as channel:
+        await self.have_done(location, request)
+
+    async def have_done(self, location: BlockManagerId, request: Message) -> None:
+        """Send a request that is answered when it has been done.
+
+        Raises:
+            RpcError: the peer cannot be reached, or is silent.
+        """
+        silence_s = self.env.conf.network_timeout
+        async with patience_with(location, silence_s), self.channel(address_of(location)) as channel:
             await channel.send(request)
             await expect(channel, Taken)
 

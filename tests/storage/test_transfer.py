@@ -8,7 +8,7 @@ import pytest
 from minispark.errors import PeerRefused, ProtocolError, RpcError, RpcTimeout
 from minispark.ids import BlockId, ExecutorId
 from minispark.messages.task import BlockManagerId
-from minispark.messages.transfer import BlockHead, FetchBlock, RegisterDirectory, Taken
+from minispark.messages.transfer import BlockHead, FetchBlock, RegisterDirectory, RemoveBlockFile, Taken
 from minispark.storage.transfer import (
     IDLE_S,
     MAX_IDLE,
@@ -113,6 +113,20 @@ def test_a_peer_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> 
         assert not (tmp_path / "fetched").exists()
 
     place_of: list[Place] = []
+    with_place(tmp_path, scenario)
+
+
+def test_a_peer_that_does_not_say_that_it_has_removed_a_block_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    async def fall_silent(channel: object, request: RemoveBlockFile) -> None:
+        await places[0].peers.server.world.sleep(10_000.0)
+
+    async def scenario(place: Place) -> None:
+        places.append(place)
+        place.service.answers[RemoveBlockFile] = fall_silent
+        with pytest.raises(RpcTimeout, match="was silent for 120 s"):
+            await place.transfer.remove_block(place.location, BLOCK)
+
+    places: list[Place] = []
     with_place(tmp_path, scenario)
 
 
