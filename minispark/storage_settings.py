@@ -3,7 +3,7 @@
 A part of `conf.SparkConf`'s table, in a module of its own because of its size.
 """
 
-from minispark.setting import BYTES, FLAG, FRACTION, INTEGER, Setting, fraction, not_negative, positive
+from minispark.setting import BYTES, FLAG, FRACTION, INTEGER, TEXT, Setting, fraction, not_negative, positive
 
 __all__ = ["StorageSettings"]
 
@@ -34,6 +34,9 @@ class StorageSettings:
         True,
         FLAG,
         "Whether the files of checkpoints are compressed where that makes them smaller.",
+    )
+    checkpoint_dir = Setting(
+        "checkpoint.dir", "", TEXT, "Where the files of checkpoints go, as if set_checkpoint_dir were called first."
     )
     cleaner_clean_checkpoints = Setting(
         "cleaner.referenceTracking.cleanCheckpoints", False, FLAG,

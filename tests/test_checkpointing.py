@@ -38,15 +38,28 @@ def counted(sc: SparkContext, directory: Path | str) -> tuple[RDD[tuple[int, int
     return sc.parallelize(range(12), 3).map(pair), computed
 
 
-@pytest.mark.scenario("HIS-007", "Checkpoint")
+CHECKPOINT = pytest.mark.scenario("HIS-007", "Checkpoint")
+LOCAL_CHECKPOINT = pytest.mark.scenario("HIS-007", "LocalCheckpoint")
+
+
+@CHECKPOINT
+@pytest.mark.parametrize("is_local", [False, True])
 @pytest.mark.parametrize(
-    "kind", ["narrow", "shuffled", "cogrouped", "union", "zipped", "coalesced", "cartesian", "paired"]
-)
-def test_an_rdd_of_any_kind_is_the_same_from_its_files(tmp_path: Path, kind: str) -> None:
+    "kind",
+    [
+        "source", "narrow", "piped", "shuffled", "cogrouped", "union", "zipped", "zipped partitions", "pruned",
+        "coalesced", "cartesian", "paired",
+    ],
+)  # fmt: skip
+def test_an_rdd_of_any_kind_is_the_same_from_what_was_kept(tmp_path: Path, kind: str, is_local: bool) -> None:
     async def job(sc: SparkContext) -> Any:
         base, computed = counted(sc, tmp_path)
         kinds: dict[str, Any] = {
+            "source": lambda: sc.parallelize([(1, 2), (3, 4)], 2),
             "narrow": lambda: base.map_values(str),
+            "piped": lambda: base.map(repr).pipe("cat").key_by(len),
+            "zipped partitions": lambda: base.zip_partitions(zip, base.map_values(str)),
+            "pruned": lambda: base.prune_partitions(lambda index: index != 1),
             "shuffled": lambda: base.reduce_by_key(add, 2),
             "cogrouped": lambda: base.join(base.reduce_by_key(add), 2),
             "union": lambda: base.union(base).map_values(str),
@@ -59,7 +72,7 @@ def test_an_rdd_of_any_kind_is_the_same_from_its_files(tmp_path: Path, kind: str
         below = rdd.map(repr)
         before = sorted(await below.collect())
         shape = rdd.get_num_partitions(), rdd.partitioner
-        rdd.checkpoint()
+        _ = rdd.local_checkpoint() if is_local else rdd.checkpoint()
         again = sorted(await below.collect())
         assert rdd.is_checkpointed
         done = computed.value
@@ -88,6 +101,7 @@ def test_the_files_are_written_by_one_more_computation_or_of_what_is_cached(tmp_
     assert run_inline(job) == [(24, files), (12, files)]
 
 
+@CHECKPOINT
 def test_an_rdd_without_partitions_is_checkpointed(tmp_path: Path) -> None:
     async def job(sc: SparkContext) -> Any:
         sc.set_checkpoint_dir(tmp_path)
@@ -95,6 +109,51 @@ def test_an_rdd_without_partitions_is_checkpointed(tmp_path: Path) -> None:
         return await rdd.count(), rdd.is_checkpointed, await rdd.collect()
 
     assert run_inline(job) == (0, True, [])
+
+
+@CHECKPOINT
+@pytest.mark.parametrize("is_local", [False, True])
+def test_what_was_made_of_an_rdd_before_reads_it_from_what_was_kept(tmp_path: Path, is_local: bool) -> None:
+    async def job(sc: SparkContext) -> Any:
+        ones, computed = counted(sc, tmp_path)
+        children: list[RDD[Any]] = [
+            ones.coalesce(2),
+            ones.cartesian(ones),
+            ones.zip(ones),
+            ones.zip_partitions(zip, ones),
+        ]
+        before = [sorted(await child.collect()) for child in children]
+        _ = ones.local_checkpoint() if is_local else ones.checkpoint()
+        await ones.count()
+        done = computed.value
+        return [sorted(await child.collect()) for child in children] == before, computed.value - done
+
+    assert run_inline(job) == (True, 0)
+
+
+@CHECKPOINT
+@pytest.mark.parametrize("compress", [True, False])
+def test_files_are_compressed_if_that_is_set_and_read_back_either_way(tmp_path: Path, compress: bool) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd = sc.parallelize(["the same words again"] * 5000, 1).checkpoint()
+        assert await rdd.count() == 5000
+        size = (Path(rdd.get_checkpoint_file() or "") / "part-00000").stat().st_size
+        return size < 5000, set(await rdd.collect())
+
+    found = run_inline(job, checkpoint_compress=compress, checkpoint_dir=tmp_path)
+    assert found == (compress, {"the same words again"})
+
+
+@CHECKPOINT
+def test_the_settings_may_say_where_files_go(tmp_path: Path) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd = sc.parallelize(range(4), 2).map(str).checkpoint()
+        before = await rdd.collect()
+        return before == await rdd.collect(), rdd.is_checkpointed, str(rdd.get_checkpoint_file())
+
+    same, is_checkpointed, path = run_inline(job, checkpoint_dir=tmp_path)
+    assert (same, is_checkpointed) == (True, True)
+    assert path.startswith(f"{tmp_path}/")
 
 
 def test_jobs_at_the_same_time_share_one_checkpoint(tmp_path: Path) -> None:
@@ -138,7 +197,7 @@ def test_a_job_that_runs_while_the_lineage_is_cut_ends_well(tmp_path: Path) -> N
     assert run_inline(job) == ([3] * 6, 3)
 
 
-@pytest.mark.scenario("HIS-007", "LocalCheckpoint")
+@LOCAL_CHECKPOINT
 def test_a_local_checkpoint_is_computed_once_and_cut(tmp_path: Path) -> None:
     async def job(sc: SparkContext) -> Any:
         rdd, computed = counted(sc, tmp_path)
@@ -149,6 +208,59 @@ def test_a_local_checkpoint_is_computed_once_and_cut(tmp_path: Path) -> None:
 
     kept = (True, None, (), StorageLevel.MEMORY_AND_DISK)
     assert run_inline(job) == ([(0, 0)], kept, 3, 12, [])
+
+
+@LOCAL_CHECKPOINT
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY, StorageLevel.MEMORY_AND_DISK, None])
+def test_a_local_checkpoint_is_kept_on_disk_whether_persisted_before_or_after(
+    is_first: bool, level: StorageLevel | None
+) -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd = sc.parallelize(range(1, 101), 4).map(lambda n: n + 1).filter(lambda n: n % 2 == 0)
+        for step in ("mark", "persist") if is_first else ("persist", "mark"):
+            if step == "mark":
+                rdd.local_checkpoint()
+            elif level is not None:
+                rdd.persist(level)
+        found = [await rdd.collect() for _ in range(3)]
+        (kept,) = sc.storage_status()
+        return found, rdd.storage_level, kept.num_cached, rdd.node.dependencies
+
+    assert run_inline(job) == ([list(range(2, 101, 2))] * 3, StorageLevel.MEMORY_AND_DISK, 4, ())
+
+
+@LOCAL_CHECKPOINT
+def test_only_the_marked_rdd_is_kept_and_cut_by_an_action_of_another() -> None:
+    async def job(sc: SparkContext) -> Any:
+        rdd = sc.parallelize(range(10), 2).map(str).local_checkpoint()
+        below: list[RDD[Any]] = [rdd.map(len)]
+        below.append(below[0].map(str))
+        links = [child.node.dependencies for child in below]
+        found = [await below[1].collect() for _ in range(2)]
+        assert [child.node.dependencies for child in below] == links
+        return found, rdd.node.dependencies, [child.storage_level for child in below]
+
+    assert run_inline(job) == ([["1"] * 10] * 2, (), [StorageLevel.NONE] * 2)
+
+
+@LOCAL_CHECKPOINT
+def test_partitions_that_the_action_left_out_are_kept_too() -> None:
+    async def job(sc: SparkContext) -> Any:
+        computed = sc.accumulator(0)
+
+        def count(number: int) -> int:
+            computed.add(1)
+            return number
+
+        rdd = sc.parallelize(range(100), 4).map(count).sort_by(lambda n: -n, num_partitions=4).local_checkpoint()
+        first = await rdd.first()
+        done = computed.value
+        far = rdd.repartition(3).repartition(20)
+        counts = [await rdd.count(), await far.count(), len(await far.take(1))]
+        return first, await rdd.first(), counts, computed.value - done, rdd.is_checkpointed
+
+    assert run_inline(job) == (99, 99, [100, 100, 1], 0, True)
 
 
 def test_a_local_checkpoint_takes_the_place_of_a_mark_but_not_of_files(tmp_path: Path) -> None:

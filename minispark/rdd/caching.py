@@ -6,7 +6,7 @@ from minispark.errors import ConfigurationError
 from minispark.messages.storage_level import StorageLevel
 from minispark.rdd.face import Face, T_co
 
-__all__ = ["CacheMethods"]
+__all__ = ["CacheMethods", "with_disk"]
 
 
 class CacheMethods(Face[T_co]):
@@ -22,7 +22,8 @@ class CacheMethods(Face[T_co]):
         Records of a persisted RDD must not be changed in place: tasks may share them.
 
         Args:
-            level: where and how they are kept. It stays until `unpersist`.
+            level: where and how they are kept. It stays until `unpersist`. After `local_checkpoint` the level may be
+                another one until that is done, and is one with a disk in any case.
 
         Raises:
             ConfigurationError: the RDD is persisted with another level, or the level keeps nothing.
@@ -33,6 +34,11 @@ class CacheMethods(Face[T_co]):
         if problem := level.problem():
             raise ConfigurationError(f"an RDD cannot be persisted with the level {level!r}: {problem}")
         node: Any = self.node
+        mark = node.checkpoint
+        if mark is not None and mark.is_local:
+            level = with_disk(level)
+            if node.is_cached and node.storage_level != level:
+                self.context.unpersist(node)
         if not node.is_cached:
             self.context.persist(node, level)
         elif node.storage_level != level:
@@ -60,3 +66,8 @@ class CacheMethods(Face[T_co]):
     def storage_level(self) -> StorageLevel:
         """How it is persisted; `StorageLevel.NONE` if it is not."""
         return self.node.storage_level
+
+
+def with_disk(level: StorageLevel) -> StorageLevel:
+    """Return a level that puts on disk what does not fit in memory, and is otherwise the same."""
+    return StorageLevel(True, level.use_memory, level.use_off_heap, level.deserialized, level.replication)

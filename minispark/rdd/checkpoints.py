@@ -13,6 +13,7 @@ from typing import Any, Final, Self, TypeVar
 from minispark.errors import InputNotFound, StorageError
 from minispark.messages.storage_level import StorageLevel
 from minispark.rdd import closures, lineage
+from minispark.rdd.caching import with_disk
 from minispark.rdd.dependency import Dependency
 from minispark.rdd.face import Face, T_co
 from minispark.rdd.files import PartDirectory, open_input
@@ -67,7 +68,7 @@ class CheckpointMethods(Face[T_co]):
         if not level.use_disk:
             # What does not fit in memory could not be computed again.
             self.context.unpersist(self.node)
-            level = StorageLevel(True, level.use_memory, level.use_off_heap, level.deserialized, level.replication)
+            level = with_disk(level)
         if not self.node.is_cached:
             self.context.persist(self.node, level)
         if not is_cut(self.node):
