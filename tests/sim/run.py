@@ -10,14 +10,25 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from tests.sim.cluster_histories import ClusterHistory, ClusterHistoryFailed
 
-CHUNK = 10
+AT_MOST = 50
 
 Outcome = tuple[int, str, int]
+
+
+@dataclass
+class Runs:
+    """A process that runs histories: on which core, who it is, and how many it was given."""
+
+    cpu: int
+    line: Connection
+    process: BaseProcess
+    count: int = 0
 
 
 def run_one(seed: int) -> Outcome:
@@ -30,44 +41,52 @@ def run_one(seed: int) -> Outcome:
     return seed, "", len(history.failures)
 
 
-def run_some(cpu: int, seeds: range, outcomes: Connection) -> None:
+def run_some(cpu: int, line: Connection) -> None:
     """Run histories in a process of their own, whose memory goes with it: nobody looks for garbage.
 
     It stays on one core: its threads run in turns, and to wake one on another core takes longer than its turn.
     """
     os.sched_setaffinity(0, {cpu})
     gc.disable()
-    for seed in seeds:
-        outcomes.send(run_one(seed))
-    outcomes.close()
+    for _ in range(AT_MOST):
+        line.send(run_one(line.recv()))
+
+
+def start(cpu: int) -> Runs:
+    """Fork a process for histories, which has all that this one has loaded."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=run_some, args=(cpu, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return Runs(cpu, ours, process)
 
 
 def run_seeds(seeds: range) -> Iterator[Outcome]:
-    """Run histories in one process for each core at once, forked off this one with all that it has loaded."""
+    """Run histories in one process for each core at once; one that has run many makes room for another."""
     gc.freeze()
-    context = multiprocessing.get_context("fork")
-    todo = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)][::-1]
-    free = sorted(os.sched_getaffinity(0))
-    running: dict[Connection, tuple[int, BaseProcess]] = {}
-    while todo or running:
-        while todo and free:
-            cpu = free.pop()
-            ours, theirs = context.Pipe(duplex=False)
-            process: BaseProcess = context.Process(target=run_some, args=(cpu, todo.pop(), theirs))
-            process.start()
-            theirs.close()
-            running[ours] = cpu, process
-        for connection in wait(list(running)):
-            assert isinstance(connection, Connection)
+    todo = list(reversed(seeds))
+    running: dict[Connection, Runs] = {}
+    for cpu in sorted(os.sched_getaffinity(0))[: len(todo)]:
+        begin(start(cpu), todo, running)
+    while running:
+        for line in wait(list(running)):
+            assert isinstance(line, Connection)
+            runs = running.pop(line)
             try:
-                yield connection.recv()
+                yield line.recv()
             except EOFError:
-                connection.close()
-                cpu, process = running.pop(connection)
-                process.join()
-                free.append(cpu)
-                if process.exitcode:
-                    raise RuntimeError(f"a process of histories ended with {process.exitcode}") from None
+                runs.process.join()
+                raise RuntimeError(f"a process of histories ended with {runs.process.exitcode}") from None
+            if todo:
+                begin(runs if runs.count < AT_MOST else start(runs.cpu), todo, running)
+
+
+def begin(runs: Runs, todo: list[int], running: dict[Connection, Runs]) -> None:
+    """Have a process run the next history."""
+    runs.count += 1
+    runs.line.send(todo.pop())
+    running[runs.line] = runs
 
 
 def say(text: str) -> None:
