@@ -4,12 +4,12 @@ A part of `rdd.RDD`. The program runs beside the task, on the task's core. Sourc
 """
 
 import os
+import selectors
 import shlex
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from minispark.errors import ConfigurationError
 from minispark.rdd.face import Face
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
 
 __all__ = ["PipeMethods"]
+
+PIECE_BYTES: Final = 1 << 15  # about how much is computed before some of it is written
+READ_BYTES: Final = 1 << 16
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -59,43 +62,83 @@ def lines_through(
 ) -> Iterator[str]:
     """Yield the lines that a program writes; what a task runs.
 
-    A thread feeds the program, for it may write before it has read all. What fails there is raised here.
+    Records are computed when the program can take some, and lines are read when it has written some: on the task's
+    own thread, where functions of the user find their context and accumulators.
     """
     try:
         # The world is the executor's; here is user code's side, and the child ends with the attempt.
-        process = subprocess.Popen(arguments, env=os.environ | env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            arguments, env=os.environ | env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
     except OSError as error:
         raise RuntimeError(f"pipe cannot start {shlex.join(arguments)}: {error}") from error
     assert process.stdin is not None
     assert process.stdout is not None
-    failures: list[BaseException] = []
-    feeder = threading.Thread(target=feed, args=(process.stdin, records, failures), daemon=True)
     try:
-        feeder.start()
-        for line in process.stdout:
-            yield line.rstrip(b"\n").decode(errors="replace")
-        feeder.join()
+        yield from exchanged(process.stdin, process.stdout, pieces_of(records))
         code = process.wait()
-        if failures:
-            raise failures[0]
         if code < 0 or (check_code and code):
             raise RuntimeError(f"pipe: {shlex.join(arguments)} ended with code {code}")
     finally:
-        # Also when a reader stops early, or the task is killed.
+        # Also when a reader stops early, the records fail, or the task is killed.
         if process.poll() is None:
             process.kill()
             process.wait()
+        process.stdin.close()
         process.stdout.close()
-        feeder.join()
 
 
-def feed(stdin: IO[bytes], records: Iterator[Any], failures: list[BaseException]) -> None:
-    """Write records as lines; a program that reads no further is no error."""
+def exchanged(stdin: IO[bytes], stdout: IO[bytes], pieces: Iterator[bytes]) -> Iterator[str]:
+    """Write pieces and yield lines, whichever is possible, until both are at their ends."""
+    os.set_blocking(stdin.fileno(), False)
+    piece = memoryview(b"")
+    parts: list[bytes] = []  # of a line whose end has not come
+    with selectors.DefaultSelector() as selector:
+        selector.register(stdin, selectors.EVENT_WRITE)
+        selector.register(stdout, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                if key.fileobj is stdin:
+                    piece = piece or memoryview(next(pieces, b""))
+                    written = write_some(stdin, piece)
+                    piece = piece[written:]
+                    if not written:
+                        selector.unregister(stdin)
+                        stdin.close()
+                    continue
+                data = os.read(stdout.fileno(), READ_BYTES)
+                if not data:
+                    selector.unregister(stdout)
+                *lines, rest = data.split(b"\n")
+                for line in lines:
+                    yield b"".join((*parts, line)).decode(errors="replace")
+                    parts.clear()
+                parts.append(rest)
+    if last := b"".join(parts):
+        yield last.decode(errors="replace")
+
+
+def write_some(stdin: IO[bytes], piece: memoryview) -> int:
+    """Write as much of a piece as a program can take; return how much: 0 if it reads no further, which is no error.
+
+    Called when it can take some; so an empty piece, which there is at the end, is the only other reason for 0.
+    """
     try:
-        with stdin:
-            for record in records:
-                stdin.write(str(record).rstrip("\n").encode() + b"\n")
+        return os.write(stdin.fileno(), piece)
     except BrokenPipeError:
-        pass
-    except BaseException as error:  # noqa: BLE001 - raised by the task's own thread
-        failures.append(error)
+        return 0
+
+
+def pieces_of(records: Iterator[Any]) -> Iterator[bytes]:
+    """Yield records as lines, many together."""
+    lines: list[bytes] = []
+    size = 0
+    for record in records:
+        line = str(record).rstrip("\n").encode() + b"\n"
+        lines.append(line)
+        size += len(line)
+        if size >= PIECE_BYTES:
+            yield b"".join(lines)
+            lines.clear()
+            size = 0
+    yield b"".join(lines)

@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from minispark.context import SparkContext
 from minispark.errors import ConfigurationError
+from minispark.executor.current_task import current_task_context
 from minispark.rdd.piping import lines_through
 from minispark.rdd.ports import JobRunner
 from minispark.rdd.sources import parallelize
+from tests.contexts import run_inline
 from tests.rdd.conftest import Engine
 
 
@@ -31,6 +36,41 @@ def test_a_program_may_write_before_it_has_read_and_stop_reading(serial: Engine)
         return await many.pipe("cat").count(), await many.pipe("head -n 1").count(), await many.pipe("cat").take(1)
 
     assert serial(job) == (500, 1, ["x" * 1000])
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=40), max_size=20))
+def test_every_text_of_one_line_comes_back_from_cat(texts: list[str]) -> None:
+    assert list(lines_through(["cat"], {}, True, 0, iter(texts))) == texts
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("cat; printf 'no end'", ["a", "no end"]),
+        ("cat > /dev/null", []),
+        ("exec 1>&-; cat > /dev/null", []),
+        ("printf '%0300000d' 0 | cat", ["0" * 300_000]),
+    ],
+)
+def test_what_a_program_writes_need_not_end_like_a_line(program: str, expected: list[str]) -> None:
+    assert list(lines_through(["sh", "-c", program], {}, True, 0, iter(["a"]))) == expected
+
+
+@pytest.mark.scenario("HIS-007", "Piped")
+def test_functions_before_a_program_find_their_task_and_add_to_accumulators() -> None:
+    async def job(sc: SparkContext) -> Any:
+        added = sc.accumulator(0)
+
+        def partition_of(number: int) -> int:
+            context = current_task_context()
+            assert context is not None
+            added.add(number)
+            return context.partition_id
+
+        found = await sc.parallelize([1, 2, 3], 3).map(partition_of).pipe("cat").collect()
+        return found, added.value
+
+    assert run_inline(job) == (["0", "1", "2"], 6)
 
 
 def test_a_program_that_fails_fails_the_task_if_asked(serial: Engine) -> None:
