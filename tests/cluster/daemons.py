@@ -35,29 +35,41 @@ from tests.cluster.shuffling_program import TASKS, Order, plain
 from tests.cluster.stress import factor
 
 __all__ = [
-    "DEADLINE_S", "JOBS", "LOOPBACK", "REPETITIONS", "Cluster", "Daemon", "Host", "Program", "moment", "recovering",
-    "seeds", "wait_until",
+    "DEADLINE_S", "JOBS", "LOOPBACK", "REPETITIONS", "Cluster", "Daemon", "Host", "Program", "moment", "patient",
+    "recovering", "seeds", "wait_until",
 ]  # fmt: skip
 
 DEADLINE_S = 60.0
 """How long the tests wait for one event: far longer than it takes where ten processes share a core."""
 SECRET = "a secret of this test's cluster alone"
 QUICK = {
-    "minispark.worker.timeout": "2s",
-    "minispark.deploy.leaderLease": "4s",
+    "minispark.worker.timeout": 2.0,
+    "minispark.deploy.leaderLease": 2.0,
     "minispark.shuffle.service.port": 0,
 }
-"""Settings of daemons that notice losses soon; the lease is what no leader on a busy machine loses by being slow."""
+"""Settings of daemons that notice losses soon; seconds of a machine that has a core for each process."""
 APPLICATION = {
     "minispark.executor.memory": "256m",
     "minispark.executor.heartbeatInterval": "200ms",
-    "minispark.network.timeout": "2s",
+    "minispark.network.timeout": 2.0,
     "minispark.network.timeoutInterval": "200ms",
     "minispark.shuffle.readHostLocal": False,
-    "minispark.executor.stopDeadline": "1s",
+    "minispark.executor.stopDeadline": 1.0,
     "minispark.standalone.executorRemoveDelayOnDisconnection": "1s",
 }
 """The same of applications; map outputs of another executor are fetched as from another host."""
+
+
+def patient(settings: dict[str, Any]) -> dict[str, Any]:
+    """Make time-outs as much longer as this machine has more to do than cores, so that nobody is lost for being slow.
+
+    With ten processes for each core a sleep of 50 ms was seen to take a second.
+    """
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return {
+        name: f"{value * min(crowd, 10.0):.1f}s" if isinstance(value, float) else value
+        for name, value in settings.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -196,11 +208,15 @@ class Program(Daemon):
             assert line, f"the program ended before {event}"
             count -= line.startswith(f"event {event}")
 
+    def demand(self, jobs: int) -> None:
+        """Have one that runs jobs on demand run so many."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n" * jobs)
+        self.process.stdin.flush()
+
     def ask(self) -> None:
         """Have one that runs jobs on demand run the next; its answer must be that of plain Python."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        self.demand(1)
         while not (line := self.hear()).startswith("answer "):
             assert line, "the program ended before it answered"
         assert json.loads(self.answers[-1]) == plain(self.order.seed, len(self.answers))[-1]
@@ -241,7 +257,7 @@ class Cluster:
     ) -> None:
         self.folder = folder
         self.tls = tls or {}
-        self.settings = QUICK | (settings or {}) | self.tls
+        self.settings = patient(QUICK) | (settings or {}) | self.tls
         self.home, self.temporary = folder / "home", folder / "tmp"
         for made in (self.home, self.temporary, self.home / ".minispark"):
             made.mkdir(mode=0o700)
@@ -301,7 +317,7 @@ class Cluster:
 
     def program(self, settings: dict[str, Any] | None = None, host: Host = LOOPBACK, **parts: Any) -> Program:
         """Start a program."""
-        order = Order(self.url, APPLICATION | self.tls | (settings or {}), **parts)
+        order = Order(self.url, patient(APPLICATION) | self.tls | (settings or {}), **parts)
         log = self.folder / f"{len(self.daemons)}-program.log"
         with log.open("w") as output:
             process = self.command(

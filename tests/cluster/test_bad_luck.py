@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minispark.rpc.logic.address import RpcAddress
-from tests.cluster.daemons import DEADLINE_S, LOOPBACK, REPETITIONS, Cluster, recovering
+from tests.cluster.daemons import DEADLINE_S, LOOPBACK, REPETITIONS, Cluster, patient, recovering
 
 pytestmark = pytest.mark.cluster
 
@@ -24,7 +24,8 @@ def repetition(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """A master that soon gives up on peers and on applications, and a worker."""
-    with Cluster(tmp_path, {"minispark.rpc.connectTimeout": "3s", "minispark.deploy.maxExecutorRetries": 3}) as made:
+    settings = patient({"minispark.rpc.connectTimeout": 2.0, "minispark.deploy.maxExecutorRetries": 3})
+    with Cluster(tmp_path, settings) as made:
         made.master()
         made.worker().expect("the master is at")
         yield made

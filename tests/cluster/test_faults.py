@@ -91,12 +91,14 @@ def test_a_frozen_executor_is_given_up_and_disturbs_nobody_when_it_wakes_up(seed
     rng = random.Random(seed)
     with Cluster(tmp_path) as cluster:
         daemons = [cluster.master(), *cluster.workers()]
-        program = cluster.program(seed=seed, jobs=JOBS)
+        program = cluster.program(seed=seed, jobs=JOBS + 1, on_demand=True)
+        program.demand(JOBS)
         program.wait_for("TaskEnd", moment(rng))
         frozen = rng.choice([each for daemon in daemons for each in daemon.executors()])
         frozen.suspend()
         program.expect("is given up: no heartbeat of it came")
         frozen.resume()
+        program.demand(1)
         program.expect_exact_answers()
         cluster.expect_nothing_left(*daemons)
 
