@@ -141,6 +141,7 @@ class FirstTask:
             self.ended.set()
 
 
+@pytest.mark.scenario("HIS-007", "JobArtifactSet")
 @pytest.mark.scenario("TSM-050")
 def test_a_file_that_is_added_while_tasks_run_is_for_those_of_later_jobs(tmp_path: Path) -> None:
     for name in ("one", "two"):

@@ -18,6 +18,7 @@ RECORDS = st.lists(st.integers(-50, 50), max_size=40)
 PARTS = st.integers(1, 9)
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(RECORDS, PARTS, st.integers(0, 45))
 def test_actions_are_what_python_does(records: list[int], parts: int, num: int) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -35,6 +36,7 @@ def test_actions_are_what_python_does(records: list[int], parts: int, num: int) 
     ]  # fmt: skip
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(RECORDS.filter(bool), PARTS)
 def test_one_of_all_records(records: list[int], parts: int) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -62,6 +64,7 @@ def test_actions_on_every_engine(engine: Engine) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 def test_an_rdd_without_partitions_or_records_is_empty(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         found: list[Any] = []
@@ -75,6 +78,7 @@ def test_an_rdd_without_partitions_or_records_is_empty(engine: Engine) -> None:
     assert engine(job) == [([], 0, [], True), (0, 7, [], 0), ([], 0, [], True), (0, 28, [], 0)]
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @pytest.mark.parametrize("action", ["first", "min", "max", "reduce"])
 def test_one_of_no_records_is_an_error_that_says_so(engine: Engine, action: str) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -85,6 +89,7 @@ def test_one_of_no_records_is_an_error_that_says_so(engine: Engine, action: str)
         engine(job)
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 def test_zero_is_copied_so_that_tasks_and_driver_do_not_share_it(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         zero: list[int] = []
@@ -131,3 +136,13 @@ def test_foreach_calls_its_function_in_the_tasks(engine: Engine, tmp_path: Any) 
     engine(job)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3", "sum1", "sum5"]
+
+
+@pytest.mark.scenario("HIS-007", "RDDSuite")
+@pytest.mark.parametrize("slices", [1, 2, 100, 999])
+def test_take_finds_the_first_records_however_many_partitions_there_are(serial: Engine, slices: int) -> None:
+    async def job(sc: JobRunner) -> list[list[int]]:
+        numbers = range_rdd(sc, 1, 1000, num_slices=slices)
+        return [await numbers.take(num) for num in (0, 1, 3, 500, 501, 999, 1000, 2_147_483_638)]
+
+    assert serial(job) == [list(range(1, 1000))[:num] for num in (0, 1, 3, 500, 501, 999, 1000, 1000)]

@@ -1,6 +1,7 @@
 """Joins give what nested loops over two lists give."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from minispark.rdd.dependency import Narrow
 from minispark.rdd.ports import JobRunner
-from minispark.rdd.sources import parallelize
+from minispark.rdd.sources import parallelize, text_file
 from minispark.testing.serial import SerialJobRunner
 from tests.rdd.conftest import Engine, on_serial
 
@@ -27,6 +28,7 @@ def nested_loops(left: list[Any], right: list[Any], kind: str) -> Counter[Any]:
     return Counter(rows)
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 @given(PAIRS, PAIRS, st.integers(1, 4), st.booleans(), st.booleans())
 def test_joins_are_nested_loops_however_the_sides_are_placed(
     left: list[Any], right: list[Any], parts: int, left_placed: bool, right_placed: bool
@@ -56,6 +58,7 @@ def test_joins_on_every_engine(engine: Engine, kind: str) -> None:
     assert Counter(engine(job)) == nested_loops(LEFT, RIGHT, kind.partition("_")[0])
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 def test_cogroup_lists_the_values_of_each_side(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         left, right = parallelize(sc, LEFT, 2), parallelize(sc, RIGHT, 3)
@@ -80,6 +83,7 @@ def test_sides_that_are_placed_alike_are_joined_without_a_shuffle() -> None:
     assert on_serial(job) == (nested_loops(LEFT, RIGHT, "inner"), 2)  # type: ignore[arg-type]  # the serial one
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 def test_a_wide_side_is_not_squeezed_into_the_other_sides_few_partitions(serial: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         wide = parallelize(sc, LEFT, 40)
@@ -96,3 +100,36 @@ def test_joining_with_something_else_is_refused(serial: Engine) -> None:
 
     with pytest.raises(TypeError, match="join needs another RDD, not"):
         serial(job)
+
+
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
+@given(st.lists(PAIRS, min_size=1, max_size=4), st.integers(1, 3))
+def test_groups_of_several_rdds_list_the_values_of_each(sides: list[list[Any]], parts: int) -> None:
+    async def job(sc: JobRunner) -> Any:
+        first, *others = [parallelize(sc, [(9, "w")], 1), *(parallelize(sc, side, parts) for side in sides)]
+        return await first.group_with(*others).collect()
+
+    found = on_serial(job)
+    everything = [[(9, "w")], *sides]
+    expected = {
+        key: tuple([value for other, value in side if other == key] for side in everything)
+        for key in {key for side in everything for key, _ in side}
+    }
+    assert len(found) == len(expected)
+    assert {key: tuple(map(sorted, lists)) for key, lists in found} == {
+        key: tuple(map(sorted, lists)) for key, lists in expected.items()
+    }
+
+
+@pytest.mark.scenario("HIS-007", "RDDSuite")
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
+def test_an_rdd_without_partitions_takes_part_in_every_shuffle(engine: Engine, tmp_path: Path) -> None:
+    async def job(sc: JobRunner) -> Any:
+        nothing: Any = text_file(sc, tmp_path, None).map(lambda line: (line, 1))
+        pairs: Any = parallelize(sc, [(n, n) for n in range(2)], 2)
+        counts = [await nothing.reduce_by_key(max).count(), await pairs.subtract_by_key(nothing).count()]
+        for name in ("join", "right_outer_join", "left_outer_join", "full_outer_join", "cogroup", "union"):
+            counts.append(await getattr(pairs, name)(nothing).count())
+        return counts, await nothing.cartesian(pairs).count(), await pairs.cartesian(nothing).count()
+
+    assert engine(job) == ([0, 2, 0, 0, 2, 2, 2, 2], 0, 0)

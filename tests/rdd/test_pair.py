@@ -27,6 +27,7 @@ def grouped(pairs: list[tuple[Any, Any]]) -> dict[Any, list[Any]]:
     return dict(groups)
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 def test_keys_values_and_their_maps(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         pairs = parallelize(sc, LETTERS[:3], 2)
@@ -40,6 +41,7 @@ def test_keys_values_and_their_maps(engine: Engine) -> None:
     assert flat == [("a", 0), ("b", 0), ("b", 1), ("a", 0), ("a", 1), ("a", 2)]
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 @given(PAIRS, PARTS, PARTS)
 def test_reduce_and_group_by_key_see_every_value_once(pairs: list[Any], before: int, after: int) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -63,6 +65,7 @@ def test_shuffles_give_the_same_on_every_engine(engine: Engine) -> None:
     assert engine(job) == ({"a": [1, 3, 5], "b": [2], "c": [4]}, {"a": 5, "b": 2, "c": 4})
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 def test_combine_by_key_uses_its_three_functions(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         rdd = parallelize(sc, LETTERS, 3)
@@ -71,6 +74,7 @@ def test_combine_by_key_uses_its_three_functions(engine: Engine) -> None:
     assert {key: sorted(text) for key, text in engine(job).items()} == {"a": ["1", "3", "5"], "b": ["2"], "c": ["4"]}
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 def test_each_key_aggregates_into_its_own_copy_of_zero(engine: Engine) -> None:
     def add(values: list[int], value: int) -> list[int]:
         values.append(value)
@@ -84,6 +88,7 @@ def test_each_key_aggregates_into_its_own_copy_of_zero(engine: Engine) -> None:
     assert engine(job) == (expected, expected)
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 def test_fold_by_key_starts_from_zero_in_each_partition(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         rdd = parallelize(sc, [("a", 1), ("a", 1), ("b", 1)], 2)
@@ -111,6 +116,7 @@ def test_a_function_of_the_user_places_keys(engine: Engine) -> None:
     assert engine(job) == [["yy"], ["x", "zzz"]]
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 def test_placed_pairs_are_combined_without_another_shuffle() -> None:
     async def job(sc: Any) -> Any:
         placed = parallelize(sc, LETTERS, 3).partition_by(2)
@@ -121,6 +127,7 @@ def test_placed_pairs_are_combined_without_another_shuffle() -> None:
     assert on_serial(job) == ({"a": ["9"], "b": ["2"], "c": ["4"]}, 1)
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 @pytest.mark.parametrize(("setting", "expected"), [({}, 7), ({"default__parallelism": 3}, 3)])
 def test_without_a_number_a_shuffle_has_as_many_partitions_as_its_parent(setting: Any, expected: int) -> None:
     async def job(sc: JobRunner) -> int:
@@ -129,6 +136,7 @@ def test_without_a_number_a_shuffle_has_as_many_partitions_as_its_parent(setting
     assert on_serial(job, **setting) == expected
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 @pytest.mark.parametrize("placed", [True, False])
 def test_lookup_finds_the_values_of_a_key(engine: Engine, placed: bool) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -181,3 +189,14 @@ def test_counting_by_key_and_value(engine: Engine) -> None:
 
     counts = Counter("abaca")
     assert engine(job) == (counts, counts)
+
+
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
+def test_folding_into_a_value_changes_no_value_that_is_kept(engine: Engine) -> None:
+    async def job(sc: Any) -> Any:
+        lists = parallelize(sc, LETTERS, 2).map_values(lambda value: [value])
+        kept = lists.cache() if hasattr(sc, "persist") else lists
+        sums = await kept.fold_by_key([], operator.iadd).map_values(sorted).collect_as_map()
+        return sums, await kept.values().collect()
+
+    assert engine(job) == ({"a": [1, 3, 5], "b": [2], "c": [4]}, [[1], [2], [3], [4], [5]])

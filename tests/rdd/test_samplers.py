@@ -44,6 +44,7 @@ def test_a_fraction_that_cannot_be_is_refused(with_replacement: bool, fraction: 
     assert on_serial(job) is None
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.floats(0, 5), min_size=1, max_size=4), PARTS, SEEDS)
 def test_a_split_gives_each_record_to_one_part(
     records: list[int], weights: list[float], parts: int, seed: int
@@ -58,6 +59,7 @@ def test_a_split_gives_each_record_to_one_part(
     assert all(not part for part, weight in zip(found[:-1], weights, strict=True) if weight == 0)
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 def test_the_parts_of_a_split_are_about_as_large_as_their_weights(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         split = range_rdd(sc, 3000, num_slices=3).random_split([1, 2], 17)
@@ -78,6 +80,7 @@ def test_weights_that_cannot_be_are_refused(serial: Engine, weights: list[float]
         serial(job)
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(st.lists(st.integers(0, 9), max_size=40), st.integers(0, 60), st.booleans(), PARTS, SEEDS)
 def test_a_taken_sample_has_the_size_that_was_asked_for(
     records: list[int], num: int, with_replacement: bool, parts: int, seed: int
@@ -125,6 +128,7 @@ def test_the_fraction_draws_enough_nearly_always(num: int, total: int, with_repl
         assert mean - 3 * deviation >= num - 1
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 def test_each_key_has_its_own_fraction(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         pairs = range_rdd(sc, 3000, num_slices=3).map(lambda n: ("abc"[n % 3], n))
@@ -149,6 +153,7 @@ def test_a_key_without_a_fraction_fails_the_job(serial: Engine) -> None:
         serial(job)
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 def test_samples_keep_the_partitioner(serial: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         pairs = parallelize(sc, [(n, n) for n in range(10)], 2).partition_by(3)

@@ -17,6 +17,7 @@ PAIRS = st.lists(st.tuples(st.integers(-3, 3), st.text("ab", max_size=1)), max_s
 PARTS = st.integers(1, 5)
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(RECORDS, RECORDS, PARTS, PARTS)
 def test_intersection_and_subtraction_are_those_of_lists(
     left: list[int], right: list[int], parts: int, others: int
@@ -30,6 +31,7 @@ def test_intersection_and_subtraction_are_those_of_lists(
     assert sorted(rest) == sorted(record for record in left if record not in right)
 
 
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
 @given(PAIRS, PAIRS, PARTS)
 def test_subtraction_by_key_keeps_the_pairs_of_keys_that_are_not_there(
     left: list[tuple[int, str]], right: list[tuple[int, str]], parts: int
@@ -41,6 +43,7 @@ def test_subtraction_by_key_keeps_the_pairs_of_keys_that_are_not_there(
     assert Counter(on_serial(job)) == Counter(pair for pair in left if pair[0] not in keys)
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(RECORDS, RECORDS, PARTS, PARTS)
 def test_a_product_has_every_pair(left: list[int], right: list[int], parts: int, others: int) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -52,6 +55,7 @@ def test_a_product_has_every_pair(left: list[int], right: list[int], parts: int,
     assert partitions == parts * others
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(RECORDS, PARTS)
 def test_zip_pairs_records_of_equal_rank_and_unique_ids_differ(records: list[int], parts: int) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -81,6 +85,7 @@ def test_the_operations_run_on_every_engine(engine: Engine) -> None:
     assert engine(job) == [[3], [1, 1, 2], [(1, 1), (1, 1), (2, 2)], 0, 12, pairs]
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @pytest.mark.parametrize(("left", "right"), [([1, 2, 3], [1, 2]), ([1], [1, 2]), ([], [1])])
 def test_sides_of_unequal_length_cannot_be_zipped(serial: Engine, left: list[int], right: list[int]) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -90,6 +95,7 @@ def test_sides_of_unequal_length_cannot_be_zipped(serial: Engine, left: list[int
         serial(job)
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 def test_numbers_of_partitions_must_be_equal_to_zip(serial: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         return await parallelize(sc, [1, 2], 2).zip(parallelize(sc, [1, 2], 1)).count()
@@ -116,3 +122,14 @@ def test_pairs_stay_where_their_keys_are(serial: Engine) -> None:
         return rest.partitioner == pairs.partitioner, before
 
     assert serial(job) == (True, 5)
+
+
+@pytest.mark.scenario("HIS-007", "PairRDDFunctions")
+def test_what_is_left_of_placed_pairs_stays_placed_and_has_as_many_partitions(serial: Engine) -> None:
+    async def job(sc: JobRunner) -> Any:
+        pairs, others = parallelize(sc, [(1, "a"), (1, "a"), (2, "b")], 2), parallelize(sc, [(2, 20), (4, 40)], 2)
+        placed = pairs.partition_by(5, abs)
+        by_key, whole = placed.subtract_by_key(others), pairs.subtract(others)
+        return await by_key.collect(), by_key.partitioner is not None, whole.partitioner, whole.get_num_partitions()
+
+    assert serial(job) == ([(1, "a"), (1, "a")], True, None, 2)

@@ -42,6 +42,7 @@ def test_glom_gives_a_list_per_partition_and_key_by_pairs(engine: Engine) -> Non
     assert engine(job) == ([[1], [2, 3]], [("1", 1), ("2", 2), ("3", 3)])
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(RECORDS, RECORDS, PARTS)
 def test_union_and_index_keep_the_order_of_lists(left: list[int], right: list[int], parts: int) -> None:
     async def job(sc: JobRunner) -> Any:
@@ -65,6 +66,7 @@ def test_union_of_many_is_one_step(serial: Engine) -> None:
     assert serial(job) == (6, [1, 0, 1, 2, 3, 4])
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 def test_union_of_rdds_with_one_partitioner_keeps_it_and_pairs_partitions(engine: Engine) -> None:
     async def job(sc: JobRunner) -> Any:
         left = parallelize(sc, [(n, "l") for n in range(4)], 3).partition_by(2)
@@ -107,6 +109,7 @@ def test_repartition_spreads_the_records_evenly(engine: Engine) -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 4
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(st.lists(st.one_of(st.integers(-3, 3), st.text("ab", max_size=2), st.none(), st.just(1.0))), PARTS)
 def test_distinct_keeps_what_a_set_keeps(records: list[Any], parts: int) -> None:
     async def job(sc: JobRunner) -> list[Any]:

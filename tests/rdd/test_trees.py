@@ -15,6 +15,7 @@ from tests.contexts import run_inline
 from tests.rdd.conftest import Engine, on_serial
 
 
+@pytest.mark.scenario("HIS-007", "RDDSuite")
 @given(st.lists(st.integers(), min_size=1, max_size=40), st.integers(1, 30), st.integers(1, 4))
 def test_trees_give_what_reduce_and_aggregate_give(records: list[int], parts: int, depth: int) -> None:
     async def job(sc: JobRunner) -> Any:
