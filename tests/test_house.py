@@ -136,6 +136,19 @@ def test_every_module_says_what_it_is() -> None:
     assert not silent
 
 
+def test_every_receive_answers_or_refuses_all_messages() -> None:
+    """One that passes a message over lets its asker wait until the timeout."""
+    silent = [
+        f"{name_of(path)}:{match.lineno}"
+        for path in sources("minispark")
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef) and function.name == "receive"
+        for match in function.body
+        if isinstance(match, ast.Match) and ast.unparse(match.cases[-1].pattern) != "_"
+    ]
+    assert silent == []
+
+
 def test_every_exception_from_the_checks_names_its_rule_and_reason() -> None:
     bare = []
     for path in sources("minispark", "tests", "benchmarks", "examples", "tools"):

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Iterator
+from typing import assert_never
 
 from minispark.conf import SparkConf
 from minispark.ids import StageId, TaskId
@@ -173,6 +174,8 @@ class TaskScheduler(RpcEndpoint):
                 self.executors.removed(message)
             case CheckSpeculation() | UnschedulableExpired() | AttemptsProgressed():
                 self.watch.receive(message)
+            case _:
+                assert_never(message)
 
     # -- task sets ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ comparison or two. It owns the timers of both; they come back to the TaskSchedul
 
 import asyncio
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from minispark.conf import SparkConf
 from minispark.ids import ExecutorId, TaskId
@@ -122,6 +122,8 @@ class TaskWatch:
                 sets = self.scheduler.task_sets()
                 if self.speculations is not None and self.speculations.look(sets, self.world.wall()):
                     self.scheduler.revive_offers()
+            case _:
+                assert_never(message)
 
     def unschedulable_expired(self, expired: UnschedulableExpired) -> None:
         """Give a set up that has waited long enough."""

@@ -7,7 +7,7 @@ is true may differ for a while, as in life: an executor that died is offered unt
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from minispark.ids import ExecutorId, TaskId
 from minispark.messages.cluster import StatusUpdate
@@ -94,6 +94,8 @@ class SimulatedBackend(RpcEndpoint):
                 self.make_offers([slots.offer for slots in self.slots.values()], is_all_free=True)
             case StatusUpdate():
                 self.status_update(message)
+            case _:
+                assert_never(message)
 
     def revive_offers(self) -> None:
         """Have all free cores offered soon; asking again before that changes nothing."""
