@@ -35,8 +35,8 @@ from tests.cluster.shuffling_program import TASKS, Order, plain
 from tests.cluster.stress import factor
 
 __all__ = [
-    "DEADLINE_S", "JOBS", "LOOPBACK", "REPETITIONS", "Cluster", "Daemon", "Host", "Program", "moment", "patient",
-    "recovering", "seeds", "wait_until",
+    "DEADLINE_S", "JOBS", "LOOPBACK", "REPETITIONS", "Cluster", "Daemon", "Host", "Program", "crowd", "moment",
+    "patient", "recovering", "seeds", "wait_until",
 ]  # fmt: skip
 
 DEADLINE_S = 60.0
@@ -60,16 +60,18 @@ APPLICATION = {
 """The same of applications; map outputs of another executor are fetched as from another host."""
 
 
-def patient(settings: dict[str, Any]) -> dict[str, Any]:
-    """Make time-outs as much longer as this machine has more to do than cores, so that nobody is lost for being slow.
+def crowd() -> float:
+    """Return how many processes each core has to serve now, between 1 and 10.
 
-    With ten processes for each core a sleep of 50 ms was seen to take a second.
+    With ten a sleep of 50 ms was seen to take a second.
     """
-    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    return {
-        name: f"{value * min(crowd, 10.0):.1f}s" if isinstance(value, float) else value
-        for name, value in settings.items()
-    }
+    return min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), 10.0)
+
+
+def patient(settings: dict[str, Any]) -> dict[str, Any]:
+    """Make time-outs as much longer as this machine is slower, so that nobody is lost for being slow."""
+    times = crowd()
+    return {name: f"{value * times:.1f}s" if isinstance(value, float) else value for name, value in settings.items()}
 
 
 @dataclass(frozen=True)
