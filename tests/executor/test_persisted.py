@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,6 +11,7 @@ from minispark.messages.blocks import BlockInfoUpdated
 from minispark.messages.runner_blocks import NeedBlock, WriteBlock
 from minispark.messages.storage_level import StorageLevel
 from minispark.rpc.env import RpcEnv
+from minispark.storage import memory_folder
 from minispark.testing.fakes import RecordingRef
 from minispark.testing.virtual_loop import settle
 from tests.contexts import run_inline
@@ -54,6 +56,12 @@ class Pool:
 
     def drop_blocks(self, slot: int, block_ids: tuple[BlockId, ...]) -> None:
         pytest.fail("no objects are kept")
+
+
+@pytest.fixture(autouse=True)
+def no_tmpfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nothing of these tests left in the memory of the machine."""
+    monkeypatch.setattr(memory_folder, "TMPFS", tmp_path)
 
 
 def balanced(held_bytes: int, stored: int, **settings: object) -> tuple[list[int], int]:
