@@ -18,7 +18,7 @@ from tests.contexts import run_inline, session_directory
 Pairs = list[tuple[Any, Any]]
 pairs = st.lists(st.tuples(st.one_of(st.integers(0, 9), st.text(max_size=1), st.none()), st.integers()), max_size=80)
 numbers = st.lists(st.tuples(st.integers(0, 9), st.integers()), max_size=80)
-slowly = settings(max_examples=8, deadline=None)
+slowly = settings(max_examples=8)
 
 
 def spilling(scenario: Callable[[SparkContext], Awaitable[Any]], force: int) -> Any:

@@ -1,5 +1,6 @@
 """Tasks that hold more memory than their executor has: they fail with a reason, and the executor lives on."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from minispark import SparkConf, SparkContext
 from minispark.errors import MemoryLimitError
 from minispark.messages.storage_level import StorageLevel
-from tests.cluster.cluster_house import executors, mine, registered, with_cluster
+from tests.cluster.cluster_house import executors, mine, registered, until, with_cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -51,14 +52,19 @@ def test_persisted_partitions_leave_the_memory_that_a_task_needs(tmp_path: Path)
         (before,) = sc.storage_status()
         assert before.memory_bytes > 110 * MIB
 
+        enough = tmp_path / "enough"
+
         def needs(number: int) -> int:
             held = [os.urandom(MIB) for _ in range(180)]
-            signal.sigtimedwait([], 1)
+            while not enough.exists():
+                signal.sigtimedwait([], 0.02)
             return len(held)
 
-        assert await sc.parallelize([1], 1).map(needs).collect() == [180]
+        task = asyncio.ensure_future(sc.parallelize([1], 1).map(needs).collect())
+        await until(lambda: sc.storage_status()[0].memory_bytes < before.memory_bytes)
+        enough.touch()
+        assert await task == [180]
         (after,) = sc.storage_status()
-        assert after.memory_bytes < before.memory_bytes
         assert after.memory_bytes + after.disk_bytes == before.memory_bytes
         assert await kept.map(len).sum() == 8 * 15 * MIB
 

@@ -113,7 +113,7 @@ def number_of(executor: SimulatedExecutor) -> int:
 
 @pytest.mark.scenario("TSI-021")
 @pytest.mark.scenario("TSI-025")
-@settings_of_hypothesis(max_examples=60, deadline=None)
+@settings_of_hypothesis(max_examples=60)
 @given(st.sets(st.tuples(st.integers(0, 4), st.integers(0, 5)), max_size=24))
 def test_tasks_run_nowhere_they_are_excluded_from_and_are_given_up_only_when_that_is_everywhere(
     bad: set[tuple[int, int]],

@@ -50,7 +50,7 @@ def with_faults(rng: random.Random) -> SimulatedCluster:
     return cluster
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1 << 30))
 def test_every_job_ends_and_nothing_is_left(seed: int) -> None:
     cluster = with_faults(random.Random(seed))

@@ -27,7 +27,7 @@ key = st.one_of(
     st.none(), st.integers(-3, 3), st.text(max_size=2), st.tuples(st.integers(0, 2)), st.just((1 << 61) - 1)
 )
 pairs = st.lists(st.tuples(key, st.integers()), max_size=60)
-anywhere = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+anywhere = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Colliding:

@@ -15,7 +15,7 @@ from minispark.shuffle import external_sort
 from minispark.shuffle.external_sort import sort_records
 from tests.shuffle.outputs import session, task_memory
 
-anywhere = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+anywhere = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Odd:

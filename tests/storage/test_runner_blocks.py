@@ -311,7 +311,7 @@ RECORDS = {
 
 
 @pytest.mark.scenario("HIS-005", "MemoryStore")
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PARTITIONS, st.sampled_from(LEVELS), st.sampled_from([0, 200_000, 1_000_000, 1 << 30]))
 def test_under_any_bound_the_records_are_those_that_computing_gives(
     tmp_path: Path, reads: list[tuple[int, int, int, bool]], level: StorageLevel, max_bytes: int

@@ -190,5 +190,5 @@ class Histories(RuleBasedStateMachine):
         assert self.disk.keys() >= {driver.entry.key for driver in cluster.drivers.values()}
 
 
-Histories.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+Histories.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
 TestHistories = Histories.TestCase

@@ -244,5 +244,5 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.running is None
 
 
-AnyOrder.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=50, stateful_step_count=30)
 TestAnyOrder = AnyOrder.TestCase

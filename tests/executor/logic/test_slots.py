@@ -249,7 +249,7 @@ class SlotsMachine(RuleBasedStateMachine):
 
 
 TestSlotsInAnyOrder = SlotsMachine.TestCase
-TestSlotsInAnyOrder.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+TestSlotsInAnyOrder.settings = settings(max_examples=25, stateful_step_count=40)
 
 
 def test_while_it_is_paused_attempts_wait_for_those_that_run() -> None:

@@ -43,7 +43,7 @@ def test_the_sample_of_every_message_comes_back_equal(cls: type[Any]) -> None:
     assert decode(body, attachments, bind_fake) == sample(cls)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_message_comes_back_equal(data: st.DataObject) -> None:
     cls = data.draw(st.sampled_from(list(all_messages().values())))

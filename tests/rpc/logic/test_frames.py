@@ -46,7 +46,7 @@ def test_frames_survive_any_cutting_of_the_stream(frames: list[Content], places:
     assert reader.pending == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 400_000), min_size=1, max_size=4), st.lists(st.integers(0, 10**6), max_size=5))
 def test_large_frames_survive_any_cutting_of_the_stream(sizes: list[int], places: list[int]) -> None:
     frames = [(b"body %d" % size, [b"x" * size, b"y" * 10]) for size in sizes]

@@ -252,7 +252,7 @@ def assert_results_fit_together(cluster: Cluster, job_id: int) -> None:
     assert not mixed, f"job {job_id} mixes outputs of several attempts: {mixed}"
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 1 << 32),
     shape=st.sampled_from(["chain", "diamond"]),
