@@ -12,6 +12,7 @@ import pytest
 
 from minispark import SparkConf, SparkContext
 from minispark.ids import RddId
+from minispark.ids import ExecutorId
 from minispark.messages.listener import ListenerEvent, StageSubmitted, TaskEnd
 from minispark.messages.task import FetchFailed
 from tests.cluster.cluster_house import mode_of, registered, until, with_cluster
@@ -177,7 +178,10 @@ def test_readers_of_what_went_with_a_decommissioned_executor_have_it_written_aga
         pairs = sc.parallelize(range(40), 4).map(lambda n: (n % 4, n))
         job = asyncio.ensure_future(pairs.group_by_key(4).map_partitions(count).collect())
         await until(lambda: computed(tmp_path) >= 2)
-        await gone(sc, await sc.decommission_executors(sc.executor_ids()[:1]))
+        going = sc.executor_ids()[0]
+        outputs = Path(mode_of(sc).endpoint.locations[ExecutorId(going)].directory)
+        await gone(sc, await sc.decommission_executors([going]))
+        await until(lambda: not outputs.exists())
         (tmp_path / "go").touch()
 
         assert sorted(await job) == EXPECTED

@@ -157,10 +157,19 @@ def test_dependencies_say_which_partitions_of_the_parents_are_needed() -> None:
 
 def test_parents_of_a_union_without_partitions_shift_nothing() -> None:
     sc = SerialJobRunner()
-    some, none = range_rdd(sc, 4, num_slices=2), empty(sc)
-    union = described(none.union(some, none, empty(sc), some.map(str))).nodes[-1]
+    some = range_rdd(sc, 4, num_slices=2)
+    none = some.prune_partitions(lambda index: False)
+    union = described(none.union(some, none, none.map(str), some.map(str))).nodes[-1]
 
     assert [getattr(dependency, "shift", None) for dependency in union.dependencies] == [0, 0, 2, 2, 2]
+
+
+def test_empty_rdds_are_no_parents_of_a_union() -> None:
+    sc = SerialJobRunner()
+    some = range_rdd(sc, 4, num_slices=2)
+    union = described(empty(sc).union(some, empty(sc), some.map(str))).nodes[-1]
+
+    assert [getattr(dependency, "shift", None) for dependency in union.dependencies] == [0, 2]
 
 
 @pytest.mark.scenario("TSM-017")
