@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from minispark import SparkConf, SparkContext
-from minispark.ids import RddId
-from minispark.ids import ExecutorId
+from minispark.ids import ExecutorId, RddId
 from minispark.messages.listener import ListenerEvent, StageSubmitted, TaskEnd
 from minispark.messages.task import FetchFailed
 from tests.cluster.cluster_house import mode_of, registered, until, with_cluster
