@@ -81,6 +81,15 @@ def test_sums_and_lists_are_those_of_plain_python_however_often_they_spill(
     assert (share.metrics.spilled_bytes > 0) == (len(records) > force)
 
 
+@pytest.mark.scenario("EXT-002", "spilling (with each compression codec)")
+def test_what_spills_is_the_same_with_and_without_compression_and_smaller_with_it(memory: Callable[..., Any]) -> None:
+    records = [(n % 7, "a value that says little " * 20) for n in range(700)]
+    packed, plain = memory(force_records=70, compress=True), memory(force_records=70, compress=False)
+
+    assert grouped(packed, records) == grouped(plain, records) == plain_lists(records)
+    assert 0 < 5 * packed.metrics.spilled_bytes < plain.metrics.spilled_bytes
+
+
 @pytest.mark.scenario("EXT-001", "cogroup")
 @given(left=pairs, right=pairs, force=st.integers(1, 20))
 @anywhere
