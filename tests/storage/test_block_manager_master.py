@@ -394,9 +394,8 @@ def test_the_table_tells_the_status_of_a_block_and_which_blocks_there_are() -> N
     assert (disk.in_memory, disk.size_bytes, disk.level) == (False, 4, StorageLevel.DISK_ONLY)
     assert (memory.in_memory, memory.size_bytes, memory.location) == (True, 4, AWAY)
     assert table.holders_of(BlockId("rdd_9_9")) == ()
-    assert table.matching(lambda name: name.startswith("rdd_1_")) == [BLOCK, OTHER]
-    assert table.matching(lambda name: name.startswith("taskresult")) == ["taskresult_7"]
-    assert table.matching(lambda name: False) == []
+    assert list(table.blocks_of(RddId(1)).values()) == [BLOCK, OTHER]
+    assert table.blocks_of(RddId(9)) == {}
 
 
 class Cluster:

@@ -1,6 +1,5 @@
 """Which executors hold which block: the master's table. Written by the BlockManagerMaster alone."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from minispark.ids import BlockId, ExecutorId, RddId, partition_of_block
@@ -86,10 +85,6 @@ class BlockTable:
         if blocks is None:
             return None
         return [self.holders_of(blocks[place]) if place in blocks else () for place in range(max(blocks) + 1)]
-
-    def matching(self, wanted: Callable[[BlockId], bool]) -> list[BlockId]:
-        """Return the blocks that somebody holds and that are wanted, in the order in which they came."""
-        return [block_id for block_id in self.holders if wanted(block_id)]
 
     def remove_block(self, block_id: BlockId) -> list[BlockHolder]:
         """Forget a block and return who held it."""
