@@ -14,7 +14,7 @@ from pathlib import Path
 from minispark.errors import ConfigurationError
 from minispark.ids import ApplicationId, DriverId
 from minispark.messages.deploy_values import ShippedFile
-from minispark.storage.memory_folder import locked, remove_memory
+from minispark.storage.memory_folder import remove_memory, remove_unheld
 
 __all__ = ["WorkDirectory", "check_file_name", "remove_session_files", "remove_session_memory"]
 
@@ -105,10 +105,7 @@ class WorkDirectory:
             if str(session) in kept or session.resolve() != session:
                 continue
             with contextlib.suppress(OSError):
-                lock = os.open(session / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-                if locked(lock):
-                    shutil.rmtree(session, ignore_errors=True)
-                    os.close(lock)
+                if remove_unheld(session):
                     removed.append(session)
         return removed
 

@@ -16,7 +16,7 @@ from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.ids import TaskId, task_result_block_id
 from minispark.shuffle.files import remove_attempt_files
-from minispark.storage.memory_folder import PREFIX, lock_of, locked, remove_memory, sweep_memory
+from minispark.storage.memory_folder import PREFIX, lock_of, remove_memory, remove_unheld, sweep_memory
 
 __all__ = ["SessionDirectory", "local_directory", "remove_folder", "remove_leavings", "sweep"]
 
@@ -123,9 +123,6 @@ def sweep(parent: Path) -> list[Path]:
             facts = path.lstat()
             if facts.st_uid != os.geteuid() or not path.is_dir() or path.is_symlink():
                 continue
-            fd = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-            if locked(fd):
-                remove_folder(path)
-                os.close(fd)
+            if remove_unheld(path, remove_folder):
                 removed.append(path)
     return removed

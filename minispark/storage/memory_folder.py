@@ -9,10 +9,20 @@ import contextlib
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PREFIX", "TMPFS", "MemoryFolder", "folder_of", "lock_of", "locked", "remove_memory", "sweep_memory"]
+__all__ = [
+    "PREFIX",
+    "TMPFS",
+    "MemoryFolder",
+    "folder_of",
+    "lock_of",
+    "remove_memory",
+    "remove_unheld",
+    "sweep_memory",
+]
 
 PREFIX: Final = "minispark-"
 SUFFIX: Final = ".memory"
@@ -78,12 +88,30 @@ def sweep_memory(tmpfs: Path | None = None) -> list[Path]:
         with contextlib.suppress(OSError):
             if path.lstat().st_uid != os.geteuid() or path.is_symlink():
                 continue
-            fd = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-            if locked(fd):
-                shutil.rmtree(path, ignore_errors=True)
-                os.close(fd)
+            if remove_unheld(path):
                 removed.append(path)
     return removed
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory, as far as that is possible."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_unheld(path: Path, remove: Callable[[Path], object] = remove_tree) -> bool:
+    """Remove a directory whose lock nobody holds; tell whether it was so.
+
+    One without a lock file was made a moment ago and is left alone.
+
+    Raises:
+        OSError: there is no lock file, or it cannot be opened.
+    """
+    fd = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not locked(fd):
+        return False
+    remove(path)
+    os.close(fd)
+    return True
 
 
 def lock_of(path: Path) -> int | None:
