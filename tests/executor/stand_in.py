@@ -90,11 +90,13 @@ def swallow(services: ProcessServices, argument: bytes) -> Any:
 
 def stubborn(services: ProcessServices, argument: bytes) -> Any:
     """Ignore being killed until a file is there."""
-    while not os.path.exists(argument):
+    while True:
         try:
-            time.sleep(0.005)
+            while not os.path.exists(argument):
+                time.sleep(0.005)
         except BaseException:  # noqa: BLE001 — that is the point
             continue
+        return None
 
 
 def count_up(services: ProcessServices, argument: bytes) -> Any:
