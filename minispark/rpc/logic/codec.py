@@ -27,6 +27,9 @@ packer = msgpack.Packer(autoreset=True)
 # Texts with lone surrogates (file names, tracebacks) travel too; only they pay for it.
 surrogate_packer = msgpack.Packer(autoreset=True, unicode_errors="surrogatepass")
 
+# What compiled functions and msgpack raise when a value is not what the type hint says.
+UNENCODABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
+
 writers: dict[type[Any], Write] = {}
 readers: dict[int, Read] = {}
 
@@ -38,7 +41,12 @@ def encode(message: Message) -> tuple[bytes, list[Attachment]]:
         ProtocolError: a field holds what its type hint does not allow; the text names the field.
     """
     attachments: list[Attachment] = []
-    return pack(to_wire(message, attachments), message), attachments
+    try:
+        write = writers.get(message.__class__) or build(message.__class__)
+        return packer.pack(write(message, attachments)), attachments
+    except UNENCODABLE:
+        attachments = []  # what follows takes its time and says what is wrong
+        return pack(to_wire(message, attachments), message), attachments
 
 
 def decode(
@@ -65,7 +73,7 @@ def pack(wire: Any, message: Message) -> bytes:
         return packer.pack(wire)
     except UnicodeEncodeError:
         return surrogate_packer.pack(wire)
-    except (TypeError, ValueError, OverflowError) as error:
+    except UNENCODABLE as error:
         raise ProtocolError(f"{type(message).__name__} cannot be encoded: {blame(message)}{error}") from None
 
 
@@ -87,7 +95,7 @@ def to_wire(message: Message, attachments: list[Attachment]) -> Any:
     """Return the message as plain values for msgpack; large attachments are appended to the list."""
     try:
         return (writers.get(message.__class__) or build(message.__class__))(message, attachments)
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
+    except UNENCODABLE as error:
         raise ProtocolError(f"{type(message).__name__} cannot be encoded: {blame(message)}{error}") from None
 
 
@@ -128,7 +136,7 @@ def blame(message: object) -> str:
         try:
             value = getattr(message, name)
             surrogate_packer.pack(plan.write(value, []) if plan.write else value)
-        except (TypeError, ValueError, AttributeError, KeyError, OverflowError, ProtocolError):
+        except (*UNENCODABLE, ProtocolError):
             return f"$.{name} must be {plan.expected}: "
     return ""
 
@@ -142,49 +150,51 @@ def reply_types(cls: type[Message]) -> tuple[type, ...]:
     return ()
 
 
-def write_one_of(classes: frozenset[type[Message]]) -> Write:
-    """Return the writer of a field that holds a message of one of the classes."""
-    known: dict[type[Any], Write] = {}
+class WriteOneOf:
+    """Writes a field that holds a message of one of some classes.
 
-    def find(cls: type[Any]) -> Write:
-        if cls not in classes and Message not in classes:
-            raise TypeError(f"got a {cls.__name__}")
-        known[cls] = write_known = writers.get(cls) or build(cls)
-        return write_known
+    Attributes:
+        known: the writers by class, of those that came; compiled functions look here first.
+    """
 
-    def write(value: Any, attachments: list[Any]) -> Any:
+    def __init__(self, classes: frozenset[type[Message]]) -> None:
+        self.classes = classes
+        self.known: dict[type[Any], Write] = {}
+
+    def __call__(self, value: Any, attachments: list[Any]) -> Any:
+        """Write a message with its tag."""
         cls = value.__class__
-        return (known.get(cls) or find(cls))(value, attachments)
+        if cls not in self.classes and Message not in self.classes:
+            raise TypeError(f"got a {cls.__name__}")
+        self.known[cls] = write = writers.get(cls) or build(cls)
+        return write(value, attachments)
 
-    return write
 
+class ReadOneOf:
+    """Reads a field that holds a message of one of some classes.
 
-def read_one_of(classes: frozenset[type[Message]]) -> Read:
-    """Return the reader of a field that holds a message of one of the classes."""
-    expected = "a " + " or ".join(sorted(cls.__name__ for cls in classes))
-    tags = frozenset(cls.TAG for cls in classes if cls is not Message)
-    known: dict[int, Read] = {}
+    Attributes:
+        known: the readers by tag, of those that came; compiled functions look here first.
+    """
 
-    def find(value: Any, tag: int) -> Read:
-        if tags and tag not in tags:
+    def __init__(self, classes: frozenset[type[Message]]) -> None:
+        self.expected = "a " + " or ".join(sorted(cls.__name__ for cls in classes))
+        self.tags = frozenset(cls.TAG for cls in classes if cls is not Message)
+        self.known: dict[int, Read] = {}
+
+    def __call__(self, value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        """Check the tag and read the message."""
+        tag = value[0] if value.__class__ is list and value else None
+        if tag.__class__ is not int:
+            raise Malformed(self.expected, value)
+        if self.tags and tag not in self.tags:
             other = registered_messages().get(tag)
-            raise (
-                Malformed(expected, value) if other is None else Malformed(f"{expected}, not {other.__name__}", value)
-            )
-        known[tag] = read_known = readers.get(tag) or reader_of(tag)
-        return read_known
-
-    def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
-        if value.__class__ is list and value:
-            tag = value[0]
-            if tag.__class__ is int:
-                return (known.get(tag) or find(value, tag))(value, attachments, bind)
-        raise Malformed(expected, value)
-
-    return read
+            raise Malformed(f"{self.expected}, not {other.__name__}" if other else self.expected, value)
+        self.known[tag] = read = readers.get(tag) or reader_of(tag)
+        return read(value, attachments, bind)
 
 
-planner = Planner(write_one_of, read_one_of)
+planner = Planner(WriteOneOf, ReadOneOf)
 
 
 def plans_of(cls: type[Any]) -> dict[str, Plan]:
@@ -211,8 +221,12 @@ def build(cls: type[Any]) -> Write:
     namespace: dict[str, Any] = {"Message": cls, "Malformed": Malformed, "fill": filler(cls, len(plans))}
     for index, plan in enumerate(plans.values()):
         namespace |= {f"write{index}": plan.write, f"read{index}": plan.read, f"expected{index}": plan.expected}
-        if plan.read is None:
-            (namespace[f"class{index}"],) = plan.wires
+        if isinstance(plan.write, WriteOneOf):
+            namespace[f"writers{index}"] = plan.write.known
+        if isinstance(plan.read, ReadOneOf):
+            namespace[f"readers{index}"] = plan.read.known
+        if len(plan.as_is) == 1:
+            (namespace[f"class{index}"],) = plan.as_is
     code = write_source(cls, plans) + read_source(plans)
     exec(compile(code, f"<codec of {cls.__name__}>", "exec"), namespace)
     writers[cls] = write = namespace["write"]
@@ -224,24 +238,39 @@ def write_source(cls: type[Message], plans: dict[str, Plan]) -> str:
     """Return the source of `write(message, attachments)`, a tuple display."""
     items = [str(cls.TAG)]
     for index, (name, plan) in enumerate(plans.items()):
-        items.append(f"write{index}(m.{name}, attachments)" if plan.write else f"m.{name}")
+        value = f"m.{name}"
+        if isinstance(plan.write, WriteOneOf):
+            items.append(f"(writers{index}.get({value}.__class__) or write{index})({value}, attachments)")
+        else:
+            items.append(f"write{index}({value}, attachments)" if plan.write else value)
     return f"def write(m, attachments):\n    return ({', '.join(items)},)\n"
 
 
 def read_source(plans: dict[str, Plan]) -> str:
-    """Return the source of `read(wire, attachments, bind)`: count, check and convert each field, construct."""
-    names = [f"f{index}" for index in range(len(plans))]
+    """Return the source of `read(wire, attachments, bind)`: count, check and convert each field, construct.
+
+    A field's own function is called only if looking at the value's class does not do.
+    """
+    fields = [f"f{index}" for index in range(len(plans))]
     lines = ["def read(wire, attachments, bind):"]
     lines.append(f"    if len(wire) != {len(plans) + 1}: wire = fill(wire)")
-    lines.append(f"    _, {', '.join(names)} = wire" if names else "    pass")
+    lines.append(f"    _, {', '.join(fields)} = wire" if fields else "    pass")
     for index, (name, plan) in enumerate(plans.items()):
+        field = fields[index]
+        read = f"read{index}"
         if plan.read is None:
-            lines.append(f"    if f{index}.__class__ is not class{index}:")
-            lines.append(f"        raise Malformed(expected{index}, f{index}).within('.{name}')")
-        else:
-            lines.append(f"    try: f{index} = read{index}(f{index}, attachments, bind)")
-            lines.append(f"    except Malformed as problem: raise problem.within('.{name}')")
-    lines.append(f"    return Message({', '.join(names)})")
+            lines.append(f"    if {field}.__class__ is not class{index}:")
+            lines.append(f"        raise Malformed(expected{index}, {field}).within('.{name}')")
+            continue
+        if isinstance(plan.read, ReadOneOf):
+            is_tagged = f"{field}.__class__ is list and {field} and {field}[0].__class__ is int"
+            read = f"({is_tagged} and readers{index}.get({field}[0]) or {read})"
+        converted = f"{read}({field}, attachments, bind)"
+        if len(plan.as_is) == 1:
+            converted = f"{field} if {field}.__class__ is class{index} else {converted}"
+        lines.append(f"    try: {field} = {converted}")
+        lines.append(f"    except Malformed as problem: raise problem.within('.{name}')")
+    lines.append(f"    return Message({', '.join(fields)})")
     return "\n".join(lines) + "\n"
 
 

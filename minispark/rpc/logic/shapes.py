@@ -58,17 +58,19 @@ class Plan(Record):
         wires: the classes that msgpack may give for it; a union tells its members apart by them.
         write: makes the msgpack value; None if the value is one already.
         read: checks and converts; None if being of the one class in `wires` is all.
+        as_is: values of these classes, of those in `wires`, are read as they are: `read` need not be called for them.
     """
 
     expected: str
     wires: frozenset[type]
     write: Write | None = None
     read: Read | None = None
+    as_is: frozenset[type] = frozenset()
 
 
 def scalar(expected: str, wire: type) -> Plan:
     """Plan a type whose values msgpack carries as they are."""
-    return Plan(expected, frozenset({wire}))
+    return Plan(expected, frozenset({wire}), as_is=frozenset({wire}))
 
 
 SCALARS: dict[Any, Plan] = {
@@ -140,8 +142,8 @@ def read_ref(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Rp
     return bind(name, None if host is None else read_address([host, port], attachments, bind))
 
 
-FLOAT = Plan("a float", frozenset({float, int}), None, read_float)
-ATTACHMENT = Plan("bytes", frozenset({bytes, int}), attach, read_attachment)
+FLOAT = Plan("a float", frozenset({float, int}), None, read_float, as_is=frozenset({float}))
+ATTACHMENT = Plan("bytes", frozenset({bytes, int}), attach, read_attachment, as_is=frozenset({bytes}))
 ADDRESS = Plan("an address", frozenset({list}), lambda value, _: (value.host, value.port), read_address)
 REF = Plan("an endpoint ref", frozenset({list}), write_ref, read_ref)
 ATTACHMENT_TYPES = frozenset({bytes, bytearray, memoryview})
@@ -206,10 +208,11 @@ def read_items(
 def plan_items(make: Callable[[Any], Any], item: Plan, expected: str, *, ordered: bool = True) -> Plan:
     """Plan a collection of equal items; sets are sorted, so that equal messages have equal bytes."""
     item_write = item.write
+    as_is = item.as_is
 
     def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
-        if value.__class__ is list and not value:  # as most are: no accumulators, no shuffles
-            return make(())
+        if value.__class__ is list and as_is.issuperset(map(type, value)):  # many are empty, too
+            return make(value)
         return make(read_items(value, item, attachments, bind))
 
     def write(value: Any, attachments: list[Any]) -> Any:
@@ -362,7 +365,8 @@ def plan_choice(members: list[tuple[Any, Plan]]) -> Plan:
             raise Malformed(expected, value)
         return value if plan.read is None else plan.read(value, attachments, bind)
 
-    return Plan(expected, frozenset(by_wire), write if writers else None, read)
+    as_is = frozenset[type]().union(*(plan.as_is for _, plan in members))
+    return Plan(expected, frozenset(by_wire), write if writers else None, read, as_is)
 
 
 def claims(hint: Any) -> Callable[[object], bool]:
