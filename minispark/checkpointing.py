@@ -19,8 +19,8 @@ from minispark.rdd.lineage import Determinism, describe
 from minispark.rdd.node import CheckpointMark, Node
 from minispark.rdd.preparation import Preparation
 from minispark.rdd.transformations import count_records
-from minispark.rdd.urls import shown
 from minispark.storage.batches import BATCH_RECORDS
+from minispark.urls import shown
 
 if TYPE_CHECKING:
     from minispark.driver import Driver
@@ -141,7 +141,7 @@ class Checkpoints:
     def not_written(self, node: Node[Any], path: str, error: OSError) -> StorageError:
         """Return what a job fails with when an RDD cannot be written that is to be kept."""
         return StorageError(
-            f"the checkpoint of {node!r} cannot be written to {shown(path)!r}: {shown(str(error))}; the directory of "
+            f"the checkpoint of {node!r} cannot be written to {shown(path)!r}: {error}; the directory of "
             "sc.set_checkpoint_dir() must be one that the driver and all executors see and may write to. The "
             "RDD stays as it was, and the next job over it tries again"
         )
@@ -156,7 +156,7 @@ class Checkpoints:
         """Delete files, off the loop."""
         if self.driver.stopping is None:
             deletion = self.driver.world.run_blocking(remove_directory, path)
-            self.driver.spawn(deletion, name=f"delete {path}")
+            self.driver.spawn(deletion, name=f"delete {shown(path)}")
 
     # -- blocks ------------------------------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ from minispark.messages.task import (
     Success,
     TaskCommitDenied,
     TaskDescription,
+    TaskFailure,
     TaskKilled,
     TaskMetrics,
     TaskOutcome,
@@ -77,15 +78,12 @@ def settled(event: Event) -> Event:
     attempt's job would wait for ever. What the event sends is handled at once (see `Dispatcher.serve`).
     """
 
-    def guarded(executor: "Executor", *args: Any) -> None:
-        try:
-            event(executor, *args)
-        except Exception as error:  # noqa: BLE001 — like the boundary of a message
-            executor.scope.settle(error, f"{EXECUTOR}.{event.__name__}", executor)
-
     @wraps(event)
     def served(executor: "Executor", *args: Any) -> None:
-        executor.serve(guarded, executor, *args)
+        try:
+            executor.serve(event, executor, *args)
+        except Exception as error:  # noqa: BLE001 — like the boundary of a message
+            executor.scope.settle(error, f"{EXECUTOR}.{event.__name__}", executor)
 
     return cast(Event, served)
 
@@ -212,7 +210,7 @@ class Executor(RpcEndpoint):
         now = self.world.monotonic()
         refusal = STOPPED if self.stopping else self.slots.launch(task.task_id, now)
         if refusal is not None:
-            self.report(task.task_id, TaskKilled(refusal))
+            self.tell_failure(task.task_id, TaskKilled(refusal))
             return
         if self.heartbeater.timer is None:
             self.heartbeater.start()
@@ -295,21 +293,25 @@ class Executor(RpcEndpoint):
         self.preparation.end(task_id, now)
         if self.over_limit:
             self.over_limit.pop(task_id, None)
-        succeeded = isinstance(outcome, Success)
         if task_id in self.helped:
+            succeeded = isinstance(outcome, Success)
             for helper in self.helped.pop(task_id):
                 helper.attempt_ended(task_id, succeeded)
         if not self.preparation.attempts and self.expiry is None:
             self.expiry = self.world.call_later(IDLE_TTL_S, self.expire)
-        self.report(task_id, outcome)
-        if isinstance(outcome, Success) and isinstance(outcome.result, IndirectResult):
-            self.kept_results.keep(outcome.result)
+        if isinstance(outcome, Success):
+            self.backend.send(StatusUpdate(self.executor_id, task_id, TaskState.FINISHED, outcome))
+            if isinstance(outcome.result, IndirectResult):
+                self.kept_results.keep(outcome.result)
+        else:
+            self.tell_failure(task_id, outcome)
         if self.decommissioner.begun:
             self.decommissioner.attempt_ended()
 
-    def report(self, task_id: TaskId, outcome: TaskOutcome) -> None:
-        """Tell the backend how an attempt ended."""
-        self.backend.send(StatusUpdate(self.executor_id, task_id, state_of(outcome), outcome))
+    def tell_failure(self, task_id: TaskId, outcome: TaskFailure) -> None:
+        """Tell the backend that an attempt ended without a result."""
+        state = TaskState.KILLED if isinstance(outcome, TaskKilled | TaskCommitDenied) else TaskState.FAILED
+        self.backend.send(StatusUpdate(self.executor_id, task_id, state, outcome))
 
     @settled
     def expire(self) -> None:
@@ -445,10 +447,3 @@ class Executor(RpcEndpoint):
                 else:
                     self.backend.send(ExecutorStopped())
             self.leave(STOPPED)
-
-
-def state_of(outcome: TaskOutcome) -> TaskState:
-    """Return the state that an outcome means for the backend's books."""
-    if isinstance(outcome, Success):
-        return TaskState.FINISHED
-    return TaskState.KILLED if isinstance(outcome, TaskKilled | TaskCommitDenied) else TaskState.FAILED

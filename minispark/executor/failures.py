@@ -17,6 +17,7 @@ import cloudpickle
 from minispark import errors
 from minispark.messages.task import AccumulatorUpdate, ExceptionFailure, TaskMetrics
 from minispark.rdd.exception_pickling import dumps_exception, type_name
+from minispark.urls import shown
 
 __all__ = ["describe"]
 
@@ -57,11 +58,11 @@ def describe(
     # Users' __str__, __getattr__ and __reduce__ run here, and may raise anything, SystemExit included.
     with suppress(BaseException):
         described = traceback.TracebackException.from_exception(exception, lookup_lines=False, compact=True)
-        full = cut("".join(described.format()).rstrip("\n"), FULL_TRACEBACK_LENGTH)
+        full = shown(cut("".join(described.format()).rstrip("\n"), FULL_TRACEBACK_LENGTH))
         keep_users_frames(described)
-        short = bounded("".join(described.format()).rstrip("\n"))
+        short = shown(bounded("".join(described.format()).rstrip("\n")))
     with suppress(BaseException):
-        description = cut(str(exception), DESCRIPTION_LENGTH)
+        description = shown(cut(str(exception), DESCRIPTION_LENGTH))
     with suppress(BaseException):
         data = dumps_exception(exception)
     if len(data) > PICKLE_LENGTH:

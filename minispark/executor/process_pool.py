@@ -366,22 +366,18 @@ class ProcessPool:
     def report(self, place: RunnerPlace, report: Report | None) -> None:
         """Tell the executor what became of a slot."""
         match report:
-            case Finished(task_id, outcome):
-                self.clear(place)
-                self.events.task_finished(place.index, task_id, outcome)
-            case Lost(task_id, loss):
-                self.clear(place)
-                self.events.runner_lost(place.index, task_id, loss)
+            case Finished():
+                place.clear()
+                self.events.task_finished(place.index, report.task_id, report.outcome)
+            case Lost():
+                place.clear()
+                self.events.runner_lost(place.index, report.task_id, report.loss)
             case Resumed():
                 assert place.link is not None
                 assert place.task is not None
                 place.link.send(RunTask(place.slot.incarnation, place.task))
             case Ready():
                 self.events.runner_ready(place.index)
-
-    def clear(self, place: RunnerPlace) -> None:
-        """Forget what belonged to the attempt that ended; when it was the last, a stop goes on."""
-        place.clear()
         if self.stopping and not self.busy():
             self.be_quiet()
 

@@ -7,6 +7,7 @@ node, so that all that hangs on it goes on as before. Must not run jobs. Source:
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from itertools import chain
 from typing import Any, Final, Self, TypeVar
 
@@ -19,9 +20,9 @@ from minispark.rdd.face import Face, T_co
 from minispark.rdd.files import PartDirectory, open_input
 from minispark.rdd.node import Node, Partition, all_parents, parents_first
 from minispark.rdd.ports import TaskContext
-from minispark.rdd.urls import shown
 from minispark.storage.batches import dump_batches
 from minispark.storage.record_file import read_batches, write_batches
+from minispark.urls import shown
 
 __all__ = [
     "CheckpointMethods",
@@ -112,14 +113,14 @@ class CheckpointedNode(Node[T]):
             InputDamaged: it is not as it was written.
         """
         path = os.path.join(self.directory, part_name(index))
-        try:
-            file = open_input(path)
-        except FileNotFoundError:
-            raise InputNotFound(
-                f"partition {index} of the checkpoint of {self!r} is not there: {shown(path)!r} was removed, or this "
-                "host does not see the checkpoint directory"
-            ) from None
-        with file:
+        with ExitStack() as opened:
+            try:
+                file = opened.enter_context(open_input(path))
+            except FileNotFoundError:
+                raise InputNotFound(
+                    f"partition {index} of the checkpoint of {self!r} is not there: {shown(path)!r} was removed, or "
+                    "this host does not see the checkpoint directory"
+                ) from None
             for batch in read_batches(file, shown(path)):
                 context.metrics.records_read += len(batch)
                 yield batch

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import IO, Any, Final
 
 from minispark.errors import ConfigurationError, InputDamaged
-from minispark.rdd.urls import shown
+from minispark.urls import shown
 
 __all__ = ["check_readable", "damage_errors", "is_compressed", "named_damage", "open_compressed"]
 
@@ -63,7 +63,7 @@ def open_compressed(file: str | IO[bytes], suffix_from: str, mode: str) -> Any:
     try:
         opener = import_module(module)
     except ImportError as error:
-        raise ConfigurationError(f"{suffix_from!r}: this Python cannot decompress it: {error}") from None
+        raise ConfigurationError(f"{shown(suffix_from)!r}: this Python cannot decompress it: {error}") from None
     return opener.open(file, mode)
 
 
@@ -81,4 +81,4 @@ def named_damage(path: str, error: Exception) -> Exception:
         return error
     if isinstance(error, EOFError):
         return InputDamaged(f"{shown(path)!r} is cut off: its compressed data ends too early")
-    return InputDamaged(f"{shown(path)!r} is damaged, or not what its name says: {error}")
+    return InputDamaged(f"{shown(path)!r} is damaged, or not what its name says: {shown(str(error))}")

@@ -18,7 +18,7 @@ from minispark.errors import ConfigurationError, InputNotFound, OutputExists
 from minispark.rdd import filesystems
 from minispark.rdd.compression import check_readable, is_compressed, open_compressed
 from minispark.rdd.filesystems import HIDDEN, SUCCESS, TEMPORARY, InputFile, RemoteOutput
-from minispark.rdd.urls import is_url, shown
+from minispark.urls import is_url, shown
 
 __all__ = [
     "InputFile",
@@ -77,7 +77,7 @@ def input_paths(argument: str, given: object) -> list[InputPath]:
     if isinstance(given, str | os.PathLike):
         return [input_path(argument, given, is_list=isinstance(given, str))]
     if not isinstance(given, Iterable) or isinstance(given, bytes | bytearray | memoryview):
-        raise TypeError(f"{argument} = {given!r}: a str, an os.PathLike or a list of them is needed")
+        raise TypeError(f"{argument} = {shown(repr(given))}: a str, an os.PathLike or a list of them is needed")
     return [input_path(f"{argument}[{index}]", path, is_list=False) for index, path in enumerate(given)]
 
 
@@ -120,7 +120,9 @@ def checked(argument: str, given: object) -> str:
     """Return the text of a path; raises for one that is empty, or none at all."""
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
     if not isinstance(text, str):
-        raise TypeError(f"{argument} = {given!r}: a str or an os.PathLike is needed, not {type(given).__name__}")
+        raise TypeError(
+            f"{argument} = {shown(repr(given))}: a str or an os.PathLike is needed, not {type(given).__name__}"
+        )
     if not text.strip():
         raise ConfigurationError(f"{argument} = {given!r}: a path is needed; the working directory is '.'")
     return text
@@ -200,8 +202,8 @@ def files_at(name: str) -> Iterator[str]:
         yield entry.path
 
 
-def open_input(path: str) -> BinaryIO:
-    """Open a file for reading."""
+def open_input(path: str) -> AbstractContextManager[BinaryIO]:
+    """Return a file for reading, as the target of a `with`."""
     return filesystems.open_url(path) if is_url(path) else open(path, "rb")
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
 from minispark.errors import ConfigurationError, InputNotFound, MiniSparkError, OutputExists
 from minispark.rdd.compression import check_readable, is_compressed, open_compressed
-from minispark.rdd.urls import is_url, shown
+from minispark.urls import conceal, concealing, is_url, shown
 
 __all__ = [
     "HIDDEN",
@@ -68,7 +68,8 @@ def check_url(url: str) -> str:
     scheme = url.partition("://")[0].lower()
     if scheme == "file":
         raise ConfigurationError(f"{shown(url)!r} names a host; files of this one are /data/x or file:///data/x")
-    known = fsspec(url).available_protocols()
+    library = fsspec(url)
+    known = {*library.available_protocols(), *library.registry}  # the second: what the program registered as a class
     if scheme not in known:
         raise ConfigurationError(
             f"{shown(url)!r}: there is no file system for {scheme}; fsspec knows {', '.join(sorted(known))}"
@@ -87,12 +88,13 @@ def reached(url: str) -> Iterator[tuple[Any, str]]:
     try:
         file_system, path = fsspec(url).core.url_to_fs(url)
         yield file_system, path
-    except (MiniSparkError, OSError):
-        raise
-    except ImportError as error:
-        raise ConfigurationError(f"{shown(url)!r} cannot be reached: {shown(str(error))}") from error
-    except Exception as error:  # each file system has exceptions of its own
-        raise OSError(f"{shown(url)!r} cannot be reached: {type(error).__name__}: {shown(str(error))}") from error
+    except Exception as error:  # each file system has exceptions of its own, and puts whole URLs into them
+        conceal(error, url)
+        if isinstance(error, MiniSparkError | OSError):
+            raise
+        if isinstance(error, ImportError):
+            raise ConfigurationError(f"{shown(url)!r} cannot be reached: {error}") from error
+        raise OSError(f"{shown(url)!r} cannot be reached: {type(error).__name__}: {error}") from error
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -177,14 +179,17 @@ def input_file(url: str, info: dict[str, Any]) -> InputFile:
     return InputFile(url, info["size"])
 
 
-def open_url(url: str) -> BinaryIO:
-    """Open a file for reading.
+@contextmanager
+def open_url(url: str) -> Iterator[BinaryIO]:
+    """Give a file for reading.
 
     Raises:
         FileNotFoundError: it is not there.
     """
     with reached(url) as (file_system, path):
-        return cast(BinaryIO, file_system.open(path, "rb"))
+        file = cast(BinaryIO, file_system.open(path, "rb"))
+    with concealing(url), file:
+        yield file
 
 
 def names_in(url: str) -> set[str]:
@@ -237,7 +242,7 @@ class RemoteDirectory(NamedTuple):
             request_commit: called when all is written; what it raises keeps the part from appearing.
         """
         self.check_open()  # if the job was given up meanwhile, nothing is to come back
-        with ExitStack() as files:
+        with concealing(self.path), ExitStack() as files:
             with reached(f"{self.temporary}/{attempt}-{name}") as (file_system, own):
                 file = files.enter_context(file_system.open(own, "wb"))
             if is_compressed(name):

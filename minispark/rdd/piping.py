@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 from minispark.errors import ConfigurationError
 from minispark.rdd.face import Face
 from minispark.rdd.narrow import MapPartitionsNode
+from minispark.urls import shown
 
 if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
@@ -49,7 +50,7 @@ class PipeMethods(Face[T_co]):
         try:
             arguments = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]
         except ValueError as error:
-            raise ConfigurationError(f"pipe cannot take {command!r} apart: {error}") from None
+            raise ConfigurationError(f"pipe cannot take {shown(str(command))!r} apart: {error}") from None
         if not arguments:
             raise ConfigurationError("pipe needs a program to run")
         through = partial(lines_through, arguments, dict(env or {}), check_code)
@@ -71,14 +72,14 @@ def lines_through(
             arguments, env=os.environ | env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
     except OSError as error:
-        raise RuntimeError(f"pipe cannot start {shlex.join(arguments)}: {error}") from error
+        raise RuntimeError(f"pipe cannot start {shown(shlex.join(arguments))}: {error}") from error
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         yield from exchanged(process.stdin, process.stdout, pieces_of(records))
         code = process.wait()
         if code < 0 or (check_code and code):
-            raise RuntimeError(f"pipe: {shlex.join(arguments)} ended with code {code}")
+            raise RuntimeError(f"pipe: {shown(shlex.join(arguments))} ended with code {code}")
     finally:
         # Also when a reader stops early, the records fail, or the task is killed.
         if process.poll() is None:

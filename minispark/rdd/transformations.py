@@ -26,6 +26,7 @@ from minispark.rdd.pair import combine, shuffle_pairs
 from minispark.rdd.partitioner import HashPartitioner, check_num_partitions, portable_hash
 from minispark.rdd.ports import TaskContext
 from minispark.rdd.preparation import Preparation
+from minispark.urls import shown
 
 if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
@@ -172,8 +173,8 @@ class Transformations(Face[T_co]):
         return self.derive(node)
 
     def set_name(self, name: str) -> "RDD[T_co]":
-        """Name it in messages and pages; returns the RDD itself."""
-        self.node.name = name
+        """Name it in messages and pages, which show no passwords of URLs; returns the RDD itself."""
+        self.node.name = shown(name)
         self.node.description = None
         return cast("RDD[T_co]", self)
 

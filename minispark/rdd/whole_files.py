@@ -19,8 +19,8 @@ from minispark.rdd.partitioner import check_num_partitions
 from minispark.rdd.ports import JobRunner, TaskContext
 from minispark.rdd.preparation import Preparation
 from minispark.rdd.rdd import RDD
-from minispark.rdd.urls import shown
 from minispark.storage.record_file import read_batches
+from minispark.urls import shown
 
 __all__ = ["FilesNode", "binary_files", "binary_records", "pickle_file", "whole_text_files"]
 

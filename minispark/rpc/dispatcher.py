@@ -93,8 +93,12 @@ class Dispatcher:
             inbox.ready = True
             self.ready.append(inbox)
             if not self.scheduled:
-                self.scheduled = True
-                self.loop.call_soon(self.run_turn, context=self.context)
+                self.schedule()
+
+    def schedule(self) -> None:
+        """Have the inboxes in line served in a turn of the loop."""
+        self.scheduled = True
+        self.loop.call_soon(self.run_turn, context=self.context)
 
     def post_to_all(self, control: Control, realm: str) -> None:
         """Call all endpoints that peers of a realm may talk to, each in its turn."""
@@ -109,8 +113,7 @@ class Dispatcher:
             inbox.ready = True
             self.ready.append(inbox)
         if self.ready and not self.scheduled:
-            self.scheduled = True
-            self.loop.call_soon(self.run_turn, context=self.context)
+            self.schedule()
 
     def stop(self, name: str) -> None:
         """Stop an endpoint: it gets what is queued, then `on_stop`; nothing happens if it is stopped or unknown."""
@@ -176,8 +179,7 @@ class Dispatcher:
         finally:
             self.running = self.scheduled = False
             if ready:
-                self.scheduled = True
-                self.loop.call_soon(self.run_turn, context=self.context)
+                self.schedule()
 
     def report(self, name: str, error: BaseException) -> None:
         """Log an error that an endpoint did not settle itself, and tell whoever wants to know."""

@@ -113,7 +113,13 @@ class LocalRef:
                 return
             except RpcEnvStopped:
                 return
-        env.dispatcher.post(inbox, env.copied(message) if env.loopback else message, env.one_way)
+        inbox.queue.append((env.copied(message) if env.loopback else message, env.one_way))
+        if not inbox.ready:  # as in `Dispatcher.post`, which would be a call more for each of a task's messages
+            inbox.ready = True
+            dispatcher = env.dispatcher
+            dispatcher.ready.append(inbox)
+            if not dispatcher.scheduled:
+                dispatcher.schedule()
 
     def ask(self, message: Ask[Any], timeout_s: float | None = None) -> AskFuture:
         """Send and return the future reply."""

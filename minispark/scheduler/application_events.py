@@ -10,6 +10,7 @@ from minispark import __version__
 from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError
 from minispark.messages.listener import ApplicationStart, EnvironmentUpdate, ListenerEvent, SparkListener
+from minispark.urls import shown_setting
 
 __all__ = ["extra_listeners", "opening_events"]
 
@@ -53,6 +54,8 @@ def opening_events(conf: SparkConf, application_id: str, now_s: float) -> tuple[
         now_s: seconds since the epoch.
     """
     return (
-        EnvironmentUpdate(dict(conf.get_all()), sys.version.split()[0], __version__),
+        EnvironmentUpdate(
+            {key: shown_setting(key, value) for key, value in conf.get_all()}, sys.version.split()[0], __version__
+        ),
         ApplicationStart(application_id, conf.app_name, now_s),
     )

@@ -24,9 +24,10 @@ from minispark.rpc.world import World
 from minispark.scheduler.job_errors import exception_for
 from minispark.scheduler.job_waiter import JobGivenUp, JobTable, JobWaiter
 from minispark.scheduler.logic.job import JobFailure
-from minispark.scheduler.properties import current_properties
+from minispark.scheduler.properties import DESCRIPTION, current_properties
 from minispark.scheduler.stage_work import StageWork
 from minispark.shuffle.logic.statistics import MapOutputStatistics, unpack_sizes
+from minispark.urls import shown
 
 __all__ = ["Jobs"]
 
@@ -153,6 +154,8 @@ class Jobs:
     def properties(self) -> dict[str, str]:
         """Return the properties that tasks of a job submitted now get."""
         properties = current_properties()
+        if DESCRIPTION in properties:
+            properties[DESCRIPTION] = shown(properties[DESCRIPTION])
         if self.files_version:
             properties[FILES_VERSION] = str(self.files_version)
         return properties

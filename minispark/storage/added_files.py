@@ -13,6 +13,7 @@ from minispark.messages.distribution import FileKind
 from minispark.record import Record, record
 from minispark.storage.archives import FORMATS, format_of, pack
 from minispark.storage.file_root import FileRoot, digest_of
+from minispark.urls import shown
 
 __all__ = ["Examined", "examine"]
 
@@ -91,7 +92,9 @@ def local_path(text: str) -> Path:
     if "://" in text or text.startswith("file:"):
         parts = urlsplit(text)
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-            raise ConfigurationError(f"{text!r} cannot be added: a path, or file:///path, of this machine is needed")
+            raise ConfigurationError(
+                f"{shown(text)!r} cannot be added: a path, or file:///path, of this machine is needed"
+            )
         text = unquote(parts.path)
     if not text.strip():
         raise ConfigurationError("a file cannot be added without its path")

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from minispark import context as context_module
 from minispark.conf import SparkConf
@@ -50,6 +50,11 @@ class SimContext(SparkContext):
     """A SparkContext whose driver's messages the simulation sees."""
 
     observe: Callable[[RpcEnv], object] = staticmethod(lambda env: None)
+
+    async def start(self) -> Self:
+        """Start; that contexts of other simulated processes are active is nothing to it."""
+        context_module.active = None
+        return await super().start()
 
     async def make_driver(self) -> Driver:
         """Make the driver; its env is shown as soon as it is there."""
@@ -276,13 +281,13 @@ class Simulation:
     # -- drivers -----------------------------------------------------------------------------------------------------
 
     def start_driver(
-        self, program: Callable[[SimContext], Coroutine[Any, Any, T]], **settings: object
+        self, program: Callable[[SimContext], Coroutine[Any, Any, T]], host: str = "driver", **settings: object
     ) -> tuple[SimProcess, "asyncio.Future[T]"]:
-        """Run a program as a driver on a host of its own; return its process and its result.
+        """Run a program as a driver on a host; return its process, which is named like that, and its result.
 
         The future fails with what the program raises, and is cancelled if the driver is killed.
         """
-        process, world = self.process("driver", self.host("driver"))
+        process, world = self.process(host, self.host(host))
         result: asyncio.Future[T] = self.loop.create_future()
         process.on_end.append(lambda code: self.driver_ended(process, result))
         conf = self.conf().set_master("minispark://" + ",".join(each.address.host_port for each in self.masters))

@@ -1,4 +1,4 @@
-"""Random histories of a whole cluster: a driver's jobs, while processes die, links break and disks fail.
+"""Random histories of a whole cluster: jobs of one driver or a few, while processes die, links break and disks fail.
 
 Everything comes from the seed; `ClusterHistory(seed).run()` either passes or raises with the seed and the end of its
 trace. A history has at least 3 jobs, 2 shuffles, 100 tasks, 3 executors and 5 faults.
@@ -10,22 +10,21 @@ import logging
 import random
 import zlib
 from collections import deque
-from typing import Any
 
-from minispark.cluster_mode import ClusterMode
-from minispark.errors import MiniSparkError
 from minispark.messages.deploy_values import WorkerState
 from minispark.messages.task import TaskDescription
 from minispark.rpc.message import Message
 from minispark.testing.recovery_store import MemoryStore
 from minispark.testing.sim_loop import SimProcess
-from minispark.testing.simulation import SimContext, Simulation, run_simulation
+from minispark.testing.simulation import Simulation, run_simulation
+from tests.sim.applications import Application
 from tests.sim.cluster_faults import Faults
 from tests.sim.programs import Program
 
 MIN_FAULTS = 5
+NUM_APPLICATIONS = (1, 1, 2, 3)
+GUEST_TASKS = 30
 FAULTS_UNTIL_S = 40.0
-PATIENCE_S = 6000.0
 REST_S = 30.0
 SETTLE_ROUNDS = 20
 CALM_ROUNDS = 2
@@ -59,19 +58,22 @@ class ClusterHistory:
 
     Attributes:
         trace: a checksum of all messages, in order, with their times.
-        failures: the errors of jobs that were given up.
+        applications: what runs on the cluster.
     """
 
     def __init__(self, seed: int, *, verbose: bool = False) -> None:
         self.seed = seed
         self.verbose = verbose
         self.rng = rng = random.Random(seed)
-        self.program = Program(rng)
+        self.applications = [Application("driver", rng, Program(rng), self.share(), self.note)]
+        for number in range(1, rng.choice(NUM_APPLICATIONS)):
+            program = Program(rng, 10.0, min_tasks=GUEST_TASKS)
+            self.applications.append(
+                Application(f"driver-{number}", rng, program, self.share(), self.note, is_guest=True)
+            )
         self.trace = 0
         self.messages = 0
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self.failures: list[BaseException] = []
-        self.wrong: list[str] = []
         self.virtual_s = 0.0
         self.pace = rng.choice([0.2, 1.0, 2.0])
 
@@ -98,6 +100,15 @@ class ClusterHistory:
     def duration(self, task: TaskDescription) -> float:
         """Draw how long an attempt takes."""
         return self.pace * self.rng.expovariate(1.0) if self.rng.random() < 0.98 else self.rng.uniform(5.0, 20.0)
+
+    def share(self) -> dict[str, object]:
+        """Draw how many cores an application may have; one that may have all lets others wait until it has ended."""
+        return {"cores.max": self.rng.choice([0, 3, 5])} if self.rng.random() < 0.5 else {}
+
+    @property
+    def failures(self) -> list[BaseException]:
+        """The errors of jobs that were given up."""
+        return [error for application in self.applications for error in application.failures]
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -140,7 +151,7 @@ class ClusterHistory:
         await simulation.pass_time(rng.uniform(0.0, 3.0))
         for _ in range(rng.randint(MIN_FAULTS, 9)):
             self.faults.later(rng.uniform(0.5, FAULTS_UNTIL_S), self.faults.strike)
-        await self.drive()
+        await asyncio.gather(*(each.run(simulation, self.faults) for each in self.applications))
         await self.settle()
         self.virtual_s = simulation.loop.now
         self.assert_ended()
@@ -151,66 +162,13 @@ class ClusterHistory:
         num_masters = rng.choice([1, 2, 3])
         simulation.store = MemoryStore()
         names = [*(f"master-{n}" for n in range(num_masters)), *(f"host-{n}" for n in range(rng.randint(3, 4)))]
-        for name in [*names, "driver"]:
+        for name in [*names, *(application.name for application in self.applications)]:
             host = simulation.host(name)
             host.clock_offset_s, host.uptime_s = rng.uniform(-100.0, 100.0), rng.uniform(0.0, 1e5)
         for name in names[:num_masters]:
             simulation.add_master(name).restart_s = rng.choice([1.0, 5.0, 30.0])
         for name in names[num_masters:]:
             simulation.add_worker(name, cores=rng.choice([2, 3])).restart_s = rng.choice([1.0, 5.0, 30.0])
-
-    async def drive(self) -> None:
-        """Run the program, sometimes again by another driver, because the first one is killed."""
-        rng, simulation = self.rng, self.simulation
-        if rng.random() < 0.15:
-            process, result = simulation.start_driver(self.main)
-            self.faults.later(rng.uniform(1.0, 20.0), self.kill_driver, process)
-            await asyncio.wait([result], timeout=PATIENCE_S)
-        process, result = simulation.start_driver(self.main)
-        done, _ = await asyncio.wait([result], timeout=PATIENCE_S)
-        assert done, f"the driver does not come to an end: {self.open_jobs()}"
-        error = None if result.cancelled() else result.exception()
-        if error is not None:
-            self.failed(error)
-
-    def kill_driver(self, process: SimProcess) -> None:
-        """Let a driver die."""
-        self.note(f"kill {process}")
-        self.faults.counts["kill driver"] = 1
-        process.end()
-
-    async def main(self, context: SimContext) -> None:
-        """What the driver does."""
-        self.jobs: dict[int, str] = {}
-        folder = self.simulation.directory / f"answers-{len(self.simulation.processes)}"
-        folder.mkdir()
-        rdds = self.program.make(context)
-        await asyncio.gather(*(self.job(context, rdds, n, folder) for n in range(len(self.program.actions))))
-        self.driver = context.driver
-
-    async def job(self, context: SimContext, rdds: list[Any], number: int, folder: Any) -> None:
-        """Run one job and look at its answer."""
-        action = self.program.actions[number]
-        self.jobs[number] = f"waits until {action.start_s}"
-        await self.simulation.clock.sleep(action.start_s)
-        self.jobs[number] = f"{action.kind} of {action.rdd} runs"
-        try:
-            wrong = await self.program.job(context, rdds, number, folder)
-        except Exception as error:  # noqa: BLE001 — whatever it is, the history looks at it
-            self.failed(error)
-        else:
-            if wrong:
-                self.wrong.append(f"job {number} ({action.kind}): {wrong}")
-        del self.jobs[number]
-
-    def failed(self, error: BaseException) -> None:
-        """Take note of a job that was given up."""
-        self.note(f"failed: {type(error).__name__}: {error}")
-        self.failures.append(error)
-
-    def open_jobs(self) -> list[str]:
-        """Say which jobs run."""
-        return list(self.jobs.values())
 
     async def settle(self) -> None:
         """Let the cluster come to rest: all faults have healed, all that was killed is there again."""
@@ -248,12 +206,9 @@ class ClusterHistory:
     def assert_ended(self) -> None:
         """Assert that each job ended as it may, and that nothing is left."""
         simulation = self.simulation
-        assert not self.wrong, f"wrong answers: {self.wrong}"
         assert not simulation.loop.errors, f"errors of the loop: {simulation.loop.errors}"
-        for error in self.failures:
-            assert isinstance(error, MiniSparkError), f"not a clear error: {type(error).__name__}: {error}"
-        if hasattr(self, "driver"):
-            self.assert_driver()
+        for application in self.applications:
+            application.assert_ended()
         self.assert_at_rest()
 
     def assert_at_rest(self) -> None:
@@ -262,25 +217,6 @@ class ClusterHistory:
         assert not executors, f"executors outlive their application: {executors}"
         self.assert_masters()
         self.assert_workers()
-
-    def assert_driver(self) -> None:
-        """Assert that nothing of any job is left, but attempts on executors that were silent to the end."""
-        driver = self.driver
-        driver.dag.state.assert_empty()
-        driver.commits.assert_empty()
-        driver.barriers.syncs.assert_empty()
-        assert not driver.job_table.waiters, f"jobs left over: {list(driver.job_table.waiters)}"
-        scheduler = driver.scheduler
-        scheduler.check()
-        for attempts in scheduler.sets_of_stage.values():
-            for task_set in attempts.values():
-                assert task_set.is_zombie, f"a task set of a job that has ended still runs: {task_set.name}"
-        assert isinstance(driver.mode, ClusterMode)
-        table = driver.mode.endpoint.table
-        table.check()
-        silent = {task_id for executor in table.executors.values() for task_id in executor.running}
-        for task_id in scheduler.set_of_task:
-            assert task_id in silent, f"nobody runs task {task_id}, and it has not ended"
 
     def assert_masters(self) -> None:
         """Assert that one master leads, and that its books say that nothing runs."""

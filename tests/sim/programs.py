@@ -48,9 +48,15 @@ class Action:
 
 
 class Program:
-    """A random program with at least 3 jobs, 2 shuffles and 100 tasks."""
+    """A random program with at least 3 jobs, 2 shuffles and 100 tasks.
 
-    def __init__(self, rng: random.Random, until_s: float = 20.0) -> None:
+    Args:
+        rng: draws it.
+        until_s: when the last of its jobs starts.
+        min_tasks: how many tasks it has at least.
+    """
+
+    def __init__(self, rng: random.Random, until_s: float = 20.0, min_tasks: int = MIN_TASKS) -> None:
         self.rng: random.Random = rng
         self.plans: list[Plan] = []
         for _ in range(rng.randint(1, 2)):
@@ -63,7 +69,7 @@ class Program:
         wide = [number for number, plan in enumerate(self.plans) if plan.kind == "reduced"]
         self.actions: list[Action] = []
         tasks = 0
-        while len(self.actions) < 3 or tasks < MIN_TASKS:
+        while len(self.actions) < 3 or tasks < min_tasks:
             rdd = wide[-1] if not self.actions else rng.choice(wide)
             kind = rng.choice(["collect", "collect", "count", "accumulate", "save"])
             self.actions.append(Action(kind, rdd, rng.uniform(0.0, until_s)))

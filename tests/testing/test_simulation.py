@@ -106,6 +106,20 @@ def test_a_job_goes_on_through_the_death_of_an_executor_and_of_its_worker() -> N
     assert run_simulation(scenario, duration=lambda task: 1.0) == [(key, 40) for key in range(5)]
 
 
+def test_several_drivers_share_a_cluster_each_with_a_context_of_its_own() -> None:
+    async def scenario(simulation: Simulation) -> Any:
+        await cluster(simulation, 1)
+
+        async def program(context: SimContext) -> Any:
+            return await counted(context).count(), context.driver.mode.default_parallelism
+
+        settings = {"cores.max": 2, "executor.cores": 1}
+        results = [simulation.start_driver(program, f"driver-{number}", **settings)[1] for number in range(3)]
+        return [await result for result in results]
+
+    assert run_simulation(scenario, duration=lambda task: 1.0) == [(5, 2)] * 3
+
+
 def test_a_killed_driver_leaves_nothing_behind() -> None:
     async def scenario(simulation: Simulation) -> int:
         await cluster(simulation)

@@ -93,7 +93,7 @@ class Preparation:
     def use(self, key: Key, epoch: int | None, now: float) -> bool:
         """Count one more user of something; False if it is not here, or too old."""
         holding = self.holdings.get(key)
-        if holding is None or not is_recent(holding, epoch):
+        if holding is None or (key[0] is GetMapOutputStatuses and not is_recent(holding, epoch)):
             return False
         holding.users += 1
         holding.used_at = now

@@ -118,7 +118,8 @@ class RunnerSlot:
 
     def dispatch(self, task_id: TaskId) -> bool:
         """Give the slot an attempt; return whether to send it now. If its runner is dying, the next one gets it."""
-        self.expect("dispatch", self.task_id is None and self.owed is None)
+        if self.task_id is not None or self.owed is not None:
+            raise self.misplaced("dispatch")
         self.task_id = task_id
         self.resent = False
         self.sent = self.state is SlotState.IDLE
@@ -240,6 +241,10 @@ class RunnerSlot:
     def expect(self, what: str, holds: bool) -> None:
         """Refuse what is out of place."""
         if not holds:
-            raise AssertionError(
-                f"{what}: not with runner {self.incarnation} {self.state.name}, task {self.task_id}, owed {self.owed}"
-            )
+            raise self.misplaced(what)
+
+    def misplaced(self, what: str) -> AssertionError:
+        """Return the error that says what is out of place."""
+        return AssertionError(
+            f"{what}: not with runner {self.incarnation} {self.state.name}, task {self.task_id}, owed {self.owed}"
+        )

@@ -159,11 +159,10 @@ class DagState:
                 output = ended.reason.result
                 self.effects.append(RemoveMapOutput(output.location, output.map_id))
             return
-        match ended.reason:
-            case Success():
-                self.task_succeeded(stage, ended, ended.reason)
-            case _:
-                self.recovery.task_failed(stage, ended, ended.reason)
+        if isinstance(ended.reason, Success):
+            self.task_succeeded(stage, ended, ended.reason)
+        else:
+            self.recovery.task_failed(stage, ended, ended.reason)
 
     def task_succeeded(self, stage: Stage, ended: TaskEnded, success: Success) -> None:
         """Deliver a result or register a map output."""
