@@ -96,7 +96,7 @@ def test_all_that_an_exception_is_linked_to_is_concealed() -> None:
 
 def test_a_stream_conceals_its_own_errors_and_not_the_users() -> None:
     url = "sftp://bob:secret@host/x"
-    with pytest.raises(TimeoutError, match="^sftp://bob:…@host/x stands$"), concealing(url):
+    with pytest.raises(TimeoutError, match=r"^sftp://bob:…@host/x stands$"), concealing(url):
         raise TimeoutError(f"{url} stands")
-    with pytest.raises(ValueError, match="^bob:secret$"), concealing(url):
+    with pytest.raises(ValueError, match=r"^bob:secret$"), concealing(url):
         raise ValueError("bob:secret")

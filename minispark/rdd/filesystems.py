@@ -104,7 +104,16 @@ def exists(url: str) -> bool:
     """Tell whether there is a file or directory."""
     with reached(url) as (file_system, path):
         file_system.invalidate_cache()
-        return bool(file_system.exists(path))
+        return is_there(file_system, path)
+
+
+def is_there(file_system: Any, path: str) -> bool:
+    """Tell the same of a path; what hinders the server is raised, which fsspec's `exists` takes for no."""
+    try:
+        file_system.info(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def find(url: str) -> list[InputFile]:
@@ -117,7 +126,7 @@ def find(url: str) -> list[InputFile]:
     with reached(url) as (file_system, path):
         file_system.invalidate_cache()
         files: list[InputFile] = []
-        if file_system.exists(path):
+        if is_there(file_system, path):
             matches = [path]
         else:
             matches = sorted(name for name in file_system.glob(path) if not is_hidden(name))

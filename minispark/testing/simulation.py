@@ -8,9 +8,11 @@ import asyncio
 import contextlib
 import random
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -259,6 +261,8 @@ class Simulation:
         if running.service is not None:
             self.observe(process, running.service.env)  # type: ignore[attr-defined]
         worker.running = running
+        process.signals[signal.SIGPWR] = running.decommission
+        process.signals[signal.SIGTERM] = partial(running.end, "SIGTERM")
         worker.exits.append(await running.ended())
         await running.stop()
         process.end(1)

@@ -175,3 +175,16 @@ def test_groups_show_their_members() -> None:
     group = loads_exception(failure.exception)
     assert isinstance(group, ExceptionGroup)
     assert [str(member) for member in group.exceptions] == ["1", "2: x"]
+
+
+def test_texts_show_no_password_and_the_users_exception_stays_as_it_is() -> None:
+    url = "sftp://bob:secret@host/x?token=t0k3n"
+
+    failure = describe(OSError(2, "not there", url), METRICS)
+
+    for text in (failure.description, failure.traceback, failure.full_traceback):
+        assert "sftp://bob:…@host/x?token=…" in text
+        assert "secret" not in text
+    kept = loads_exception(failure.exception)
+    assert isinstance(kept, FileNotFoundError)
+    assert kept.filename == url

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from typing import TypeVar
 
+from minispark.messages.deploy_clients import DecommissionWorkersOnHosts
 from minispark.messages.task import RunnerLost
 from minispark.testing.sim_loop import SimProcess
 from minispark.testing.sim_network import pair
@@ -56,6 +57,9 @@ class Faults:
             "executors die at start": self.executors_die,
             "lose files": self.lose_files,
             "decommission executor": self.decommission_executor,
+            "decommission worker": self.decommission_worker,
+            "terminate worker": self.terminate_worker,
+            "decommission host": self.decommission_host,
         }
 
     def strike(self) -> None:
@@ -129,6 +133,33 @@ class Faults:
             return False
         self.note(f"SIGPWR for {executor.process}")
         executor.process.signal(signal.SIGPWR)
+        return True
+
+    def signal_worker(self, number: signal.Signals) -> bool:
+        """Send a worker that runs a signal that it handles."""
+        worker = self.worker()
+        if worker is None or number not in worker.process.signals:
+            return False
+        self.note(f"{number.name} for {worker.process}")
+        worker.process.signal(number)
+        return True
+
+    def decommission_worker(self) -> bool:
+        """Let a worker hear that its machine goes: what runs there is to finish, then it ends."""
+        return self.signal_worker(signal.SIGPWR)
+
+    def terminate_worker(self) -> bool:
+        """Let somebody stop a worker in order."""
+        return self.signal_worker(signal.SIGTERM)
+
+    def decommission_host(self) -> bool:
+        """Let somebody ask the leader to have a host's worker go, if it does that."""
+        worker, leader = self.worker(), self.leader()
+        if worker is None or leader is None or leader.running is None:
+            return False
+        self.note(f"decommission {worker.host.name}")
+        asked = leader.running.endpoint.self_ref.ask(DecommissionWorkersOnHosts((worker.host.name,)))
+        leader.process.spawn(asked, "decommission")
         return True
 
     def crash_runner(self) -> bool:

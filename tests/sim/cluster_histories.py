@@ -244,6 +244,7 @@ class ClusterHistory:
             left = [*tenants.executors, *(task.get_name() for task in tenants.running)]
             assert not left, f"{worker.host.name} runs {left}"
             assert tenants.state.is_idle
+            assert not tenants.state.decommissioned, f"{worker.host.name} was to go, and is still there"
 
 
 def run_all(first: int, count: int) -> list[ClusterHistoryFailed]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgpack
 
 from minispark.errors import ProtocolError
-from minispark.rpc.logic.shapes import BindRef, Malformed, Plan, Planner, Read, Write
+from minispark.rpc.logic.shapes import INLINE_LIMIT, BindRef, Malformed, Plan, Planner, Read, Write, attach
 from minispark.rpc.message import Attachment, Message, registered_messages
 
 __all__ = ["MAX_ITEMS", "decode", "encode", "from_wire", "pack", "reply_types", "to_wire", "unpack"]
@@ -227,6 +227,7 @@ def build(cls: type[Any]) -> Write:
             namespace[f"readers{index}"] = plan.read.known
         if len(plan.as_is) == 1:
             (namespace[f"class{index}"],) = plan.as_is
+        namespace[f"items{index}"] = plan.items
     code = write_source(cls, plans) + read_source(plans)
     exec(compile(code, f"<codec of {cls.__name__}>", "exec"), namespace)
     writers[cls] = write = namespace["write"]
@@ -241,6 +242,9 @@ def write_source(cls: type[Message], plans: dict[str, Plan]) -> str:
         value = f"m.{name}"
         if isinstance(plan.write, WriteOneOf):
             items.append(f"(writers{index}.get({value}.__class__) or write{index})({value}, attachments)")
+        elif plan.write is attach:
+            is_plain = f"{value}.__class__ is bytes and len({value}) <= {INLINE_LIMIT}"
+            items.append(f"{value} if {is_plain} else write{index}({value}, attachments)")
         else:
             items.append(f"write{index}({value}, attachments)" if plan.write else value)
     return f"def write(m, attachments):\n    return ({', '.join(items)},)\n"
@@ -268,6 +272,9 @@ def read_source(plans: dict[str, Plan]) -> str:
         converted = f"{read}({field}, attachments, bind)"
         if len(plan.as_is) == 1:
             converted = f"{field} if {field}.__class__ is class{index} else {converted}"
+        elif plan.items is not None:
+            are_plain = f"{field}.__class__ is list and items{index}.issuperset(map(type, {field}))"
+            converted = f"tuple({field}) if {are_plain} else {converted}"
         lines.append(f"    try: {field} = {converted}")
         lines.append(f"    except Malformed as problem: raise problem.within('.{name}')")
     lines.append(f"    return Message({', '.join(fields)})")

@@ -59,6 +59,7 @@ class Plan(Record):
         write: makes the msgpack value; None if the value is one already.
         read: checks and converts; None if being of the one class in `wires` is all.
         as_is: values of these classes, of those in `wires`, are read as they are: `read` need not be called for them.
+        items: of a tuple's plan, the same of its items; None for all others.
     """
 
     expected: str
@@ -66,6 +67,7 @@ class Plan(Record):
     write: Write | None = None
     read: Read | None = None
     as_is: frozenset[type] = frozenset()
+    items: frozenset[type] | None = None
 
 
 def scalar(expected: str, wire: type) -> Plan:
@@ -219,7 +221,8 @@ def plan_items(make: Callable[[Any], Any], item: Plan, expected: str, *, ordered
         values = value if ordered else sorted(value)
         return [item_write(each, attachments) for each in values] if item_write else list(values)
 
-    return Plan(expected, frozenset({list}), None if ordered and item_write is None else write, read)
+    writes = None if ordered and item_write is None else write
+    return Plan(expected, frozenset({list}), writes, read, items=as_is if make is tuple else None)
 
 
 def plan_record(items: list[Plan], expected: str) -> Plan:
@@ -246,6 +249,7 @@ def plan_dict(key: Plan, item: Plan, expected: str) -> Plan:
     if not key.wires <= {int, str, bytes, bool}:
         raise TypeError(f"keys must be int, str, bytes or bool, not {key.expected}")
     key_write, item_write = key.write, item.write
+    key_is, item_is = key.as_is, item.as_is
 
     def write(value: Any, attachments: list[Any]) -> Any:
         return {
@@ -256,7 +260,7 @@ def plan_dict(key: Plan, item: Plan, expected: str) -> Plan:
     def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
         if value.__class__ is not dict:
             raise Malformed(expected, value)
-        if not value:
+        if key_is.issuperset(map(type, value)) and item_is.issuperset(map(type, value.values())):
             return value
         names = list(value)
         keys = read_items(names, key, attachments, bind, names)

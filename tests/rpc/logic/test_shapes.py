@@ -130,6 +130,8 @@ def replaced(index: int, value: Any) -> list[Any]:
         (replaced(14, []), r"\$\.anything must be a Message, not list of 0 items"),
         ([31101, [[31101], [31102]]], r"\$\.children\[1\] must be a Leaf or Tree, not Everything"),
         ([31101, [], [31101]], r"\$\.parent must be a Leaf, not Tree"),
+        ([31101, [], [31100.0, 1]], r"\$\.parent must be a Leaf, not list of 2 items"),
+        ([31101, [], "x"], r"\$\.parent must be a Leaf or None, not str"),
         ([31100], r"\$ must be a Leaf of 1 fields and its tag, not list of 1 items"),
         ([31100, 1, 2], r"\$ must be a Leaf of 1 fields and its tag, not list of 3 items"),
     ],
@@ -137,6 +139,12 @@ def replaced(index: int, value: Any) -> list[Any]:
 def test_a_wrong_value_is_refused_with_its_path(wire: list[Any], problem: str) -> None:
     with pytest.raises(ProtocolError, match=problem):
         from_wire(wire, [])
+
+
+def test_what_equals_a_known_tag_is_none() -> None:
+    assert back(everything()) == everything()  # now the reader of `anything` is known
+    with pytest.raises(ProtocolError, match=r"\$\.anything must be a Message, not list of 2 items"):
+        from_wire(replaced(14, [31101.0, []]), [])
 
 
 def test_missing_last_fields_of_an_older_writer_have_their_defaults() -> None:
