@@ -257,7 +257,7 @@ def test_stop_under_load_reports_every_attempt_and_leaves_no_process() -> None:
 def test_stop_does_not_wait_longer_than_its_deadline() -> None:
     async def scenario(recorder: Recorder) -> None:
         loop = asyncio.get_running_loop()
-        stuck = await recorder.begin_long("swallow")
+        stuck = await recorder.begin_deaf("swallow")
         begun = loop.time()
 
         await recorder.pool.stop(0.1)

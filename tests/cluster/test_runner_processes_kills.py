@@ -35,7 +35,7 @@ def test_a_kill_ends_an_attempt_and_its_runner_goes_on(do: str) -> None:
 def test_an_attempt_that_does_not_unwind_loses_its_runner() -> None:
     async def scenario(recorder: Recorder) -> None:
         before = (await recorder.do("facts"))["pid"]
-        task_id = await recorder.begin_long("swallow")
+        task_id = await recorder.begin_deaf("swallow")
 
         recorder.kill(task_id, reason="enough")
 
@@ -58,18 +58,22 @@ def test_a_kill_that_a_finaliser_swallowed_is_repeated() -> None:
         assert isinstance(await recorder.end_of(task_id), TaskKilled)
         assert (await recorder.do("facts"))["pid"] == before
 
-    with_pool(scenario, executor_killGrace=1)
+    with_pool(scenario, executor_killGrace=6)
 
 
-def test_a_kill_without_interrupt_only_sets_the_flag() -> None:
+def test_a_kill_without_interrupt_only_sets_the_flag(tmp_path: Path) -> None:
     async def scenario(recorder: Recorder) -> None:
         polite = await recorder.begin_long("poll_flag")
-        rude = await recorder.begin_long("sleep", b"0.3")
+        rude = await recorder.begin_long("patient", str(tmp_path / "end").encode())
 
         recorder.kill(polite, interrupt=False, reason="please")
         recorder.kill(rude, interrupt=False, reason="please")
 
-        ends = [await recorder.end_of(polite), await recorder.end_of(rude)]
+        ends = [await recorder.end_of(polite)]
+        await recorder.do("sleep", b"0.1")  # longer than the grace, which does not count
+        assert not recorder.ends[rude].done()
+        (tmp_path / "end").touch()
+        ends.append(await recorder.end_of(rude))
         assert [end.reason for end in ends if isinstance(end, TaskKilled)] == ["please", "please"]
 
     with_pool(scenario, slots=2, executor_killGrace=0.05)
@@ -89,11 +93,12 @@ def test_a_kill_may_become_one_that_interrupts() -> None:
     with_pool(scenario)
 
 
-def test_a_kill_of_another_attempt_does_nothing() -> None:
+def test_a_kill_of_another_attempt_does_nothing(tmp_path: Path) -> None:
     async def scenario(recorder: Recorder) -> None:
-        running = await recorder.begin_long("spin", b"3000000")
+        running = await recorder.begin_long("patient", str(tmp_path / "end").encode())
 
         recorder.pool.kill(0, TaskId(12345), interrupt=True, reason="not meant")
+        (tmp_path / "end").touch()
 
         assert isinstance(await recorder.end_of(running), Success)
 
@@ -106,6 +111,7 @@ def test_an_answer_to_a_killed_asker_disturbs_nobody() -> None:
         assert await recorder.do("ask", b"1") == "there is no such binary"
         recorder.answer = None
         task_id = await recorder.begin_long("ask", b"1")
+        await recorder.until(lambda: len(recorder.asked) == 2)
         slot, ask_id, _ = recorder.asked[-1]
         recorder.kill(task_id)
         await recorder.end_of(task_id)
@@ -174,7 +180,7 @@ def test_a_kill_ends_the_wait_for_other_tasks_at_once(interrupt: bool) -> None:
 def test_the_runner_of_a_task_that_goes_on_after_a_kill_is_replaced_when_the_reapers_time_is_up() -> None:
     async def scenario(recorder: Recorder) -> None:
         before = (await recorder.do("facts"))["pid"]
-        task_id = await recorder.begin_long("swallow")
+        task_id = await recorder.begin_deaf("swallow")
 
         recorder.kill(task_id, reason="enough")
 
@@ -187,7 +193,7 @@ def test_the_runner_of_a_task_that_goes_on_after_a_kill_is_replaced_when_the_rea
 @pytest.mark.scenario("JC-006", "not with timeout -1")
 def test_without_a_reaper_a_task_that_goes_on_keeps_its_runner(tmp_path: Path) -> None:
     async def scenario(recorder: Recorder) -> None:
-        task_id = await recorder.begin_long("stubborn", str(tmp_path / "end").encode())
+        task_id = await recorder.begin_deaf("stubborn", str(tmp_path / "end").encode())
 
         recorder.kill(task_id, reason="enough")
         await recorder.do("sleep", b"0.2")  # meanwhile nothing happens to the other one

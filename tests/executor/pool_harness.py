@@ -25,6 +25,9 @@ from tests.executor.stand_in import FACTORY
 
 __all__ = ["Recorder", "running_pool", "task", "value_of", "with_pool"]
 
+DEADLINE_S = 60.0
+"""How long the tests wait for one event: far longer than it takes where ten processes share a core."""
+
 
 def task(task_id: int, do: str = "echo", argument: bytes = b"") -> TaskDescription:
     return TaskDescription(
@@ -97,7 +100,7 @@ class Recorder:
 
     async def until(self, condition: Any) -> None:
         """Wait for something that the pool says."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -119,9 +122,22 @@ class Recorder:
         await self.until(lambda: task_id in self.started)
         return task_id
 
+    async def begin_deaf(self, do: str, argument: bytes = b"") -> TaskId:
+        """Start a task that ignores kills and wait until it does, which it tells by its first record."""
+        task_id = await self.begin(do, argument)
+        await self.until_counting(task_id)
+        return task_id
+
+    async def until_counting(self, task_id: TaskId) -> None:
+        """Wait for the first record that a task counts; what a runner writes to its page sets no event here."""
+        slot = self.slot_of[task_id]
+        async with asyncio.timeout(DEADLINE_S):
+            while not (self.pool.counters(slot) or {}).get("records_read"):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
     async def end_of(self, task_id: TaskId) -> TaskOutcome | RunnerLost:
         """Wait for the end of a task."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             return await self.ends[task_id]
 
     async def do(self, do: str = "echo", argument: bytes = b"") -> Any:

@@ -80,23 +80,33 @@ def sleep(services: ProcessServices, argument: bytes) -> Any:
 
 
 def swallow(services: ProcessServices, argument: bytes) -> Any:
-    """Ignore being killed."""
+    """Ignore being killed, from the first record on."""
+    metrics = services.new_metrics()
     while True:
         try:
+            metrics.records_read = 1
             time.sleep(60)
         except BaseException:  # noqa: BLE001 — that is the point
             continue
 
 
 def stubborn(services: ProcessServices, argument: bytes) -> Any:
-    """Ignore being killed until a file is there."""
+    """Ignore being killed, from the first record on, until a file is there."""
+    metrics = services.new_metrics()
     while True:
         try:
+            metrics.records_read = 1
             while not os.path.exists(argument):
                 time.sleep(0.005)
         except BaseException:  # noqa: BLE001 — that is the point
             continue
         return None
+
+
+def patient(services: ProcessServices, argument: bytes) -> Any:
+    """Go on until a file is there."""
+    while not os.path.exists(argument):
+        time.sleep(0.005)
 
 
 def count_up(services: ProcessServices, argument: bytes) -> Any:
@@ -236,8 +246,8 @@ def write(services: ProcessServices, argument: bytes) -> Any:
 ACTIONS: dict[str, Action] = {
     action.__name__: action
     for action in (
-        echo, spin, sleep, swallow, stubborn, count_up, finaliser, poll_flag, leave, crash, kill_self, escape,
-        close_everything, ask, ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance, hashes,
+        echo, spin, sleep, swallow, stubborn, patient, count_up, finaliser, poll_flag, leave, crash, kill_self,
+        escape, close_everything, ask, ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance, hashes,
         write,
     )
 }  # fmt: skip

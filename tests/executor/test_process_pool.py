@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from minispark.conf import SparkConf
+from minispark.executor import process_pool
 from minispark.executor.process_pool import ProcessPool, loss_text
 from minispark.ids import ExecutorId
 from minispark.messages.runner import AnswerFailed, RunnerExited
@@ -27,16 +28,23 @@ def test_every_slot_runs_its_tasks_and_each_result_is_its_own() -> None:
 
 
 @pytest.mark.cluster
-def test_only_long_tasks_are_reported_started() -> None:
+def test_only_long_tasks_are_reported_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_pool, "STARTED_AFTER_S", 3600.0)  # the pool looks when this test says so
+
     async def scenario(recorder: Recorder) -> None:
         short = await recorder.begin("echo")
+        recorder.pool.tick()
         await recorder.end_of(short)
-        long = await recorder.begin_long("spin")
+        recorder.pool.tick()
+        long = await recorder.begin("count_up")
+        recorder.pool.tick()
+        await recorder.until_counting(long)
+        recorder.pool.tick()
 
         assert recorder.started == [long]
         counters = recorder.pool.counters(0)
         assert counters is not None
-        assert counters["records_read"] == 0
+        assert counters["records_read"] > 0
         recorder.kill(long)
         await recorder.end_of(long)
         assert recorder.pool.counters(0) is None
