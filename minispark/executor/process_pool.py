@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 STARTED_AFTER_S: Final = 0.01
 RETRY_S: Final = 1.0
-LAST_WORDS_S: Final = 0.2
+LAST_WORDS_S: Final = 2.0
 ZYGOTE_END_S: Final = 5.0
 DEFAULT_FACTORY: Final = "minispark.executor.task_runner:TaskRunner"
 STOPPED: Final = "the executor stops"
