@@ -158,8 +158,8 @@ class Faults:
         if worker is None or leader is None or leader.running is None:
             return False
         self.note(f"decommission {worker.host.name}")
-        asked = leader.running.endpoint.self_ref.ask(DecommissionWorkersOnHosts((worker.host.name,)))
-        leader.process.spawn(asked, "decommission")
+        request, master = DecommissionWorkersOnHosts((worker.host.name,)), leader.running.endpoint.self_ref
+        self.simulation.loop.call_as(leader.process, master.ask, request)
         return True
 
     def crash_runner(self) -> bool:

@@ -1,5 +1,6 @@
 """Whole clusters in one process: after each outage an application still runs jobs, and one master leads."""
 
+import signal
 from collections.abc import Awaitable, Callable
 from operator import add
 from typing import Any
@@ -118,6 +119,29 @@ def test_several_drivers_share_a_cluster_each_with_a_context_of_its_own() -> Non
         return [await result for result in results]
 
     assert run_simulation(scenario, duration=lambda task: 1.0) == [(5, 2)] * 3
+
+
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGPWR, ""), (signal.SIGTERM, "SIGTERM")])
+def test_a_worker_that_is_told_to_go_ends_in_order_and_another_one_takes_its_place(
+    number: signal.Signals, reason: str
+) -> None:
+    async def scenario(simulation: Simulation) -> Any:
+        await cluster(simulation, 1)
+        first = simulation.workers[0]
+
+        async def program(context: SimContext) -> Any:
+            return await counted(context).collect()
+
+        _, result = simulation.start_driver(program)
+        await simulation.pass_time(2.0)
+        left = first.process
+        left.signal(number)
+        assert sorted(await result) == [(key, 40) for key in range(5)]
+        await simulation.pass_time(30.0)
+        return left.is_alive, first.exits, first.process.is_alive
+
+    settings = {"decommission.enabled": True}
+    assert run_simulation(scenario, duration=lambda task: 1.0, settings=settings) == (False, [reason], True)
 
 
 def test_a_killed_driver_leaves_nothing_behind() -> None:
