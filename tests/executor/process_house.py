@@ -44,7 +44,8 @@ __all__ = ["BINARY", "EXECUTOR", "REALM", "SECRET", "DriverSide", "ExecutorSide"
 M = TypeVar("M")
 SECRET = bytes(range(32))
 REALM = "app-0123456789abcdef"
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
+"""How long the tests wait for one event: far longer than it takes where ten processes share a core."""
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -98,8 +99,12 @@ class ExecutorSide:
         """Wait for the end."""
         return await asyncio.to_thread(self.process.wait, DEADLINE_S)
 
-    def descendants(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+    async def descendants(self) -> list[psutil.Process]:
+        """Wait for the zygote and two runners; the second may come when the first is at work already."""
+        async with asyncio.timeout(DEADLINE_S):
+            while len(found := psutil.Process(self.process.pid).children(recursive=True)) < 3:  # noqa: ASYNC110 — not of this one
+                await asyncio.sleep(0.01)
+        return found
 
     def kill(self) -> None:
         self.lifeline.close()
@@ -219,12 +224,14 @@ class DriverSide:
         self.launch(task(task_id))
         await self.until(lambda: [u for u in self.of(StatusUpdate) if u.task_id == task_id])
 
-    def removals(self) -> list[RemoveExecutor]:
+    async def removals(self) -> list[RemoveExecutor]:
+        """Return what executors said when they went, once there is something."""
+        await self.until(lambda: self.of(RemoveExecutor))
         return self.of(RemoveExecutor)
 
-    async def are_gone(self, processes: Sequence[psutil.Process], within_s: float = 2.0) -> None:
+    async def are_gone(self, processes: Sequence[psutil.Process]) -> None:
         """Wait until processes are gone."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(DEADLINE_S):
             while any(map(alive, processes)):  # noqa: ASYNC110 — they are not children of this one
                 await asyncio.sleep(0.01)
 

@@ -247,7 +247,7 @@ ACTIONS: dict[str, Action] = {
     action.__name__: action
     for action in (
         echo, spin, sleep, swallow, stubborn, patient, count_up, finaliser, poll_flag, leave, crash, kill_self,
-        escape, close_everything, ask, ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance, hashes,
-        write,
+        escape, close_everything, ask, ask_in_thread, wait_for_others, come_back_twice, grandchild, facts, chance,
+        hashes, write,
     )
 }  # fmt: skip
