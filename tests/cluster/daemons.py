@@ -35,8 +35,8 @@ from tests.cluster.shuffling_program import TASKS, Order, plain
 from tests.cluster.stress import factor
 
 __all__ = [
-    "DEADLINE_S", "JOBS", "LOOPBACK", "REPETITIONS", "Cluster", "Daemon", "Host", "Program", "crowd", "moment",
-    "patient", "recovering", "seeds", "wait_until",
+    "DEADLINE_S", "JOBS", "LOOPBACK", "REPETITIONS", "Cluster", "Daemon", "Host", "Program", "crowd",
+    "expect_soon", "lives", "moment", "patient", "recovering", "seeds", "wait_until",
 ]  # fmt: skip
 
 DEADLINE_S = 60.0
@@ -113,6 +113,25 @@ def wait_until(condition: Callable[[], object], what: str, deadline_s: float = D
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {deadline_s:g} s"
         time.sleep(0.01)
+
+
+def expect_soon(condition: Callable[[], object], what: str, within_s: float) -> None:
+    """Expect what is promised within a time, of a machine that has a core for each process.
+
+    A look counts for 10 ms however long this process had to wait for its turn: who is looked at had to wait as well.
+    """
+    for _ in range(round(within_s * crowd() / 0.01)):
+        if condition():
+            return
+        time.sleep(0.01)
+    assert condition(), f"{what}: not within {within_s:g} s"
+
+
+def lives(process: psutil.Process) -> bool:
+    """Tell whether a process is there and is no zombie."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 class Daemon:

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.cluster.daemons import expect_soon, lives
 
 pytestmark = pytest.mark.cluster
 
@@ -52,9 +53,9 @@ class Script:
         )
 
     def wait_until_running(self) -> list[psutil.Process]:
-        """Wait for a task's line; return the driver's children."""
+        """Wait for the lines of both tasks; return the driver's children."""
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "running\n"
+        assert [self.process.stdout.readline() for _ in range(2)] == ["running\n"] * 2
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def end(self) -> tuple[str, str]:
@@ -79,12 +80,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Script]]:
 
 def assert_gone(children: list[psutil.Process], sessions: Path, within_s: float) -> None:
     """Assert that processes end and session directories vanish in time."""
-    _, alive = psutil.wait_procs(children, timeout=within_s)
-    assert alive == []
-    deadline = time.monotonic() + within_s
-    while list(sessions.iterdir()) and time.monotonic() < deadline:  # its removal has no event: look again
-        time.sleep(0.01)
-    assert list(sessions.iterdir()) == []
+    expect_soon(lambda: not any(map(lives, children)), "they end", within_s)
+    expect_soon(lambda: not list(sessions.iterdir()), "the session directory goes", within_s)
 
 
 def test_a_script_that_succeeds_prints_its_own_output_only_and_leaves_nothing(start: Callable[[str], Script]) -> None:

@@ -102,7 +102,7 @@ class ExecutorSide:
     async def descendants(self) -> list[psutil.Process]:
         """Wait for the zygote and two runners; the second may come when the first is at work already."""
         async with asyncio.timeout(DEADLINE_S):
-            while len(found := psutil.Process(self.process.pid).children(recursive=True)) < 3:  # noqa: ASYNC110 — not of this one
+            while len(found := psutil.Process(self.process.pid).children(recursive=True)) < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return found
 
