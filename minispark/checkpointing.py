@@ -59,7 +59,7 @@ class Checkpoints:
         directory = self.directory = os.path.join(absolute_path("path", path), own)
 
         async def make() -> None:
-            await self.driver.world.run_blocking(make_directory, directory)
+            await self.context.run_blocking(make_directory, directory)
 
         self.making = Preparation(make, self.context)
 
@@ -117,7 +117,7 @@ class Checkpoints:
 
     async def write(self, node: Node[Any]) -> None:
         """Write an RDD to files, and cut it off its parents."""
-        off_the_loop = self.driver.world.run_blocking
+        off_the_loop = self.context.run_blocking
         output = output_at(os.path.join(self.directory, f"rdd-{node.rdd_id}"))
         try:
             try:
@@ -132,7 +132,7 @@ class Checkpoints:
             output.abandon()
             raise
         except BaseException:
-            await off_the_loop(output.abandon)
+            await self.context.give_up(output)
             raise
         self.cut(node, output.path)
         if self.driver.conf.cleaner_clean_checkpoints:
@@ -155,7 +155,7 @@ class Checkpoints:
     def delete(self, path: str) -> None:
         """Delete files, off the loop."""
         if self.driver.stopping is None:
-            deletion = self.driver.world.run_blocking(remove_directory, path)
+            deletion = self.context.run_blocking(remove_directory, path)
             self.driver.spawn(deletion, name=f"delete {shown(path)}")
 
     # -- blocks ------------------------------------------------------------------------------------------------------

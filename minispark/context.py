@@ -15,6 +15,7 @@ from minispark.cores import available_cores
 from minispark.errors import ConfigurationError, ContextError, PicklingError
 from minispark.executor.current_task import current_task_context
 from minispark.executor_control import ExecutorControl
+from minispark.file_calls import FileCalls
 from minispark.ids import RddId, ShuffleId
 from minispark.job_control import JobControl
 from minispark.listening import Listening
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from minispark.local_mode import LocalMode
     from minispark.rdd import sources
     from minispark.rdd.accumulators import Accumulator, AccumulatorParam
-    from minispark.rdd.files import PathLike
+    from minispark.rdd.files import JobOutput, PathLike
     from minispark.rdd.ports import TaskContext
     from minispark.rdd.rdd import RDD
     from minispark.rdd.shuffled import shuffle_of
@@ -130,6 +131,7 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading, L
         if app_name is not None:
             self.conf.set_app_name(app_name)
         self.world: World = SystemWorld() if world is None else world
+        self.file_calls = FileCalls(self.world, self.conf.executor_stop_deadline)
         self.target = parse_master(self.conf.master, available_cores(), has_manager)
         is_set = self.conf.contains("minispark.task.maxFailures")
         self.max_failures = max_failures(self.target, self.conf.task_max_failures if is_set else None)
@@ -218,6 +220,7 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading, L
             if hasattr(self, "driver"):
                 await self.driver.stop()
         finally:
+            self.file_calls.stop()
             self.reset_log_level()
             if active is self:
                 active = None
@@ -444,7 +447,11 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading, L
 
     async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a blocking function off the loop and return its result; also while the context stops."""
-        return await self.world.run_blocking(function, *args)
+        return await self.file_calls.run(function, *args)
+
+    async def give_up(self, output: "JobOutput") -> None:
+        """Remove what a job that failed has written, as far as its file system answers in time."""
+        await self.file_calls.give_up(output)
 
     # -- checks ------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from minispark.rdd.accumulators import Accumulator, AccumulatorParam
     from minispark.rdd.aggregator import Aggregator
     from minispark.rdd.dependency import ShuffleDependency
+    from minispark.rdd.files import JobOutput
     from minispark.rdd.node import Node
 
 __all__ = ["BlockAccess", "JobRunner", "MutableTaskMetrics", "ShuffleAccess", "TaskContext"]
@@ -236,3 +237,6 @@ class JobRunner(Protocol):
 
     async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a blocking function off the loop and return its result; also while the context stops."""
+
+    async def give_up(self, output: "JobOutput") -> None:
+        """Remove what a job that failed has written, as far as its file system answers in time."""

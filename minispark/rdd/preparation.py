@@ -6,6 +6,7 @@ Lives in the driver only. Like all of `rdd` it does not import asyncio: runners,
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from minispark.errors import JobCancelled
 from minispark.rdd.ports import JobRunner
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def without_cancelling(task: "asyncio.Task[Exception | None]") -> Awaitable[Exce
     def settle(task: "asyncio.Task[Exception | None]") -> None:
         if future.done():
             return
-        if task.cancelled():
-            future.cancel()
+        if task.cancelled():  # by its owner: when the last who waits for it is cancelled, nobody is left to be told
+            future.set_exception(JobCancelled("the SparkContext was stopped"))
         else:
             future.set_result(task.result())
 

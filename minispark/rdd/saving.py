@@ -81,7 +81,7 @@ async def save(rdd: Face[Any], output: JobOutput, write: WritePart) -> None:
         output.abandon()
         raise
     except BaseException:
-        await off_the_loop(output.abandon)
+        await rdd.context.give_up(output)
         raise
 
 

@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
@@ -80,6 +81,9 @@ class World(Protocol):
 
     async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a blocking function off the loop and return its result."""
+
+    async def run_detached(self, function: Callable[[], T]) -> T:
+        """Run a function that may block for ever, in a thread that no end of a loop or process awaits."""
 
     def start_thread(self, function: Callable[[*Ts], object], *args: *Ts, name: str) -> None:
         """Run a function in a thread of its own that does not keep the interpreter alive."""
@@ -182,6 +186,22 @@ class SystemWorld(SystemClock):
         """Run a blocking function in the loop's default executor."""
         return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
+    async def run_detached(self, function: Callable[[], T]) -> T:
+        """Run a function in a daemon thread of its own; the loop's default executor is joined when the loop ends."""
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                deliver: Callable[[], None] = partial(conclude, outcome, result=function())
+            except BaseException as error:  # noqa: BLE001 - raised again by who awaits
+                deliver = partial(conclude, outcome, error=error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody awaits
+                loop.call_soon_threadsafe(deliver)
+
+        self.start_thread(run, name="minispark-detached")
+        return await outcome
+
     def start_thread(self, function: Callable[[*Ts], object], *args: *Ts, name: str) -> None:
         """Start a daemon thread."""
         threading.Thread(target=function, args=args, name=name, daemon=True).start()
@@ -261,6 +281,16 @@ class SystemWorld(SystemClock):
         finally:
             loop.remove_reader(pidfd)
             os.close(pidfd)
+
+
+def conclude(outcome: asyncio.Future[Any], result: object = None, error: BaseException | None = None) -> None:
+    """Hand over what a thread came to, if somebody still awaits it."""
+    if outcome.done():
+        return
+    if error is None:
+        outcome.set_result(result)
+    else:
+        outcome.set_exception(error)
 
 
 def settle(ended: asyncio.Future[None]) -> None:

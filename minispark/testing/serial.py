@@ -19,6 +19,7 @@ from minispark.rdd import closures
 from minispark.rdd.accumulators import Accumulator, AccumulatorParam, Additions, param_for, set_additions
 from minispark.rdd.aggregator import Aggregator
 from minispark.rdd.dependency import ShuffleDependency
+from minispark.rdd.files import JobOutput
 from minispark.rdd.lineage import prepare
 from minispark.rdd.node import Node, Partition, parents_first
 from minispark.rdd.ports import MutableTaskMetrics
@@ -153,6 +154,10 @@ class SerialJobRunner:
     async def run_blocking(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a function here and now."""
         return function(*args)
+
+    async def give_up(self, output: JobOutput) -> None:
+        """Remove what a job that failed has written."""
+        await self.run_blocking(output.abandon)
 
     def __reduce__(self) -> NoReturn:
         raise PicklingError("a job runner is used inside a function that runs in tasks; it exists in the driver only")

@@ -135,6 +135,10 @@ class VirtualWorld:
         """Run a function, here and now."""
         return function(*args)
 
+    async def run_detached(self, function: Callable[[], T]) -> T:
+        """Run a function, here and now."""
+        return function()
+
     def host_towards(self, address: RpcAddress) -> str:
         """Return its host."""
         return self.host

@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,24 @@ def test_blocking_work_runs_beside_the_loop() -> None:
     asyncio.run(main())
 
 
+def test_nobody_waits_for_a_detached_call_that_does_not_return() -> None:
+    goes_on = threading.Event()
+
+    async def main() -> None:
+        world = SystemWorld()
+        assert await world.run_detached(lambda: 3) == 3
+        with pytest.raises(ZeroDivisionError):
+            await world.run_detached(lambda: 1 // 0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await world.run_detached(goes_on.wait)
+
+    try:
+        asyncio.run(main())  # which would wait for the threads of the loop's executor
+    finally:
+        goes_on.set()
+
+
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_stranger_that_says_nothing_does_not_hold_a_tls_connection(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
@@ -53,7 +72,7 @@ def test_a_stranger_that_says_nothing_does_not_hold_a_tls_connection(
     async def main() -> None:
         listener = await SystemWorld().listen(asyncio.Protocol, RpcAddress("127.0.0.1", 0), context)
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.address.port)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await reader.read() == b""
         writer.close()
         listener.close()
