@@ -1,8 +1,8 @@
 """One connection on an asyncio transport, TCP, Unix or in memory: handshake, frames in, batched frames out.
 
 Made by `network.Network`. It knows frames, not what they hold: after the handshake each goes to `on_frame`. Writes
-never wait: those of one turn of the loop go out together, and a peer that does not read is given up when more than
-`minispark.rpc.outbox.maxSize` waits for it.
+never wait: those of one turn of the dispatcher go out together, and a peer that does not read is given up when more
+than `minispark.rpc.outbox.maxSize` waits for it.
 """
 
 import asyncio
@@ -49,6 +49,14 @@ class ConnectionOwner(Protocol):
     def lost(self, connection: "Connection", error: BaseException | None) -> None:
         """The connection ended, opened or not."""
 
+    def at_end_of_turn(self, callback: Callable[[], object]) -> None:
+        """Call something when the endpoints have handled what they have."""
+
+
+def directly(function: Callable[[int], None], count: int) -> None:
+    """Call."""
+    function(count)
+
 
 class Connection(asyncio.BufferedProtocol):
     """One end of a connection.
@@ -64,7 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         ready: done when the handshake is; fails with what kept it from it.
         peer: the other side's hello, once open.
         peer_socket: where the other side's socket is; an invented one for Unix sockets.
-        after_read: called when all frames that arrived together were handed on.
+        serve: calls what hands the frames on that arrived together, and has them handled before it returns (control).
         on_drained: called when the transport has little enough to write again (bulk).
     """
 
@@ -81,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         self.ready: asyncio.Future[None] = owner.loop.create_future()
         self.peer_socket = RpcAddress("unknown", 0)
         self.on_frame: Callable[[Frame], None] = self.handshake_frame
-        self.after_read: Callable[[], None] = lambda: None
+        self.serve: Callable[[Callable[[int], None], int], None] = directly
         self.on_drained: Callable[[], None] = lambda: None
         self.error: BaseException | None = None
         self.closed: asyncio.Future[None] = owner.loop.create_future()
@@ -159,23 +167,22 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand on the frames that are complete."""
-        already, self.flush_scheduled = self.flush_scheduled, True  # what is written meanwhile goes out below
+        self.serve(self.take, nbytes)
+
+    def take(self, nbytes: int) -> None:
+        """Hand on the frames that these bytes complete."""
         try:
             for frame in self.reader.advance(nbytes):
                 self.on_frame(frame)
-            self.after_read()
         except ProtocolError as error:
             self.break_off(error)
-        finally:
-            self.flush()
-            self.flush_scheduled = already
 
     def eof_received(self) -> bool:
         """Close when the peer does."""
         return False
 
     def write(self, body: bytes, attachments: Sequence[Attachment]) -> None:
-        """Queue a frame; it goes out with the others of this turn of the loop.
+        """Queue a frame; it goes out with the others of this turn of the dispatcher.
 
         Attachments must not be changed until then. On a closed connection it is dropped.
 
@@ -198,7 +205,7 @@ class Connection(asyncio.BufferedProtocol):
         self.pending_size += size
         if not self.flush_scheduled:
             self.flush_scheduled = True
-            self.owner.loop.call_soon(self.flush_turn)
+            self.owner.at_end_of_turn(self.flush)
 
     def has_room(self) -> bool:
         """Tell whether the peer has read enough to be sent more; if not, it is given up."""
@@ -210,14 +217,9 @@ class Connection(asyncio.BufferedProtocol):
             return False
         return True
 
-    def flush_turn(self) -> None:
-        """Write what was queued in this turn of the loop."""
-        self.flush_scheduled = False
-        if self.pending:
-            self.flush()
-
     def flush(self) -> None:
         """Write what was queued."""
+        self.flush_scheduled = False
         pending, self.pending, self.pending_size = self.pending, [], 0
         if not pending or self.transport.is_closing():
             return

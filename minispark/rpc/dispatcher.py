@@ -46,6 +46,7 @@ class Dispatcher:
         self.on_unsettled: Callable[[str, BaseException], object] | None = None
         self.inboxes: dict[str, Inbox] = {}
         self.ready: deque[Inbox] = deque()
+        self.endings: deque[Callable[[], object]] = deque()  # to be called when the turn is over
         self.scheduled = False
         self.running = False
         self.stopped = False
@@ -139,10 +140,11 @@ class Dispatcher:
             self.idle = self.loop.create_future()
             await self.idle
 
-    def run_now(self) -> None:
-        """Serve the inboxes at once: for callbacks of the loop that are not inside a handler (reading a socket)."""
-        if self.ready and not self.running:
-            self.context.run(self.run_turn)
+    def at_end_of_turn(self, callback: Callable[[], object]) -> None:
+        """Call something when the inboxes have been served: what is sent to a peer in one turn goes out together."""
+        self.endings.append(callback)
+        if not self.scheduled:
+            self.schedule()
 
     def serve(self, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Call something that sends, and serve the inboxes before returning: for callbacks of the loop.
@@ -160,9 +162,9 @@ class Dispatcher:
             self.context.run(self.run_turn)
 
     def run_turn(self) -> None:
-        """Serve the inboxes in line, for a millisecond at most."""
+        """Serve the inboxes in line, for a millisecond at most; then do what waits for the end of the turn."""
         self.running = self.scheduled = True
-        ready, now = self.ready, self.now
+        ready, endings, now = self.ready, self.endings, self.now
         deadline, left = now() + TURN_S, TURN_VISITS
         try:
             late = False
@@ -176,9 +178,11 @@ class Dispatcher:
                         ready.append(inbox)
                     else:
                         inbox.ready = False
+            while endings:
+                endings.popleft()()
         finally:
             self.running = self.scheduled = False
-            if ready:
+            if ready or endings:
                 self.schedule()
 
     def report(self, name: str, error: BaseException) -> None:

@@ -85,6 +85,7 @@ class Network:
         self.connections: dict[Connection, None] = {}  # in the order in which they were made
         self.strangers: dict[Connection, None] = {}  # that peers made, and whose handshake is not done
         self.bulk = Bulk(self)
+        self.at_end_of_turn = env.dispatcher.at_end_of_turn
         self.stopped = False
 
     async def listen(self, address: RpcAddress, retries: int) -> RpcAddress:
@@ -146,7 +147,7 @@ class Network:
             self.deliver(connection, frame, one_way, bind)
 
         connection.on_frame = on_frame
-        connection.after_read = self.env.dispatcher.run_now
+        connection.serve = self.env.dispatcher.serve
         for address in self.addresses(connection):
             self.env.dispatcher.post_to_all(operator.methodcaller("on_connected", address), connection.realm)
 

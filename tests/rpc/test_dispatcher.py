@@ -337,3 +337,40 @@ def test_a_served_callback_that_raises_leaves_the_dispatcher_working() -> None:
         assert probe.events[-1] == ("message", Note("after"))
 
     with_env(scenario)
+
+
+def test_what_waits_for_the_end_of_the_turn_is_done_once_all_inboxes_are_served() -> None:
+    async def scenario(env: RpcEnv) -> None:
+        seen: list[object] = []
+
+        def handle(probe: Probe, message: Message, context: CallContext) -> None:
+            env.dispatcher.at_end_of_turn(lambda: seen.append("the end"))
+            seen.append(message)
+
+        ref = env.setup_endpoint("probe", Probe(handle))
+        await settle()
+
+        def send_two() -> None:
+            ref.send(Note("first"))
+            ref.send(Note("second"))
+
+        env.dispatcher.serve(send_two)
+        assert seen == [Note("first"), Note("second"), "the end", "the end"]
+        env.dispatcher.at_end_of_turn(lambda: seen.append("alone"))
+        await settle()
+        assert seen[-1] == "alone"
+
+    with_env(scenario)
+
+
+def test_an_end_of_a_turn_that_raises_leaves_the_others_to_be_done() -> None:
+    async def scenario(env: RpcEnv) -> None:
+        seen: list[str] = []
+        errors: list[str] = []
+        env.loop.set_exception_handler(lambda loop, context: errors.append(str(context["exception"])))
+        env.dispatcher.at_end_of_turn(lambda: [].pop())
+        env.dispatcher.at_end_of_turn(lambda: seen.append("done"))
+        await settle()
+        assert (errors, seen) == (["pop from empty list"], ["done"])
+
+    with_env(scenario)
