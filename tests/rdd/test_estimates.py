@@ -69,7 +69,8 @@ def test_arguments_out_of_range_are_refused(timeout_s: float, confidence: float)
 def test_partitions_that_take_too_long_are_left_out_and_their_tasks_cancelled() -> None:
     async def scenario(sc: SparkContext) -> Estimate:
         slow = sc.parallelize(range(40), 4).map(lambda number: time.sleep(60) if number == 39 else number)
-        return await slow.count_approx(2)
+        assert await sc.parallelize(range(4), 4).count() == 4  # the runners are there before the time begins
+        return await slow.count_approx(5)
 
     async def run() -> Estimate:
         async with SparkContext("local[2]") as sc:
@@ -131,7 +132,8 @@ def test_sums_and_means_are_told_at_the_deadline_and_their_tasks_cancelled() -> 
     async def run() -> tuple[Estimate, Estimate, int]:
         async with SparkContext("local[2]") as sc:
             slow = sc.parallelize(range(40), 4).map(sleep_at_the_last)
-            estimates = await asyncio.gather(slow.sum_approx(2), slow.mean_approx(2))
+            assert await sc.parallelize(range(4), 4).count() == 4  # the runners are there before the time begins
+            estimates = await asyncio.gather(slow.sum_approx(5), slow.mean_approx(5))
             return (*estimates, await sc.parallelize(range(10), 2).count())
 
     total, mean, count = asyncio.run(run())
