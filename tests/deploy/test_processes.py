@@ -44,7 +44,7 @@ class House:
 
 def with_house(folder: Path, scenario: Callable[[House], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await scenario(House(folder))
 
     asyncio.run(run())
@@ -96,16 +96,18 @@ def test_the_lifeline_brings_a_line_and_ends_with_the_worker(tmp_path: Path) -> 
     with_house(tmp_path, scenario)
 
 
-@pytest.mark.parametrize(("script", "is_ready"), [("echo ready >&$2", True), ("exit 0", False)])
+@pytest.mark.parametrize(
+    ("script", "is_ready"), [("echo ready >&$2; until [ -e heard ]; do sleep 0.01; done", True), ("exit 0", False)]
+)
 def test_a_process_is_ready_when_it_says_so_on_its_lifeline(tmp_path: Path, script: str, is_ready: bool) -> None:
     async def scenario(house: House) -> None:
-        heard: list[bool] = []
+        heard = tmp_path / "heard"
         logs = RolledLog(tmp_path / "stdout"), RolledLog(tmp_path / "stderr")
-        argv = ("/bin/bash", "-c", f"{script}; sleep 0.2", "bash")
+        argv = ("/bin/bash", "-c", script, "bash")
         command = ProcessCommand(argv, {"PATH": os.environ["PATH"]}, tmp_path, logs, b"line\n")
-        process = house.launcher.launch(command, lambda: heard.append(True))
+        process = house.launcher.launch(command, heard.touch)
         assert await process.ended() == 0
-        assert bool(heard) is is_ready
+        assert heard.exists() is is_ready
 
     with_house(tmp_path, scenario)
 
