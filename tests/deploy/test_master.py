@@ -272,10 +272,10 @@ def test_a_thousand_workers_heartbeat_for_next_to_nothing() -> None:
         master = await started()
         beats = [WorkerHeartbeat(WorkerId(f"w{n}"), register(master, f"w{n}")) for n in range(1000)]
         context = RecordingContext(is_ask=False)
-        began_s = time.perf_counter()
+        began_s = time.process_time()  # what others do meanwhile does not count
         for beat in beats:
             master.endpoint.receive(beat, context)
-        took_s = time.perf_counter() - began_s
+        took_s = time.process_time() - began_s
         await master.close()
         return took_s
 
