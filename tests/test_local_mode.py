@@ -83,5 +83,5 @@ def test_abandoned_runners_go_without_their_loop(tmp_path: Path) -> None:
     children = psutil.Process().children(recursive=True)
     assert len(children) == 2
     forgotten.discard_after_its_loop()
-    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert psutil.wait_procs(children, timeout=60)[1] == []
     assert list(tmp_path.iterdir()) == []

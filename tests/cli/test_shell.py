@@ -49,7 +49,7 @@ def test_a_traceback_begins_with_what_was_typed(loop: LoopThread, capsys: pytest
 
 def interrupt_when(started: threading.Event) -> threading.Thread:
     def wait_and_kill() -> None:
-        started.wait(10)
+        started.wait(60)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     thread = threading.Thread(target=wait_and_kill)

@@ -124,7 +124,7 @@ class Stress:
         )
         session = session_directory(self.sc)
         gc.collect()
-        for _ in range(200):  # files go in a thread, without an event: look again, for four seconds at most
+        for _ in range(3000):  # files go in a thread, without an event: look again, for a minute at most
             names = [path.name for path in session.glob("*/*")]
             if all(name.startswith(f"shuffle_{shared}_") for name in names):
                 break

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.cluster
 
 def until_exists(path: Path) -> None:
     """Wait in a task for what another task does."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} never came"
         time.sleep(0.005)
@@ -169,7 +169,7 @@ def test_the_fellows_of_a_task_that_fails_are_killed_and_see_no_error(pool: str,
         sc.add_listener(ends)
         with pytest.raises(ZeroDivisionError, match="mine"):
             await sc.parallelize(range(4), 4).barrier().map_partitions(fail).collect()
-        await asyncio.wait_for(ends.all_ended.wait(), 20)
+        await asyncio.wait_for(ends.all_ended.wait(), 60)
         assert ends.reasons == {0: "ExceptionFailure", 1: "TaskKilled", 2: "TaskKilled", 3: "TaskKilled"}
         assert not (tmp_path / "error").exists()
 

@@ -72,7 +72,7 @@ async def cancel_count_and_take(sc: SparkContext) -> None:
 def assert_works(scenario: Callable[[SparkContext], Awaitable[None]], mode: str = "fifo") -> None:
     async def main() -> None:
         async with SparkContext("local[2]", conf=SparkConf({"minispark.scheduler.mode": mode})) as sc:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await scenario(sc)
 
     asyncio.run(main())

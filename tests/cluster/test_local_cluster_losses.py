@@ -144,7 +144,7 @@ def test_a_context_that_nobody_could_stop_leaves_no_process(tmp_path: Path) -> N
 
     sc, processes = asyncio.run(start())
     sc.discard_after_its_loop()
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
     with warnings.catch_warnings():  # of connections that nobody could close
         warnings.simplefilter("ignore", ResourceWarning)
         del sc
@@ -186,4 +186,4 @@ def test_a_driver_that_is_killed_leaves_no_folder_of_the_cluster_in_its_process(
     driver.kill()
     driver.communicate()
 
-    asyncio.run(asyncio.wait_for(until(lambda: not list(tmp_path.iterdir())), 30))
+    asyncio.run(asyncio.wait_for(until(lambda: not list(tmp_path.iterdir())), 60))

@@ -59,7 +59,7 @@ class Listening(RpcEndpoint):
     async def wait_for(self, kind: type[Message]) -> Message:
         while not (found := [message for message in self.heard if isinstance(message, kind)]):
             self.news.clear()
-            await asyncio.wait_for(self.news.wait(), 20)
+            await asyncio.wait_for(self.news.wait(), 60)
         return found[-1]
 
 
@@ -99,7 +99,7 @@ def test_a_leader_that_is_stopped_and_wakes_up_ends_and_commands_nobody(tmp_path
         changed = await worker.wait_for(MasterChanged)
         question = old.ask(RequestSubmitDriver(describe_driver()))
         process.send_signal(signal.SIGCONT)
-        await asyncio.to_thread(process.wait, 20)
+        await asyncio.to_thread(process.wait, 60)
         question.cancel()
         assert isinstance(changed, MasterChanged)
         assert changed.term == 2
@@ -131,7 +131,7 @@ def test_a_master_that_is_killed_is_followed_on_its_machine_without_waiting_for_
         process.kill()
         process.wait()
         after = await start_master(SystemWorld(), conf, SECRET, port=0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for status in looks(after):
                 if status.term:
                     break

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.cluster
 
 def until_exists(path: Path) -> None:
     """Wait in a task for what another task does."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} never came"
         time.sleep(0.005)

@@ -84,7 +84,7 @@ class House:
 def with_house(folder: Path, scenario: Callable[[House], Awaitable[None]]) -> None:
     async def run() -> None:
         house = House(folder)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await house.start()
             try:
                 await scenario(house)
@@ -118,7 +118,7 @@ def test_a_killed_executor_ends_with_all_that_it_started(tmp_path: Path) -> None
         house.say(KillExecutor(1, "url", APP, 1))
         (end,) = await house.hear(ExecutorStateChanged, 1)
         assert (end.state, end.exit_code, end.text) == (ExecutorState.KILLED, -15, "killed by SIGTERM")
-        assert select.select([child], [], [], 5)[0] == [child]
+        assert select.select([child], [], [], 60)[0] == [child]
         os.close(child)
 
     with_house(tmp_path, scenario)
@@ -162,5 +162,5 @@ def test_a_driver_does_not_outlive_its_worker(tmp_path: Path) -> None:
     worker.wait()
     worker.stdout.close()
 
-    assert select.select([driver], [], [], 5)[0] == [driver]
+    assert select.select([driver], [], [], 60)[0] == [driver]
     os.close(driver)

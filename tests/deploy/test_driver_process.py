@@ -48,5 +48,5 @@ def test_it_ends_when_its_worker_is_killed(tmp_path: Path) -> None:
     worker.wait()
     worker.stdout.close()
 
-    assert select.select([watch], [], [], 10)[0] == [watch]
+    assert select.select([watch], [], [], 60)[0] == [watch]
     os.close(watch)

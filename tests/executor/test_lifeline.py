@@ -73,7 +73,7 @@ def test_the_end_of_the_worker_is_noticed_once_and_what_it_says_is_not() -> None
         assert not gone.is_set()
 
         worker.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await gone.wait()
         end.close()
 

@@ -46,7 +46,7 @@ class Heard:
         self.changed.set()
 
     async def something(self) -> list[Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.changed.wait()
         return self.things
 

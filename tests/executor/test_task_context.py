@@ -204,7 +204,7 @@ def test_listeners_run_one_at_a_time_even_if_other_threads_register_them() -> No
 
     def slow(_: TaskContext) -> None:
         threading.Thread(target=register, name="other").start()
-        assert registered.wait(5)
+        assert registered.wait(60)
         seen.append("slow")
 
     context.add_task_completion_listener(slow)

@@ -31,7 +31,7 @@ class Endless(Records):
 
 def wait_for_release(context: Any, records: Iterator[Any]) -> None:
     running.set()
-    assert released.wait(10)
+    assert released.wait(60)
 
 
 class Events:
@@ -93,7 +93,7 @@ def with_pool(
 
 
 async def until_running() -> None:
-    await asyncio.get_running_loop().run_in_executor(None, running.wait, 10)
+    await asyncio.get_running_loop().run_in_executor(None, running.wait, 60)
 
 
 def test_tasks_run_on_threads_at_the_same_time() -> None:

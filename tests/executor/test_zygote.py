@@ -43,7 +43,7 @@ class Zygote:
 
     def end(self) -> int:
         self.control.close()
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class Events:
         self.heard.put_nowait(reason)
 
     async def next(self) -> object:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.heard.get()
 
 

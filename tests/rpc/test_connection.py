@@ -144,7 +144,7 @@ def test_a_stream_over_tls_arrives_whole(run: Run) -> None:
 
     async def main() -> None:
         server_tls, client_tls = contexts()
-        async with asyncio.timeout(10), pair(server=server_tls, client=client_tls) as (server, client, _):
+        async with asyncio.timeout(60), pair(server=server_tls, client=client_tls) as (server, client, _):
             server.bulk.serve("send", send)
             async with await client.bulk.open(address_of(server), "send") as channel:
                 for end in (1, len(data)):
@@ -175,7 +175,7 @@ def test_a_sender_learns_that_its_receiver_went_away(run: Run, tmp_path: Path) -
             channel = await client.bulk.open(address_of(server), "send")
             await channel.receive()
             channel.connection.transport.abort()
-            assert "ended" in str(await asyncio.wait_for(ended.get(), 10))
+            assert "ended" in str(await asyncio.wait_for(ended.get(), 60))
 
     run(main())
 
@@ -201,7 +201,7 @@ def test_a_peer_that_closes_fails_the_open_asks_at_once(run: Run) -> None:
             await client.bind("probe", address_of(server)).ask(Question("connected"))
             await server.close()
             with pytest.raises(RpcError, match=r"connection .* ended"):
-                await asyncio.wait_for(future, 10)
+                await asyncio.wait_for(future, 60)
 
     run(main())
 

@@ -49,7 +49,7 @@ class Blocking(Recorder):
         self.released = threading.Event()
 
     def on_event(self, event: ListenerEvent) -> None:
-        self.released.wait(10)
+        self.released.wait(60)
         super().on_event(event)
 
 
@@ -190,7 +190,7 @@ def test_a_listener_that_exits_in_its_thread_is_reported_and_gets_the_other_even
         events = queue_for(exiting, 100, SystemWorld(), TaskScope("test"), in_thread=True)
         for job_id in range(3):
             events.post(job_end(job_id))
-        await asyncio.wait_for(events.drain(), 5)
+        await asyncio.wait_for(events.drain(), 60)
         assert exiting.seen == [0, 1, 2]
 
     asyncio.run(scenario())
@@ -208,7 +208,7 @@ def test_events_that_are_discarded_while_the_thread_looks_at_them_end_it_quietly
     async def scenario() -> None:
         events = queue_for(Recorder(), 100, SystemWorld(), TaskScope("test"), in_thread=True)
         events.events = Discarded()
-        await asyncio.wait_for(events.drain(), 5)
+        await asyncio.wait_for(events.drain(), 60)
         assert not list(events.events)
 
     asyncio.run(scenario())

@@ -45,7 +45,7 @@ class Cluster:
 
     def run(self, coroutine: Any) -> Any:
         """Run a coroutine on the loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     async def start(self) -> None:
         """Start both executors."""
@@ -61,7 +61,7 @@ class Cluster:
         """Ask the reading executor, as a runner does."""
         answer: Future[Any] = Future()
         self.loop.call_soon_threadsafe(self.reader.fetcher.asked, TASK, request, answer.set_result)
-        return answer.result(20)
+        return answer.result(60)
 
     def read(self, exchange: Exchange, place: BlockManagerId, reducer: int) -> Pairs:
         """Read one reducer's pairs at an executor."""
