@@ -9,9 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from minispark.conf import SparkConf
-from minispark.errors import RpcError
+from minispark.errors import RpcError, RpcTimeout
 from minispark.ids import BlockId, ExecutorId, partition_of_block
-from minispark.messages.blocks import GetLocations, TakeBlock
+from minispark.messages.blocks import BlockTaken, GetLocations, TakeBlock
 from minispark.messages.storage_level import StorageLevel
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.ref import RpcEndpointRef
@@ -72,7 +72,7 @@ class PartitionMigrator:
             if kept is None or place is None:
                 state.missing(move)
                 return
-            taken = await self.manager_of(move.peer).ask(TakeBlock(*place, *kept))
+            taken = await self.have_taken(move.peer, TakeBlock(*place, *kept))
         except RpcError as error:
             logger.warning("%s cannot be moved to %s: %s", move.output, move.peer, error)
             state.failed(move)
@@ -85,6 +85,18 @@ class PartitionMigrator:
         else:
             logger.warning("%s does not fit, or was not found, on %s", move.output, move.peer)
             state.failed(move)
+
+    async def have_taken(self, peer: BlockManagerId, request: TakeBlock) -> BlockTaken:
+        """Have a peer copy a partition; one that is silent is asked for no other.
+
+        Raises:
+            RpcError: it does not answer, or cannot be reached.
+        """
+        try:
+            return await self.manager_of(peer).ask(request)
+        except RpcTimeout:
+            self.state.avoid(peer)
+            raise
 
     async def is_elsewhere(self, block_id: BlockId) -> bool:
         """Tell whether an executor that stays holds a block.

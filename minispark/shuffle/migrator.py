@@ -5,6 +5,7 @@ Files go as they are, index and data, under the same ids, so that checksums stay
 place of each. A peer commits what it takes as a task does: half an output is never seen.
 """
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -13,16 +14,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from minispark.conf import SparkConf
-from minispark.errors import RpcError
+from minispark.errors import RpcError, RpcTimeout
 from minispark.ids import ShuffleId, TaskId
 from minispark.messages.task import BlockManagerId
 from minispark.messages.transfer import MapOutputStored, MoveMapOutput, UploadMapOutput
-from minispark.rpc.bulk import BulkChannel
+from minispark.rpc.bulk import CHUNK, BulkChannel
 from minispark.rpc.ref import RpcEndpointRef
 from minispark.rpc.world import World
 from minispark.shuffle.files import map_output_paths
 from minispark.shuffle.logic.migration import Migration, Move, Output
-from minispark.storage.transfer import BlockService, Transfer, address_of, expect, write_all
+from minispark.storage.transfer import BlockService, Transfer, address_of, expect, patience_with, write_all
 
 __all__ = ["MapOutputMigrator", "MapOutputTaker"]
 
@@ -89,7 +90,7 @@ class MapOutputMigrator:
 
         Raises:
             FileNotFoundError: it is not here any more.
-            RpcError: the peer or the driver cannot be reached.
+            RpcError: the peer or the driver cannot be reached, or the peer is silent for `minispark.network.timeout`.
         """
         data_path, index_path = map_output_paths(self.directory, *move.output)
         with contextlib.ExitStack() as files:
@@ -99,15 +100,34 @@ class MapOutputMigrator:
                 files.callback(os.close, fd)
                 fds.append(fd)
                 sizes.append(os.fstat(fd).st_size)
-            async with self.transfer.channel(address_of(move.peer)) as channel:
-                await channel.send(UploadMapOutput(*move.output, *sizes))
-                for fd, size in zip(fds, sizes, strict=True):
-                    await channel.send_file(fd, 0, size)
-                    await channel.end(size)
-                stored = await expect(channel, MapOutputStored)
+            try:
+                stored = await self.send(move, fds, sizes)
+            except RpcTimeout:
+                self.state.avoid(move.peer)  # the outputs that follow shall not wait for it, too
+                raise
         if not stored.problem:
             await self.tracker.ask(MoveMapOutput(*move.output, stored.location))
         return stored
+
+    async def send(self, move: Move[Output], fds: Sequence[int], sizes: Sequence[int]) -> MapOutputStored:
+        """Send the files of one output, waiting for the peer no longer than for any that is read from.
+
+        Raises:
+            RpcError: the peer cannot be reached, or is silent.
+        """
+        silence_s = self.transfer.env.conf.network_timeout
+        clock = asyncio.get_running_loop().time
+        async with (
+            patience_with(move.peer, silence_s) as patience,
+            self.transfer.channel(address_of(move.peer)) as channel,
+        ):
+            await channel.send(UploadMapOutput(*move.output, *sizes))
+            for fd, size in zip(fds, sizes, strict=True):
+                for start in range(0, size, CHUNK):
+                    await channel.send_file(fd, start, min(CHUNK, size - start))
+                    patience.reschedule(clock() + silence_s)
+                await channel.end(size)
+            return await expect(channel, MapOutputStored)
 
 
 class MapOutputTaker:

@@ -30,6 +30,7 @@ __all__ = [
     "OwnDirectory",
     "Transfer",
     "address_of",
+    "patience_with",
     "realm_of",
 ]
 

@@ -32,6 +32,13 @@ class Manager(RpcEndpoint):
         context.reply(self.answers.pop(0) if self.answers else BlockTaken(True, False))
 
 
+class SilentManager(Manager):
+    """One whose process stands still."""
+
+    def receive(self, message: Any, context: CallContext) -> None:
+        self.asked.append(message)
+
+
 class Master(RpcEndpoint):
     """Knows who has a block."""
 
@@ -73,6 +80,17 @@ def with_house(
             await scenario(House(net, Manager(*answers), settings or {}))
 
     run_virtual(main())
+
+
+def test_an_executor_that_is_silent_is_asked_once() -> None:
+    async def main() -> list[list[int]]:
+        async with peers() as net:
+            house = House(net, SilentManager(), {})
+            house.blocks |= {rdd_block_id(RddId(1), number): (LEVEL, GENERATION) for number in (2, 3)}
+            assert await house.migrator.migrate() == 0
+            return house.taken()
+
+    assert run_virtual(main()) == [[0], [1, 2, 3, 0]]
 
 
 @pytest.mark.scenario("BLK-010", "RDD blocks migrated or kept")

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,14 @@ import pytest
 
 from minispark.ids import ExecutorId
 from minispark.messages.task import BlockManagerId
-from minispark.messages.transfer import GetMigrationPeers, MapOutputMoved, MigrationPeers, MoveMapOutput
+from minispark.messages.transfer import (
+    GetMigrationPeers,
+    MapOutputMoved,
+    MigrationPeers,
+    MoveMapOutput,
+    UploadMapOutput,
+)
+from minispark.rpc.bulk import BulkChannel
 from minispark.rpc.endpoint import CallContext, RpcEndpoint
 from minispark.shuffle.executor_data import ExecutorData
 from minispark.shuffle.files import map_output_paths
@@ -174,6 +182,24 @@ def test_a_peer_that_is_gone_is_passed_over(tmp_path: Path) -> None:
         assert going.homes() == ["2", "2", "2"]
 
     with_going(tmp_path, scenario)
+
+
+def test_a_peer_that_is_silent_is_waited_for_once(tmp_path: Path) -> None:
+    async def scenario(going: Going) -> None:
+        silent = replace(going.stays_at, executor_id=ExecutorId("3"))
+        going.tracker.peers[:] = [silent]
+        began = asyncio.get_running_loop().time()
+
+        async def wait_for_ever(channel: BulkChannel, request: UploadMapOutput) -> None:
+            await asyncio.Event().wait()
+
+        going.stays.blocks.answers[UploadMapOutput] = wait_for_ever
+
+        assert await going.migrator.migrate() == 3
+        assert going.homes() == ["1", "1", "1"]
+        assert asyncio.get_running_loop().time() - began < 31.0
+
+    with_going(tmp_path, scenario, **{"network.timeout": "30s"})
 
 
 @pytest.mark.scenario("BLK-010", "shuffle block migration (no/large/small disk limit, encryption)")

@@ -2,8 +2,8 @@
 
 `shuffle.migrator` and `executor.partition_migrator` perform it; whatever moves is an output here. They are taken in
 the order in which they were found, peers in turn. A transfer that fails is tried again, at another peer if there is
-one, up to a limit; a peer that goes itself is asked no more, and that counts for no failure. What is gone by the time
-it is sent needs no new home. Source: Spark's BlockManagerDecommissioner.
+one, up to a limit; a peer that is silent is asked no more, nor is one that goes itself, which counts for no failure.
+What is gone by the time it is sent needs no new home. Source: Spark's BlockManagerDecommissioner.
 """
 
 from collections import deque
@@ -47,7 +47,7 @@ class Migration(Generic[What]):
         self.stayed: dict[What, None] = {}
         self.gone: dict[What, None] = {}
         self.peers: deque[BlockManagerId] = deque()
-        self.leaving: dict[ExecutorId, None] = {}
+        self.avoided: dict[ExecutorId, None] = {}
 
     def found(self, outputs: Iterable[What]) -> int:
         """Take the outputs that are here; return how many are new: what was dealt with does not come again."""
@@ -59,8 +59,8 @@ class Migration(Generic[What]):
         return len(self.failures) - before
 
     def use(self, peers: Iterable[BlockManagerId]) -> None:
-        """Take the executors that may be given outputs from now on; those that go themselves are left out."""
-        self.peers = deque(peer for peer in peers if peer.executor_id not in self.leaving)
+        """Take the executors that may be given outputs from now on; those to be avoided are left out."""
+        self.peers = deque(peer for peer in peers if peer.executor_id not in self.avoided)
 
     def next(self) -> Move[What] | None:
         """Return the next transfer; None if there is nothing to move, or nobody to take it: then what waits stays."""
@@ -84,9 +84,13 @@ class Migration(Generic[What]):
 
     def peer_leaves(self, move: Move[What]) -> None:
         """Take note that the peer goes too: the output waits for another one."""
-        self.leaving[move.peer.executor_id] = None
-        self.use(list(self.peers))
+        self.avoid(move.peer)
         self.waiting.append(move.output)
+
+    def avoid(self, peer: BlockManagerId) -> None:
+        """Give a peer nothing more: it goes, or does not answer."""
+        self.avoided[peer.executor_id] = None
+        self.use(list(self.peers))
 
     def failed(self, move: Move[What]) -> None:
         """Take note that a transfer failed: the output is tried again, or stays."""

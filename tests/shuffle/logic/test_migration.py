@@ -41,6 +41,17 @@ def test_without_peers_everything_stays() -> None:
     assert list(state.stayed) == [ONE, TWO]
 
 
+def test_a_peer_to_be_avoided_gets_nothing_more_also_in_later_rounds() -> None:
+    state = migration(ONE, TWO)
+    first = take(state)
+    state.avoid(first.peer)
+    state.failed(first)
+
+    assert [take(state), take(state)] == [Move(TWO, peer(1)), Move(ONE, peer(1))]
+    state.use([peer(0)])
+    assert state.next() is None
+
+
 def test_peers_take_turns() -> None:
     state = migration(ONE, TWO)
 
