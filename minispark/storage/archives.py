@@ -20,7 +20,6 @@ FORMATS: Final = {
     ".zip": "zip", ".whl": "zip", ".egg": "zip", ".jar": "zip",
     ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar", ".tar.bz2": "tar", ".tar.xz": "tar",
 }  # fmt: skip
-HAS_FILTER: Final = hasattr(tarfile, "data_filter")  # the first releases of Python 3.11 have none
 DATE: Final = (1980, 1, 1, 0, 0, 0)  # the first that zip knows: no archive differs by when it was made
 
 
@@ -84,22 +83,79 @@ def unpack_zip(archive: Path, folder: Path) -> None:
 
 
 def unpack_tar(archive: Path, folder: Path) -> None:
-    """Unpack a tar file, compressed or not."""
+    """Unpack a tar file, compressed or not: the links last, so that nothing is written through one."""
     with tarfile.open(archive) as opened:
         members = opened.getmembers()
         for member in members:
-            check_inside(archive, member.name, member.name)
-            if member.issym() and HAS_FILTER:
-                check_inside(archive, member.name, os.path.join(os.path.dirname(member.name), member.linkname))
-            elif member.islnk():
-                check_inside(archive, member.name, member.linkname)
-            elif not (member.isfile() or member.isdir()):
-                raise ConfigurationError(f"the archive {archive} holds {member.name}, no plain file: refused")
-        # The names and links were checked one by one; the filter refuses what several links together might reach.
-        if HAS_FILTER:
-            opened.extractall(folder, members, filter="data")
+            check_member(archive, member)
+        for member in members:
+            if member.isdir():
+                (folder / os.path.normpath(member.name)).mkdir(parents=True, exist_ok=True)
+            elif member.isfile():
+                write_file(opened, member, folder / os.path.normpath(member.name))
+    make_links(archive, [member for member in members if member.issym() or member.islnk()], folder)
+
+
+def check_member(archive: Path, member: tarfile.TarInfo) -> None:
+    """Refuse a member that leads out of the folder by its name or link, or is neither file, folder nor link.
+
+    Raises:
+        ConfigurationError: it is to be refused.
+    """
+    check_inside(archive, member.name, member.name)
+    if member.issym():
+        check_inside(archive, member.name, os.path.join(os.path.dirname(member.name), member.linkname))
+    elif member.islnk():
+        check_inside(archive, member.name, member.linkname)
+    elif not (member.isfile() or member.isdir()):
+        raise ConfigurationError(f"the archive {archive} holds {member.name}, no plain file: refused")
+
+
+def write_file(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    """Write a plain file; it is its owner's to write, nobody else's, and has no other special rights."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    content = opened.extractfile(member)
+    assert content is not None, "a plain file has a content"
+    with content, place.open("wb") as file:
+        shutil.copyfileobj(content, file)
+    os.chmod(place, member.mode & 0o755 | stat.S_IRUSR | stat.S_IWUSR)
+    os.utime(place, (member.mtime, member.mtime))  # compiled modules are compared with their sources by it
+
+
+def make_links(archive: Path, links: list[tarfile.TarInfo], folder: Path) -> None:
+    """Make the links of a tar file whose names were checked one by one; see what several reach together.
+
+    `tarfile` has a filter for it, but not in the first releases of Python 3.11.
+
+    Raises:
+        ConfigurationError: one leads out of the folder.
+    """
+    places = {member.name: folder / os.path.normpath(member.name) for member in links}
+    for member in links:
+        place = places[member.name]
+        if any((folder / parent).is_symlink() for parent in place.relative_to(folder).parents):
+            raise ConfigurationError(f"the archive {archive} holds {member.name}, whose folder is a link: refused")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        if member.issym():
+            place.symlink_to(member.linkname)
         else:
-            opened.extractall(folder, members)  # checked above, and without links
+            place.hardlink_to(folder / os.path.normpath(member.linkname))
+    for name, place in places.items():
+        if not where_it_leads(place).is_relative_to(os.path.realpath(folder)):
+            raise ConfigurationError(f"the archive {archive} holds {name}, which leads out of its folder: refused")
+
+
+def where_it_leads(place: Path) -> Path:
+    """Return the path behind all links of a path.
+
+    Raises:
+        OSError: it goes round in circles, or grows too long to be followed to its end.
+    """
+    try:
+        return Path(os.path.realpath(place, strict=True))
+    except FileNotFoundError:  # what it names may come later
+        return Path(os.path.realpath(place))
 
 
 def check_inside(archive: Path, member: str, place: str) -> None:

@@ -53,11 +53,35 @@ def test_a_folder_is_the_same_after_packing_and_unpacking(tmp_path: Path) -> Non
 
 
 def test_a_tar_file_is_unpacked_with_the_links_that_stay_inside(tmp_path: Path) -> None:
-    archive = tar_with(tmp_path / "a.tar.gz", member("sub/file"), member("sub/link", tarfile.SYMTYPE, "file"))
+    links = [member("sub/link", tarfile.SYMTYPE, "file"), member("sub/same", tarfile.LNKTYPE, "sub/file")]
+    archive = tar_with(tmp_path / "a.tar.gz", *links, member("sub/file"), member("lib", tarfile.SYMTYPE, "sub"))
 
     unpack(archive, "tar", tmp_path / "out")
 
-    assert (tmp_path / "out/sub/link").read_bytes() == b"x"
+    assert (tmp_path / "out/sub/link").readlink() == Path("file")
+    assert (tmp_path / "out/sub/same").samefile(tmp_path / "out/sub/file")
+    assert (tmp_path / "out/lib/link").read_bytes() == b"x"
+
+
+def test_a_file_of_a_tar_file_keeps_its_time_and_only_harmless_rights(tmp_path: Path) -> None:
+    program, folder = member("sub/run.sh"), member("sub", tarfile.DIRTYPE)
+    program.mode, program.mtime, folder.mode = 0o4577, 1_000_000_000, 0o000
+    archive = tar_with(tmp_path / "a.tar.gz", folder, program)
+
+    unpack(archive, "tar", tmp_path / "out")
+
+    found = (tmp_path / "out/sub/run.sh").stat()
+    assert (found.st_mode & 0o7777, found.st_mtime) == (0o755, 1_000_000_000)
+    assert (tmp_path / "out/sub").stat().st_mode & 0o700 == 0o700
+
+
+def test_what_is_twice_in_a_tar_file_is_as_the_last_says(tmp_path: Path) -> None:
+    first, last = member("link", tarfile.SYMTYPE, "a"), member("link", tarfile.SYMTYPE, "b")
+    archive = tar_with(tmp_path / "a.tar.gz", member("a"), member("b"), first, last)
+
+    unpack(archive, "tar", tmp_path / "out")
+
+    assert (tmp_path / "out/link").readlink() == Path("b")
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/etc/x", "a/../../x", "..\\x"])
@@ -81,6 +105,16 @@ def test_a_zip_file_that_leads_out_is_refused(tmp_path: Path, name: str) -> None
         [member("link", tarfile.LNKTYPE, "../x")],
         [member("pipe", tarfile.FIFOTYPE)],
         [member("d", tarfile.SYMTYPE, "."), member("e", tarfile.SYMTYPE, "d/.."), member("e/x")],
+        [member("d", tarfile.SYMTYPE, "."), member("e", tarfile.SYMTYPE, "d/..")],
+        [member("e", tarfile.SYMTYPE, "d/.."), member("d", tarfile.SYMTYPE, ".")],
+        [
+            member("d", tarfile.SYMTYPE, "."),
+            member("e", tarfile.SYMTYPE, "d/.."),
+            member("e/x", tarfile.SYMTYPE, "d"),
+        ],
+        [member("e", tarfile.SYMTYPE, "e")],
+        [member("x"), member("x/y")],
+        [member("y", tarfile.LNKTYPE, "nothing")],
     ],
 )
 def test_a_tar_file_that_leads_out_is_refused(tmp_path: Path, bad: list[tarfile.TarInfo]) -> None:
