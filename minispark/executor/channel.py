@@ -6,7 +6,6 @@ what the messages mean.
 
 import select
 import socket
-import struct
 from collections import deque
 from typing import Any
 
@@ -15,22 +14,7 @@ from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.logic.frames import FrameReader, encode_frame
 from minispark.rpc.message import Message
 
-__all__ = ["RunnerChannel", "only_frame"]
-
-FRAME_HEAD = struct.Struct(">IH")
-BODY_START = 10
-
-
-def only_frame(reader: FrameReader, count: int) -> memoryview | None:
-    """Return the body, if what was just received into a reader's buffer is one frame without attachments.
-
-    Nearly always it is, and then the reader, which can do everything, need not look at it: that saves 2 µs of 6.
-    """
-    if reader.large is None and not reader.rest and count >= BODY_START:
-        length, attachments = FRAME_HEAD.unpack_from(reader.view)
-        if length == count - 4 and not attachments:
-            return reader.view[BODY_START:count]
-    return None
+__all__ = ["RunnerChannel"]
 
 
 class RunnerChannel:
@@ -81,7 +65,7 @@ class RunnerChannel:
             count = self.link.recv_into(reader.get_buffer(), 0, socket.MSG_DONTWAIT)
             if not count:
                 raise EOFError
-            body = only_frame(reader, count)
+            body = reader.only(count)
             if body is not None:
                 return decode(body)
             messages.extend([decode(body, parts) for body, parts in reader.advance(count)])

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from minispark.errors import ProtocolError
-from minispark.executor.channel import only_frame
 from minispark.rpc.logic.codec import decode, encode
 from minispark.rpc.logic.frames import FrameReader, encode_frame
 from minispark.rpc.message import Attachment, Message
@@ -101,7 +100,7 @@ class LoopChannel:
             return self.end(str(error))
         if not count:
             return self.end("its end of the conversation was closed")
-        body = only_frame(reader, count)
+        body = reader.only(count)
         try:
             frames = reader.advance(count) if body is None else ((body, ()),)
             messages = [decode(body, parts) for body, parts in frames]

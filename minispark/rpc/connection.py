@@ -17,7 +17,7 @@ from minispark.rpc.logic import codec
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.frames import Frame, FrameReader, encode_frame
 from minispark.rpc.logic.handshake import HANDSHAKE_MAX_SIZE, Agreement, Answerer, Dialler, Hello, Refused, Role
-from minispark.rpc.logic.outbox import check_room, check_size
+from minispark.rpc.logic.outbox import check_room, over_size
 from minispark.rpc.logic.seal import BlakeSeal
 from minispark.rpc.logic.shapes import MAX_ATTACHMENTS
 from minispark.rpc.message import Attachment
@@ -172,7 +172,8 @@ class Connection(asyncio.BufferedProtocol):
     def take(self, nbytes: int) -> None:
         """Hand on the frames that these bytes complete."""
         try:
-            for frame in self.reader.advance(nbytes):
+            body = self.reader.only(nbytes)
+            for frame in self.reader.advance(nbytes) if body is None else (Frame(body, ()),):
                 self.on_frame(frame)
         except ProtocolError as error:
             self.break_off(error)
@@ -189,17 +190,14 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             ProtocolError: it is over `minispark.rpc.message.maxSize`.
         """
-        if not self.usable:
+        if self.agreement is None:
             return
-        seal = self.agreement.sending if self.agreement else None
-        if attachments or seal is not None:
-            size = len(body) + sum(map(len, attachments))
-            check_size(size, self.owner.max_size)
-            self.pending += encode_frame(body, attachments, seal)
-        else:
-            size = len(body)
-            check_size(size, self.owner.max_size)
-            self.pending += encode_frame(body)
+        size = len(body)
+        if attachments:
+            size += sum(map(len, attachments))
+        if size > self.owner.max_size:
+            raise over_size(size, self.owner.max_size)
+        self.pending += encode_frame(body, attachments, self.agreement.sending)
         if self.backlog + self.pending_size > self.owner.outbox_limit and not self.has_room():
             return
         self.pending_size += size
@@ -238,7 +236,8 @@ class Connection(asyncio.BufferedProtocol):
                 write(memoryview(buffer))  # what does not go out at once is cut off it, without a copy
             if small:
                 write(b"".join(small))
-        self.backlog = self.transport.get_write_buffer_size()
+        # Below the mark above which the transport pauses writing, what waits there is little.
+        self.backlog = self.transport.get_write_buffer_size() if self.paused else 0
 
     def write_raw(self, body: bytes) -> None:
         """Write a frame of the handshake."""

@@ -10,6 +10,7 @@ import logging
 import operator
 import ssl
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -143,10 +144,7 @@ class Network:
         def bind(name: str, address: RpcAddress | None) -> RpcEndpointRef:
             return self.env.bind(name, address) if address is not None else RemoteRef(self.env, name, None, line)
 
-        def on_frame(frame: Frame) -> None:
-            self.deliver(connection, frame, one_way, bind)
-
-        connection.on_frame = on_frame
+        connection.on_frame = partial(self.deliver, connection, one_way, bind)
         connection.serve = self.env.dispatcher.serve
         for address in self.addresses(connection):
             self.env.dispatcher.post_to_all(operator.methodcaller("on_connected", address), connection.realm)
@@ -158,7 +156,7 @@ class Network:
         server = connection.peer_address
         return [connection.peer_socket] if server is None else [connection.peer_socket, server]
 
-    def deliver(self, connection: Connection, frame: Frame, one_way: OneWay, bind: BindRef) -> None:
+    def deliver(self, connection: Connection, one_way: OneWay, bind: BindRef, frame: Frame) -> None:
         """Take one frame: a malformed message is refused, and the connection goes on."""
         ask_id = 0
         try:

@@ -12,7 +12,7 @@ from minispark.rpc.asks import AskTable
 from minispark.rpc.connection import Connection
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.envelope import Packed
-from minispark.rpc.logic.outbox import Outbox, OutboxState, check_size, packed_size
+from minispark.rpc.logic.outbox import Outbox, OutboxState, over_size, packed_size
 
 if TYPE_CHECKING:
     from minispark.rpc.network import Network
@@ -90,7 +90,8 @@ class DialledLine(Line):
         if self.connection is not None:
             self.connection.write(*packed)
             return
-        check_size(packed_size(packed), self.network.max_size)
+        if packed_size(packed) > self.network.max_size:
+            raise over_size(packed_size(packed), self.network.max_size)
         try:
             if self.outbox.add(packed):
                 self.network.dial(self)

@@ -7,7 +7,7 @@ business of `cluster_backend`. Source: DriverEndpoint of Spark's CoarseGrainedSc
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from minispark.conf import SparkConf
@@ -423,15 +423,18 @@ class DriverEndpoint(RpcEndpoint):
             assert not executor.running, f"{executor.executor_id} is thought to run {list(executor.running)}"
 
 
-def in_messages(tasks: list[TaskDescription], max_bytes: int) -> Iterable[tuple[TaskDescription, ...]]:
+def in_messages(tasks: list[TaskDescription], max_bytes: int) -> list[tuple[TaskDescription, ...]]:
     """Cut tasks for one executor into as few messages as may be sent."""
+    if len(tasks) == 1:
+        return [tuple(tasks)]
+    messages = []
     room = max_bytes - FRAME_BYTES
     batch: list[TaskDescription] = []
     for task in tasks:
         size = TASK_BYTES + len(task.partition_data)
         if batch and size > room:
-            yield tuple(batch)
+            messages.append(tuple(batch))
             batch, room = [], max_bytes - FRAME_BYTES
         batch.append(task)
         room -= size
-    yield tuple(batch)
+    return [*messages, tuple(batch)]

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import msgpack
 
 from minispark.errors import ProtocolError
-from minispark.rpc.logic.shapes import INLINE_LIMIT, BindRef, Malformed, Plan, Planner, Read, Write, attach
+from minispark.rpc.logic.planner import Planner
+from minispark.rpc.logic.shapes import INLINE_LIMIT, BindRef, Malformed, Plan, Read, Write, attach
 from minispark.rpc.message import Attachment, Message, registered_messages
 
 __all__ = ["MAX_ITEMS", "decode", "encode", "from_wire", "pack", "reply_types", "to_wire", "unpack"]
@@ -150,7 +151,7 @@ def reply_types(cls: type[Message]) -> tuple[type, ...]:
     return ()
 
 
-class WriteOneOf:
+class MessageWriter:
     """Writes a field that holds a message of one of some classes.
 
     Attributes:
@@ -170,7 +171,7 @@ class WriteOneOf:
         return write(value, attachments)
 
 
-class ReadOneOf:
+class MessageReader:
     """Reads a field that holds a message of one of some classes.
 
     Attributes:
@@ -194,7 +195,7 @@ class ReadOneOf:
         return read(value, attachments, bind)
 
 
-planner = Planner(WriteOneOf, ReadOneOf)
+planner = Planner(MessageWriter, MessageReader)
 
 
 def plans_of(cls: type[Any]) -> dict[str, Plan]:
@@ -221,10 +222,10 @@ def build(cls: type[Any]) -> Write:
     namespace: dict[str, Any] = {"Message": cls, "Malformed": Malformed, "fill": filler(cls, len(plans))}
     for index, plan in enumerate(plans.values()):
         namespace |= {f"write{index}": plan.write, f"read{index}": plan.read, f"expected{index}": plan.expected}
-        if isinstance(plan.write, WriteOneOf):
-            namespace[f"writers{index}"] = plan.write.known
-        if isinstance(plan.read, ReadOneOf):
-            namespace[f"readers{index}"] = plan.read.known
+        if plan.writes_message is not None:
+            namespace[f"writers{index}"] = plan.writes_message.known
+        if plan.reads_message is not None:
+            namespace[f"readers{index}"] = plan.reads_message.known
         if len(plan.as_is) == 1:
             (namespace[f"class{index}"],) = plan.as_is
         namespace[f"items{index}"] = plan.items
@@ -240,7 +241,7 @@ def write_source(cls: type[Message], plans: dict[str, Plan]) -> str:
     items = [str(cls.TAG)]
     for index, (name, plan) in enumerate(plans.items()):
         value = f"m.{name}"
-        if isinstance(plan.write, WriteOneOf):
+        if plan.writes_message is not None:
             items.append(f"(writers{index}.get({value}.__class__) or write{index})({value}, attachments)")
         elif plan.write is attach:
             is_plain = f"{value}.__class__ is bytes and len({value}) <= {INLINE_LIMIT}"
@@ -266,7 +267,7 @@ def read_source(plans: dict[str, Plan]) -> str:
             lines.append(f"    if {field}.__class__ is not class{index}:")
             lines.append(f"        raise Malformed(expected{index}, {field}).within('.{name}')")
             continue
-        if isinstance(plan.read, ReadOneOf):
+        if plan.reads_message is not None:
             is_tagged = f"{field}.__class__ is list and {field} and {field}[0].__class__ is int"
             read = f"({is_tagged} and readers{index}.get({field}[0]) or {read})"
         converted = f"{read}({field}, attachments, bind)"

@@ -7,7 +7,16 @@ or `[FAILURE, id, type, text]`. The sender's address is not in it: the handshake
 from typing import Any, NamedTuple
 
 from minispark.errors import ProtocolError
-from minispark.rpc.logic.codec import pack, packer, surrogate_packer, to_wire, unpack
+from minispark.rpc.logic.codec import (
+    UNENCODABLE,
+    build,
+    pack,
+    packer,
+    surrogate_packer,
+    to_wire,
+    unpack,
+    writers,
+)
 from minispark.rpc.message import Attachment, Message
 
 __all__ = [
@@ -43,7 +52,12 @@ class Envelope(NamedTuple):
 def pack_one_way(endpoint: str, message: Message) -> Packed:
     """Return the frame's content of a one-way message; raises ProtocolError if it cannot be encoded."""
     attachments: list[Attachment] = []
-    return pack((ONE_WAY, endpoint, to_wire(message, attachments)), message), attachments
+    try:
+        write = writers.get(message.__class__) or build(message.__class__)
+        return packer.pack((ONE_WAY, endpoint, write(message, attachments))), attachments
+    except UNENCODABLE:
+        attachments = []  # what follows takes its time and says what is wrong
+        return pack((ONE_WAY, endpoint, to_wire(message, attachments)), message), attachments
 
 
 def pack_ask(endpoint: str, message: Message, ask_id: int) -> Packed:

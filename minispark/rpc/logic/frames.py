@@ -159,6 +159,17 @@ class FrameReader:
             self.filled += count
         return self.frames()
 
+    def only(self, count: int) -> memoryview | None:
+        """Return the body, if the `count` bytes that were put into the buffer are one frame of nothing else.
+
+        Nearly always they are, and this takes 2 µs less than `advance`, which can do everything. None: advance.
+        """
+        if self.large is None and self.seal is None and not self.rest and count >= PLAIN.size:
+            length, attachments, size = PLAIN.unpack_from(self.buffer)
+            if size == count - PLAIN.size and length == size + TABLE.size and not attachments and length <= self.max_size:
+                return self.view[PLAIN.size : count]
+        return None
+
     def feed(self, data: Attachment) -> Iterator[Frame]:
         """Read bytes and yield the frames they complete, their bodies copied."""
         rest = memoryview(data)

@@ -9,7 +9,7 @@ import enum
 from minispark.errors import OutboxOverflow, ProtocolError, RpcError
 from minispark.rpc.logic.envelope import Packed
 
-__all__ = ["Outbox", "OutboxState", "check_room", "check_size", "packed_size"]
+__all__ = ["Outbox", "OutboxState", "check_room", "over_size", "packed_size"]
 
 
 class OutboxState(enum.Enum):
@@ -78,10 +78,9 @@ class Outbox:
         assert self.size_bytes == sum(map(packed_size, self.queue))
 
 
-def check_size(size_bytes: int, max_bytes: int) -> None:
-    """Raise ProtocolError if a message is larger than the peer would take."""
-    if size_bytes > max_bytes:
-        raise ProtocolError(f"a message of {size_bytes} bytes is over minispark.rpc.message.maxSize = {max_bytes}")
+def over_size(size_bytes: int, max_bytes: int) -> ProtocolError:
+    """Return the error for a message that is larger than the peer would take."""
+    return ProtocolError(f"a message of {size_bytes} bytes is over minispark.rpc.message.maxSize = {max_bytes}")
 
 
 def check_room(peer: str, waiting_bytes: int, limit_bytes: int) -> None:

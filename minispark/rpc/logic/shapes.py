@@ -1,21 +1,40 @@
-"""From a type hint to its shape on the wire: how values of that type are written as msgpack and read back checked.
+"""The shapes of values on the wire: how each kind is written as msgpack and read back checked.
 
-`logic.codec` compiles the functions of a message class out of these plans, once per class. Reading checks everything:
-nothing of a type that the hint does not allow gets past it. This module knows types only, no messages' meaning.
+`logic.planner` puts these plans together for a type hint, and `logic.codec` compiles the functions of a message class
+out of them. Reading checks everything: nothing of a type that the hint does not allow gets past it.
 """
 
 import enum
-import types
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NewType, Union, get_args, get_origin
+from typing import Any, Protocol
 
 from minispark.errors import ProtocolError
 from minispark.record import Record, record
 from minispark.rpc.logic.address import RpcAddress
-from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
 
-__all__ = ["INLINE_LIMIT", "MAX_ATTACHMENTS", "BindRef", "Malformed", "Plan", "Planner", "Read", "Write", "attach"]
+__all__ = [
+    "ADDRESS",
+    "ATTACHMENT",
+    "FLOAT",
+    "INLINE_LIMIT",
+    "MAX_ATTACHMENTS",
+    "REF",
+    "SCALARS",
+    "BindRef",
+    "Malformed",
+    "Plan",
+    "Read",
+    "ReadOneOf",
+    "Write",
+    "WriteOneOf",
+    "attach",
+    "plan_dict",
+    "plan_enum",
+    "plan_items",
+    "plan_literal",
+    "plan_record",
+]
 
 INLINE_LIMIT = 4096
 """Attachments up to this many bytes travel inside the msgpack body."""
@@ -28,6 +47,24 @@ BindRef = Callable[[str, RpcAddress | None], RpcEndpointRef]
 
 Write = Callable[[Any, list[Any]], Any]
 Read = Callable[[Any, Sequence[Any], "BindRef | None"], Any]
+
+
+class WriteOneOf(Protocol):
+    """Writes messages of one of some classes; `known` has the writers of those that came."""
+
+    known: dict[type[Any], Write]
+
+    def __call__(self, value: Any, attachments: list[Any]) -> Any:
+        """Write one."""
+
+
+class ReadOneOf(Protocol):
+    """Reads messages of one of some classes; `known` has, by tag, the readers of those that came."""
+
+    known: dict[int, Read]
+
+    def __call__(self, value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
+        """Read one."""
 
 
 class Malformed(ProtocolError):
@@ -60,6 +97,7 @@ class Plan(Record):
         read: checks and converts; None if being of the one class in `wires` is all.
         as_is: values of these classes, of those in `wires`, are read as they are: `read` need not be called for them.
         items: of a tuple's plan, the same of its items; None for all others.
+        writes_message, reads_message: what `write` and `read` call for values that are messages; None if none may be.
     """
 
     expected: str
@@ -68,6 +106,8 @@ class Plan(Record):
     read: Read | None = None
     as_is: frozenset[type] = frozenset()
     items: frozenset[type] | None = None
+    writes_message: WriteOneOf | None = None
+    reads_message: ReadOneOf | None = None
 
 
 def scalar(expected: str, wire: type) -> Plan:
@@ -148,7 +188,6 @@ FLOAT = Plan("a float", frozenset({float, int}), None, read_float, as_is=frozens
 ATTACHMENT = Plan("bytes", frozenset({bytes, int}), attach, read_attachment, as_is=frozenset({bytes}))
 ADDRESS = Plan("an address", frozenset({list}), lambda value, _: (value.host, value.port), read_address)
 REF = Plan("an endpoint ref", frozenset({list}), write_ref, read_ref)
-ATTACHMENT_TYPES = frozenset({bytes, bytearray, memoryview})
 
 
 def plan_enum(kind: type[enum.Enum]) -> Plan:
@@ -210,6 +249,7 @@ def read_items(
 def plan_items(make: Callable[[Any], Any], item: Plan, expected: str, *, ordered: bool = True) -> Plan:
     """Plan a collection of equal items; sets are sorted, so that equal messages have equal bytes."""
     item_write = item.write
+    known = item.writes_message.known if item.writes_message else {}
     as_is = item.as_is
 
     def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
@@ -219,7 +259,9 @@ def plan_items(make: Callable[[Any], Any], item: Plan, expected: str, *, ordered
 
     def write(value: Any, attachments: list[Any]) -> Any:
         values = value if ordered else sorted(value)
-        return [item_write(each, attachments) for each in values] if item_write else list(values)
+        if item_write is None:
+            return list(values)
+        return [(known.get(each.__class__) or item_write)(each, attachments) for each in values]
 
     writes = None if ordered and item_write is None else write
     return Plan(expected, frozenset({list}), writes, read, items=as_is if make is tuple else None)
@@ -267,116 +309,3 @@ def plan_dict(key: Plan, item: Plan, expected: str) -> Plan:
         return dict(zip(keys, read_items(list(value.values()), item, attachments, bind, names), strict=True))
 
     return Plan(expected, frozenset({dict}), write if key_write or item_write else None, read)
-
-
-@record
-class Planner(Record):
-    """Plans any type hint of a message.
-
-    Args:
-        message_write: writes a message of any class, with its tag.
-        message_read: reads a message and checks that it is of one of the classes given.
-    """
-
-    message_write: Callable[[frozenset[type[Message]]], Write]
-    message_read: Callable[[frozenset[type[Message]]], Read]
-
-    def plan(self, hint: Any) -> Plan:
-        """Plan a type hint.
-
-        Raises:
-            TypeError: values of this type cannot travel.
-        """
-        while isinstance(hint, NewType):
-            hint = hint.__supertype__
-        if hint in SCALARS:
-            return SCALARS[hint]
-        if hint is float:
-            return FLOAT
-        if hint is RpcEndpointRef:
-            return REF
-        origin = get_origin(hint)
-        if origin is Union or origin is types.UnionType:
-            return self.plan_union(get_args(hint))
-        if origin is Literal:
-            return plan_literal(get_args(hint))
-        if origin is not None:
-            return self.plan_generic(hint, origin, get_args(hint))
-        return self.plan_class(hint)
-
-    def plan_class(self, hint: Any) -> Plan:
-        """Plan a class: a message, an enum, an address."""
-        if isinstance(hint, type):
-            if issubclass(hint, Message):
-                return self.plan_messages(frozenset({hint}))
-            if issubclass(hint, enum.Enum):
-                return plan_enum(hint)
-            if hint is RpcAddress:
-                return ADDRESS
-        raise TypeError(f"values of type {hint!r} cannot travel")
-
-    def plan_messages(self, classes: frozenset[type[Message]]) -> Plan:
-        """Plan a field that holds a message of one of these classes."""
-        expected = "a " + " or ".join(sorted(cls.__name__ for cls in classes))
-        return Plan(expected, frozenset({list}), self.message_write(classes), self.message_read(classes))
-
-    def plan_generic(self, hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Plan:
-        """Plan tuple, list, dict, set and frozenset."""
-        if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
-            return plan_record([self.plan(argument) for argument in arguments], f"a {hint}")
-        if origin is dict:
-            return plan_dict(self.plan(arguments[0]), self.plan(arguments[1]), f"a {hint}")
-        if origin in {tuple, list}:
-            return plan_items(origin, self.plan(arguments[0]), f"a {hint}")
-        if origin in {frozenset, set}:
-            return plan_items(origin, self.plan(arguments[0]), f"a {hint}", ordered=False)
-        raise TypeError(f"values of type {hint!r} cannot travel")
-
-    def plan_union(self, arguments: tuple[Any, ...]) -> Plan:
-        """Plan a union: its members must differ in their classes on the wire; messages differ by tag."""
-        rest = set(arguments)
-        members: list[tuple[Any, Plan]] = []
-        if rest >= ATTACHMENT_TYPES:
-            members.append((bytes | bytearray | memoryview, ATTACHMENT))
-            rest -= ATTACHMENT_TYPES
-        messages = frozenset(each for each in rest if isinstance(each, type) and issubclass(each, Message))
-        if messages:
-            members.append((tuple(messages), self.plan_messages(messages)))
-        members += [(each, self.plan(each)) for each in arguments if each in rest and each not in messages]
-        return members[0][1] if len(members) == 1 else plan_choice(members)
-
-
-def plan_choice(members: list[tuple[Any, Plan]]) -> Plan:
-    """Plan a union of types that msgpack keeps apart."""
-    by_wire: dict[type, Plan] = {}
-    for _, plan in members:
-        for wire in plan.wires:
-            if wire in by_wire:
-                raise TypeError(f"{by_wire[wire].expected} and {plan.expected} look alike on the wire")
-            by_wire[wire] = plan
-    expected = " or ".join(plan.expected for _, plan in members)
-    writers = [(claims(hint), plan.write) for hint, plan in members if plan.write]
-
-    def write(value: Any, attachments: list[Any]) -> Any:
-        for claimed, writer in writers:
-            if claimed(value):
-                return writer(value, attachments)
-        return value
-
-    def read(value: Any, attachments: Sequence[Any], bind: BindRef | None) -> Any:
-        plan = by_wire.get(value.__class__)
-        if plan is None:
-            raise Malformed(expected, value)
-        return value if plan.read is None else plan.read(value, attachments, bind)
-
-    as_is = frozenset[type]().union(*(plan.as_is for _, plan in members))
-    return Plan(expected, frozenset(by_wire), write if writers else None, read, as_is)
-
-
-def claims(hint: Any) -> Callable[[object], bool]:
-    """Return the test whether a value is of a union's member; a ref, being a protocol, is what is not plain data."""
-    if hint is RpcEndpointRef:
-        return lambda value: not isinstance(value, int | str | bytes | float | dict | None)
-    origin = get_origin(hint)
-    kind = origin if isinstance(origin, type) and origin is not types.UnionType else hint
-    return lambda value: isinstance(value, kind)

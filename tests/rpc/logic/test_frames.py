@@ -64,6 +64,40 @@ def test_readers_may_share_their_buffer() -> None:
     assert read_all(second, [two[6:]]) == [(b"two", [])]
 
 
+def framed(body: bytes, attachments: tuple[bytes, ...] = (), seal: BlakeSeal | None = None) -> bytes:
+    return b"".join(encode_frame(body, attachments, seal))
+
+
+def received(reader: FrameReader, data: bytes) -> memoryview | None:
+    reader.get_buffer()[: len(data)] = data
+    return reader.only(len(data))
+
+
+def test_the_only_frame_is_given_without_more_ado() -> None:
+    body = received(FrameReader(100), framed(b"body"))
+    assert body is not None
+    assert bytes(body) == b"body"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [framed(b"body") * 2, framed(b"body")[:-1], b"\0", framed(b"body", (b"a",)), framed(b"x" * 200),
+     framed(b"body", (), BlakeSeal(b"k" * 32))],
+)  # fmt: skip
+def test_what_is_not_just_one_frame_is_left_to_the_other_way(data: bytes) -> None:
+    assert received(FrameReader(100), data) is None
+
+
+def test_the_rest_of_a_frame_or_a_sealed_one_is_not_taken_for_the_only_frame() -> None:
+    frame = framed(b"body")
+    waiting = FrameReader(100)
+    assert list(waiting.feed(b"\0")) == []
+    sealed = FrameReader(100)
+    sealed.seal = BlakeSeal(b"k" * 32)
+    assert waiting.only(len(frame)) is None
+    assert received(sealed, frame) is None
+
+
 def test_attachments_are_the_receivers_to_keep() -> None:
     reader = FrameReader(10**6)
     (small,) = reader.feed(joined([(b"", [b"a" * 100])]))
