@@ -168,7 +168,11 @@ class SimTransport(MemoryTransport):
             return
         when = max(self.last_s + TICK_S, self.sim.now + network.delay(self.own_host, self.other_host))
         self.last_s = when
-        self.sim.call_at_as(self.peer.process, when, action, *args)
+        if self.peer.process.is_alive:
+            self.sim.call_at_as(self.peer.process, when, action, *args)
+        else:  # its host, which is there again, knows of no such connection
+            reset = ConnectionResetError(errno.ECONNRESET, "connection reset by peer")
+            self.sim.call_at_as(self.process, when, self.gone, reset)
 
     def flush(self) -> None:
         """Send what waited, if the link is whole."""
@@ -234,6 +238,8 @@ class SimTransport(MemoryTransport):
             self.lost = self.closing = True
             if self.own_host not in self.network.dead:
                 self.deliver(self.peer.gone, ConnectionResetError(errno.ECONNRESET, "connection reset by peer"))
+        if self.own_host in self.network.dead:
+            self.waiting.clear()  # its kernel does not send it any more, either
         self.forget()
 
     def forget(self) -> None:

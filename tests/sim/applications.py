@@ -6,6 +6,7 @@ Made by `cluster_histories`, one or several for a cluster; what the cluster has 
 import asyncio
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from minispark.cluster_mode import ClusterMode
@@ -14,12 +15,16 @@ from minispark.errors import MiniSparkError
 from minispark.testing.sim_loop import SimProcess
 from minispark.testing.simulation import SimContext, Simulation
 from tests.sim.cluster_faults import Faults
-from tests.sim.programs import Program
+from tests.sim.drawn_settings import application_settings
+from tests.sim.programs import Action, Program
 
 __all__ = ["Application"]
 
 PATIENCE_S = 6000.0
 KILLED_SHARE = 0.15
+LINGERING_SHARE = 0.3
+RECOVERY_ROUNDS = 20
+REST_S = 30.0
 LATEST_START_S = 20.0
 
 
@@ -30,13 +35,14 @@ class Application:
         name: of its host.
         rng: draws what it does.
         program: its RDDs and jobs.
-        settings: its own.
         note: is told what happens, for the trace.
         is_guest: whether it comes later than the first.
 
     Attributes:
         failures: the errors of jobs that were given up.
         wrong: what was wrong with answers.
+        settings: its own.
+        lingers: whether it stays until the cluster has recovered, is looked at then, and runs one more job.
         driver: the last one whose program came to its end.
     """
 
@@ -47,7 +53,6 @@ class Application:
         name: str,
         rng: random.Random,
         program: Program,
-        settings: dict[str, object],
         note: Callable[[str], object],
         *,
         is_guest: bool = False,
@@ -55,7 +60,8 @@ class Application:
         self.name = name
         self.rng = rng
         self.program = program
-        self.settings = settings
+        self.settings = application_settings(rng)
+        self.lingers = rng.random() < LINGERING_SHARE
         self.note = note
         self.is_guest = is_guest
         self.jobs: dict[int, str] = {}
@@ -65,11 +71,11 @@ class Application:
 
     async def run(self, simulation: Simulation, faults: Faults) -> None:
         """Run the program, sometimes again by another driver, because the first one is killed."""
-        self.simulation = simulation
+        self.simulation, self.faults = simulation, faults
         await simulation.pass_time(self.rng.uniform(0.0, LATEST_START_S) if self.is_guest else 0.0)
         if self.rng.random() < KILLED_SHARE:
             process, result = simulation.start_driver(self.main, self.name, **self.settings)
-            faults.later(self.rng.uniform(1.0, 20.0), self.kill_driver, process, faults)
+            faults.later(self.rng.uniform(1.0, 20.0), self.kill_driver, process)
             await asyncio.wait([result], timeout=PATIENCE_S)
         process, result = simulation.start_driver(self.main, self.name, **self.settings)
         done, _ = await asyncio.wait([result], timeout=PATIENCE_S)
@@ -78,10 +84,10 @@ class Application:
         if error is not None:
             self.failed(error)
 
-    def kill_driver(self, process: SimProcess, faults: Faults) -> None:
+    def kill_driver(self, process: SimProcess) -> None:
         """Let a driver die."""
         self.note(f"kill {process}")
-        faults.counts["kill driver"] = 1
+        self.faults.counts["kill driver"] = 1
         process.end()
 
     async def main(self, context: SimContext) -> None:
@@ -91,28 +97,47 @@ class Application:
         folder = self.simulation.directory / f"answers-{self.name}-{self.runs}"
         folder.mkdir()
         rdds = self.program.make(context)
-        await asyncio.gather(*(self.job(context, rdds, n, folder) for n in range(len(self.program.actions))))
+        await asyncio.gather(*(self.job(context, rdds, each, folder) for each in self.program.actions))
+        if self.lingers:
+            await self.recover(context.driver)
+            await self.job(context, rdds, self.program.last, folder)
         self.driver = context.driver
 
-    async def job(self, context: SimContext, rdds: list[Any], number: int, folder: Any) -> None:
+    async def job(self, context: SimContext, rdds: list[Any], action: Action, folder: Path) -> None:
         """Run one job and look at its answer."""
-        action = self.program.actions[number]
-        self.jobs[number] = f"waits until {action.start_s}"
+        self.jobs[action.number] = f"waits until {action.start_s}"
         await self.simulation.clock.sleep(action.start_s)
-        self.jobs[number] = f"{action.kind} of {action.rdd} runs"
+        self.jobs[action.number] = f"{action.kind} of {action.rdd} runs"
         try:
-            wrong = await self.program.job(context, rdds, number, folder)
+            wrong = await self.program.job(context, rdds, action, folder)
         except Exception as error:  # noqa: BLE001 — whatever it is, the history looks at it
             self.failed(error)
         else:
             if wrong:
-                self.wrong.append(f"job {number} of {self.name} ({action.kind}): {wrong}")
-        del self.jobs[number]
+                self.wrong.append(f"job {action.number} of {self.name} ({action.kind}): {wrong}")
+        del self.jobs[action.number]
 
     def failed(self, error: BaseException) -> None:
         """Take note of a job that was given up."""
         self.note(f"failed: {type(error).__name__}: {error}")
         self.failures.append(error)
+
+    async def recover(self, driver: Driver) -> None:
+        """Wait until all faults have healed and this application's executors are what they should be."""
+        self.jobs[-1] = "waits until all faults have healed"
+        while self.simulation.loop.now < self.faults.until_s:
+            await self.simulation.clock.sleep(self.faults.until_s - self.simulation.loop.now)
+        for _ in range(RECOVERY_ROUNDS):
+            await self.simulation.clock.sleep(REST_S)
+            try:
+                self.assert_idle(driver)
+            except AssertionError as error:
+                self.jobs[-1] = str(error)
+            else:
+                break
+        else:
+            self.wrong.append(f"{self.name} does not recover: {self.jobs[-1]}")
+        del self.jobs[-1]
 
     # -- what is asserted --------------------------------------------------------------------------------------------
 
@@ -141,3 +166,29 @@ class Application:
         silent = {task_id for executor in table.executors.values() for task_id in executor.running}
         for task_id in scheduler.set_of_task:
             assert task_id in silent, f"nobody runs task {task_id}, and it has not ended"
+
+    def assert_idle(self, driver: Driver) -> None:
+        """Assert that a driver that lives has no job, and all agree which executors it has, with all cores free."""
+        if driver.stopping is not None:
+            return  # the cluster has given it up
+        self.assert_driver(driver)
+        assert not driver.scheduler.set_of_task, f"attempts are under way: {list(driver.scheduler.set_of_task)}"
+        assert isinstance(driver.mode, ClusterMode)
+        known = driver.mode.endpoint.table.executors
+        for executor in known.values():
+            assert executor.is_active, f"executor {executor.executor_id} gets no tasks"
+            assert not executor.running, f"executor {executor.executor_id} has lost cores to {list(executor.running)}"
+        prefix = f"executor {driver.application_id} "
+        alive = {each.name.split()[2] for each in self.simulation.executors if each.name.startswith(prefix)}
+        assert set(known) == alive, f"the driver knows executors {sorted(known)}, and there are {sorted(alive)}"
+        lent = self.lent(driver)
+        assert lent == alive, f"the master has lent executors {sorted(lent)}, and there are {sorted(alive)}"
+        if driver.allocation is not None:
+            figures = driver.allocation.figures()
+            assert (figures.need, figures.going) == (0, 0), f"at rest, and still {figures}"
+
+    def lent(self, driver: Driver) -> set[str]:
+        """Return the executors that this application has, as the leader's books say."""
+        running = [leader.running for leader in self.simulation.leaders]
+        apps = [each.endpoint.machine.cluster.apps.get(driver.application_id) for each in running if each is not None]
+        return {str(number) for app in apps if app is not None for number in (*app.executors, *app.leaving)}

@@ -19,6 +19,7 @@ from minispark.testing.sim_loop import SimProcess
 from minispark.testing.simulation import Simulation, run_simulation
 from tests.sim.applications import Application
 from tests.sim.cluster_faults import Faults
+from tests.sim.drawn_settings import cluster_settings
 from tests.sim.programs import Program
 
 MIN_FAULTS = 5
@@ -65,45 +66,19 @@ class ClusterHistory:
         self.seed = seed
         self.verbose = verbose
         self.rng = rng = random.Random(seed)
-        self.applications = [Application("driver", rng, Program(rng), self.share(), self.note)]
+        self.applications = [Application("driver", rng, Program(rng), self.note)]
         for number in range(1, rng.choice(NUM_APPLICATIONS)):
             program = Program(rng, 10.0, min_tasks=GUEST_TASKS)
-            self.applications.append(
-                Application(f"driver-{number}", rng, program, self.share(), self.note, is_guest=True)
-            )
+            self.applications.append(Application(f"driver-{number}", rng, program, self.note, is_guest=True))
         self.trace = 0
         self.messages = 0
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.virtual_s = 0.0
         self.pace = rng.choice([0.2, 1.0, 2.0])
 
-    def settings(self) -> dict[str, object]:
-        """Draw settings; limits are wide, because giving up is not what most histories are about."""
-        rng = self.rng
-        return {
-            "executor.cores": rng.choice([0, 1, 2]),
-            "task.maxFailures": 20,
-            "stage.maxConsecutiveAttempts": 50,
-            "deploy.maxExecutorRetries": -1,
-            "shuffle.service.enabled": rng.random() < 0.4,
-            "shuffle.readHostLocal": rng.random() < 0.5,
-            "decommission.enabled": rng.random() < 0.4,
-            "speculation": rng.random() < 0.3,
-            "speculation.interval": "500ms",  # looks take time, and tasks here take seconds
-            "locality.wait": rng.choice(["0s", "1s", "3s"]),
-            "scheduler.mode": rng.choice(["fifo", "fair"]),
-            "network.timeout": rng.choice(["30s", "120s"]),
-            "executor.heartbeatInterval": "5s",
-            "worker.timeout": rng.choice(["20s", "60s"]),
-        }
-
     def duration(self, task: TaskDescription) -> float:
         """Draw how long an attempt takes."""
         return self.pace * self.rng.expovariate(1.0) if self.rng.random() < 0.98 else self.rng.uniform(5.0, 20.0)
-
-    def share(self) -> dict[str, object]:
-        """Draw how many cores an application may have; one that may have all lets others wait until it has ended."""
-        return {"cores.max": self.rng.choice([0, 3, 5])} if self.rng.random() < 0.5 else {}
 
     @property
     def failures(self) -> list[BaseException]:
@@ -124,7 +99,7 @@ class ClusterHistory:
         collects = gc.isenabled()  # or the process ends soon, and its memory goes with it
         gc.disable()
         try:
-            run_simulation(self.scenario, self.seed, settings=self.settings(), duration=self.duration)
+            run_simulation(self.scenario, self.seed, settings=cluster_settings(self.rng), duration=self.duration)
             assert not log.records, f"errors that nobody handled: {[each.getMessage() for each in log.records]}"
         except BaseException as error:
             tail = "\n".join(self.lines)

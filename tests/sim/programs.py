@@ -40,8 +40,9 @@ class Plan:
 
 @dataclass
 class Action:
-    """A job: what it does with which RDD, and when it starts, seconds."""
+    """A job: its number, what it does with which RDD, and when it starts, seconds."""
 
+    number: int
     kind: str
     rdd: int
     start_s: float
@@ -54,6 +55,11 @@ class Program:
         rng: draws it.
         until_s: when the last of its jobs starts.
         min_tasks: how many tasks it has at least.
+
+    Attributes:
+        plans: the RDDs.
+        actions: the jobs.
+        last: one more job, for when all others have ended.
     """
 
     def __init__(self, rng: random.Random, until_s: float = 20.0, min_tasks: int = MIN_TASKS) -> None:
@@ -72,8 +78,9 @@ class Program:
         while len(self.actions) < 3 or tasks < min_tasks:
             rdd = wide[-1] if not self.actions else rng.choice(wide)
             kind = rng.choice(["collect", "collect", "count", "accumulate", "save"])
-            self.actions.append(Action(kind, rdd, rng.uniform(0.0, until_s)))
+            self.actions.append(Action(len(self.actions), kind, rdd, rng.uniform(0.0, until_s)))
             tasks += self.plans[rdd].partitions if len(self.actions) > 1 else self.plans[rdd].tasks
+        self.last = Action(len(self.actions), "collect", wide[-1], 0.0)
         if rng.random() < 0.3:
             self.plans[rng.choice(wide)].is_cached = True
 
@@ -132,12 +139,11 @@ class Program:
                 rdds[-1].cache()
         return rdds
 
-    def job(self, context: SparkContext, rdds: list[Any], number: int, folder: Path) -> Coroutine[Any, Any, str]:
+    def job(self, context: SparkContext, rdds: list[Any], action: Action, folder: Path) -> Coroutine[Any, Any, str]:
         """Run one action; return what is wrong with its answer, empty if nothing is."""
-        action = self.actions[number]
         jobs: dict[str, Callable[..., Coroutine[Any, Any, str]]] = {
             "collect": self.collect, "count": self.count, "accumulate": self.accumulate,
-            "save": partial(self.save, folder / f"output-{number}"),
+            "save": partial(self.save, folder / f"output-{action.number}"),
         }  # fmt: skip
         return jobs[action.kind](context, rdds[action.rdd], self.plans[action.rdd])
 

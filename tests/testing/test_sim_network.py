@@ -123,6 +123,23 @@ def test_the_end_of_a_process_is_noticed_unless_its_host_has_died(host_dies: boo
     at_site(scenario)
 
 
+def test_a_host_that_was_switched_off_and_is_there_again_resets_the_connections_of_before() -> None:
+    async def scenario(site: Site) -> None:
+        await asyncio.sleep(1)
+        site.network.dead["b"] = None
+        site.loop.run_as(site.server, site.far.transport.write, b"too late")  # type: ignore[attr-defined]
+        site.server.end()
+        site.say("hello")
+        await asyncio.sleep(10)
+        assert site.near.heard == []
+        del site.network.dead["b"]
+        site.network.flush()
+        await asyncio.sleep(1)
+        assert site.near.heard == [(11.1, "lost ConnectionResetError")]
+
+    at_site(scenario)
+
+
 def test_a_port_in_use_is_an_error() -> None:
     async def scenario(site: Site) -> None:
         with pytest.raises(OSError, match="in use"):
