@@ -355,6 +355,10 @@ class Executor(RpcEndpoint):
 
     # -- memory: what the guard asks and wants done ------------------------------------------------------------------
 
+    def has_attempts(self) -> bool:
+        """Tell whether there are any; see `GuardedExecutor`."""
+        return bool(self.preparation.attempts)
+
     def runners(self) -> Iterator[tuple[int, TaskId | None, int]]:
         """Yield what each slot's runner does and holds; see `GuardedExecutor`."""
         running = {slot: task_id for task_id, slot in self.slots.running.items()}

@@ -7,7 +7,7 @@ JVM's heap limit and to whoever runs its containers.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from minispark.errors import MemoryLimitError
@@ -44,6 +44,9 @@ class StoredPartitions(Protocol):
 
 class GuardedExecutor(Protocol):
     """What the guard knows of its executor, and has it do."""
+
+    def has_attempts(self) -> bool:
+        """Tell whether there are any, also such as are prepared or wait for a runner."""
 
     def runners(self) -> Iterable[tuple[int, TaskId | None, int]]:
         """Return slots, what runs in each, and the bytes its runner holds for itself, as far as that is known."""
@@ -97,7 +100,7 @@ class MemoryGuard:
             self.timer = None
 
     def look(self) -> None:
-        """See who holds what, do something about it, and look again while attempts run."""
+        """See who holds what, do something about it, and look again while there are attempts."""
         self.timer = None
         stored = self.stored
         holdings = [
@@ -106,8 +109,14 @@ class MemoryGuard:
         ]
         if stored is not None:
             stored.balance()
-        if not holdings:
-            return
+        if holdings:
+            self.act_on(holdings)
+        if self.pauses or self.executor.has_attempts():
+            self.start()
+
+    def act_on(self, holdings: Sequence[Holding]) -> None:
+        """Do what is to be done about what runners hold."""
+        stored = self.stored
         spare = self.available()
         if self.limit_bytes is None:
             self.limit_bytes = spare
@@ -122,8 +131,6 @@ class MemoryGuard:
         if relief.pauses != self.pauses:
             self.pauses = relief.pauses
             self.executor.pause(relief.pauses)
-        if self.pauses or any(each.task_id is not None for each in holdings):
-            self.start()
 
     def error(self, task_id: TaskId, held_bytes: int) -> MemoryLimitError:
         """Say why an attempt fails."""

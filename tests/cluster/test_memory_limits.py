@@ -61,7 +61,7 @@ def test_persisted_partitions_leave_the_memory_that_a_task_needs(tmp_path: Path)
             return len(held)
 
         task = asyncio.ensure_future(sc.parallelize([1], 1).map(needs).collect())
-        await until(lambda: sc.storage_status()[0].memory_bytes < before.memory_bytes)
+        await until(lambda: task.done() or sc.storage_status()[0].memory_bytes < before.memory_bytes)
         enough.touch()
         assert await task == [180]
         (after,) = sc.storage_status()

@@ -14,9 +14,13 @@ class House:
 
     def __init__(self, limit_bytes: int | None = 1000 * MIB) -> None:
         self.holds, self.task_id = 100 * MIB, TaskId(7) if limit_bytes != 0 else None
+        self.prepares = False
         self.told: list[object] = []
         self.looks = self.balanced = 0
         self.guard = MemoryGuard(self, VirtualWorld(), lambda: 2000 * MIB, limit_bytes, self)
+
+    def has_attempts(self) -> bool:
+        return self.prepares or self.task_id is not None
 
     def runners(self) -> Iterator[tuple[int, TaskId | None, int]]:
         self.looks += 1
@@ -61,6 +65,21 @@ def test_it_watches_while_attempts_run_and_no_longer() -> None:
         await asyncio.sleep(10 * INTERVAL_S)
         assert house.looks == 4
         assert house.told == []
+
+    run_virtual(scenario())
+
+
+def test_it_goes_on_watching_while_the_only_attempt_is_prepared() -> None:
+    async def scenario() -> None:
+        house = House()
+        house.task_id, house.prepares = None, True
+        house.guard.start()
+        await asyncio.sleep(3.5 * INTERVAL_S)
+        assert house.told == []
+        house.task_id, house.prepares, house.holds = TaskId(7), False, 950 * MIB
+        await asyncio.sleep(INTERVAL_S)
+        assert house.told == ["evict"]
+        house.guard.stop()
 
     run_virtual(scenario())
 
