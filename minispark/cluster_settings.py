@@ -133,8 +133,10 @@ class ClusterSettings:
         "deploy.retainedDrivers", 200, INTEGER, "Ended drivers that a master remembers.", not_negative
     )
     worker_timeout = Setting(
-        "worker.timeout", 60.0, SECONDS, "How long a worker may be silent before it is taken for dead.", positive
-    )
+        "worker.timeout", 60.0, SECONDS,
+        "How long a worker may be silent before it is taken for dead, and a master until its workers look for one.",
+        positive,
+    )  # fmt: skip
     dead_worker_persistence = Setting(
         "dead.worker.persistence", 15, INTEGER,
         "For how many timeouts more a dead worker stays listed.", not_negative,

@@ -12,6 +12,7 @@ from typing import Final, Protocol, assert_never
 from minispark.deploy.logic.app_registration import ROUND_S, ROUNDS, AppRegistration, Registered
 from minispark.deploy.logic.terms import Terms
 from minispark.deploy.logic.tried import Tried
+from minispark.deploy.master_watch import MasterWatch
 from minispark.errors import RpcError
 from minispark.ids import ApplicationId, ExecutorId, WorkerId
 from minispark.messages.deploy import (
@@ -105,6 +106,7 @@ class AppClient(RpcEndpoint):
         self.terms = Terms()
         self.tried = Tried(self.masters)
         self.timer: asyncio.TimerHandle | None = None
+        self.watch = MasterWatch(env, env.conf.network_timeout, self.on_disconnected)
 
     def on_start(self) -> None:
         """Register with all masters."""
@@ -160,6 +162,8 @@ class AppClient(RpcEndpoint):
         """Take the application's id."""
         self.trust(message.master)
         outcome = self.registration.registered(message.app_id, message.master)
+        if outcome is not Registered.TWICE:
+            self.watch.follow(message.master)
         if outcome is Registered.NEW:
             self.stop_timer()
             logger.info("registered with %s as %s", message.master_url, message.app_id)
@@ -174,6 +178,7 @@ class AppClient(RpcEndpoint):
         app_id = registration.master_changed(message.master)
         if app_id is None:
             return
+        self.watch.follow(message.master)
         logger.info("the master at %s leads now", message.master_url)
         message.master.send(MasterChangeAcknowledged(app_id))
         if registration.wanted is not None:
@@ -207,7 +212,8 @@ class AppClient(RpcEndpoint):
         if registration.master is None or registration.master.address != address or registration.ended:
             return
         if registration.master_lost():
-            logger.warning("the connection to the master at %s ended; waiting for a master", address)
+            logger.warning("the master at %s is lost; waiting for a master", address)
+            self.watch.follow(None)
             self.listener.disconnected()
             self.ask_later()
 
@@ -230,9 +236,14 @@ class AppClient(RpcEndpoint):
                 logger.debug("%s does not say whether the application is known: %s", address, error)
                 continue
             known = self.registration.app_id in [app.app_id for app in status.active_apps]
-            if status.state is MasterState.ALIVE and not known and self.terms.accepts(status.term):
+            if status.state is not MasterState.ALIVE or not self.terms.accepts(status.term):
+                continue
+            if not known:
                 self.end(f"the master at {status.url} does not know the application any more")
-        if not self.registration.ended:
+            elif self.registration.master_found(address):
+                logger.info("the master at %s is there again", status.url)
+                self.watch.follow(self.registration.master)
+        if not self.registration.ended and not self.registration.connected:
             self.ask_later()
 
     async def request_total_executors(self, total: int) -> bool:
@@ -268,6 +279,7 @@ class AppClient(RpcEndpoint):
     def end(self, reason: str) -> None:
         """Report that the application is not part of the cluster any more."""
         self.stop_timer()
+        self.watch.follow(None)
         if self.registration.end():
             logger.error("%s", reason)
             self.listener.dead(reason)
@@ -279,6 +291,7 @@ class AppClient(RpcEndpoint):
         """
         registration = self.registration
         self.stop_timer()
+        self.watch.follow(None)
         if registration.end() and registration.master is not None and registration.app_id is not None:
             registration.master.send(UnregisterApplication(registration.app_id))
             await self.arrived(registration.master)
@@ -302,6 +315,7 @@ class AppClient(RpcEndpoint):
         """Let the timer go; nothing is reported from now on."""
         self.registration.end()
         self.stop_timer()
+        self.watch.follow(None)
 
 
 def executor_id(number: int) -> ExecutorId:

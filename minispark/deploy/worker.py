@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from minispark.deploy.logic.registration import Attempt, Registration
 from minispark.deploy.logic.tried import Tried
+from minispark.deploy.master_watch import MasterWatch
 from minispark.deploy.state_reports import StateReports
 from minispark.deploy.tenants import Tenants
 from minispark.ids import WorkerId
@@ -108,6 +109,7 @@ class Worker(RpcEndpoint):
         self.tenants = tenants
         self.end = end
         self.reports = StateReports(env.world, env.scope, env.conf.worker_executor_state_sync_attempts, end)
+        self.watch = MasterWatch(env, env.conf.worker_timeout, self.master_lost)
         self.registration_timer: asyncio.TimerHandle | None = None
         self.timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -143,6 +145,7 @@ class Worker(RpcEndpoint):
     def look_for_master(self) -> None:
         """Register, unless that is under way."""
         self.reports.follow(None)
+        self.watch.follow(None)
         attempt = self.registration.begin()
         if attempt is not None:
             self.register(attempt)
@@ -174,6 +177,7 @@ class Worker(RpcEndpoint):
         self.stop_registering()
         self.registration.accepted(master)
         self.reports.follow(master)
+        self.watch.follow(master)
         logger.info("the master is at %s", url)
         if self.tenants.state.decommissioned:
             master.send(WorkerDecommissioning(self.offer.worker_id, self.self_ref))
@@ -191,6 +195,11 @@ class Worker(RpcEndpoint):
         """Register again when the leader's connection ended; what runs goes on."""
         if self.registration.is_leader(address):
             logger.warning("the connection to the master at %s ended", address)
+            self.look_for_master()
+
+    def master_lost(self, address: RpcAddress) -> None:
+        """Register again when the leader answers nothing any more; what runs goes on."""
+        if self.registration.is_leader(address):
             self.look_for_master()
 
     # -- messages ------------------------------------------------------------------------------------------------
@@ -304,5 +313,6 @@ class Worker(RpcEndpoint):
     def on_stop(self) -> None:
         """Let the timers go."""
         self.stop_registering()
+        self.watch.follow(None)
         for timer in self.timers.values():
             timer.cancel()

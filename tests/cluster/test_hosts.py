@@ -94,3 +94,20 @@ def test_a_job_survives_a_host_that_vanishes_and_its_files_go_when_it_is_back(
         network.heal(host)
         workers.append(cluster.worker(host, directory=tmp_path / f"work-{vanished.name.partition('-')[0]}"))
         cluster.expect_nothing_left(master, *workers)
+
+
+def test_workers_leave_a_master_whose_host_vanishes_for_one_that_comes_elsewhere(
+    tmp_path: Path, network: Network
+) -> None:
+    first, second, third, fourth = network.hosts
+    with Cluster(tmp_path) as cluster:
+        vanished = cluster.master(first)
+        cluster.masters.append(f"{fourth.address}:7077")
+        workers = cluster.workers(second, third)
+        network.cut(first)
+        vanished.power_off()
+        cluster.master(fourth, "7077")
+        for worker in workers:
+            worker.expect("has answered nothing for")
+            worker.expect(f"the master is at minispark://{fourth.address}:7077")
+        cluster.program(host=fourth, seed=1, jobs=1).expect_exact_answers()

@@ -65,6 +65,12 @@ class Masters:
             await env.close()
 
 
+def freeze(env: RpcEnv) -> None:
+    """Have a process stand still: its kernel keeps the connections, and takes what comes."""
+    for connection in env.network.connections:
+        connection.transport.pause_reading()
+
+
 def with_masters(scenario: Callable[[Masters], Awaitable[None]], **settings: object) -> None:
     """Run a scenario in virtual time and close all its envs."""
 
@@ -78,4 +84,4 @@ def with_masters(scenario: Callable[[Masters], Awaitable[None]], **settings: obj
     run_virtual(run())
 
 
-__all__ = ["FakeMaster", "Masters", "settle", "with_masters"]
+__all__ = ["FakeMaster", "Masters", "freeze", "settle", "with_masters"]

@@ -20,13 +20,19 @@ from minispark.messages.deploy import (
     UnregisterApplication,
     WorkerRemoved,
 )
-from minispark.messages.deploy_clients import MasterStatus, RequestMasterStatus
-from minispark.messages.deploy_values import Acknowledged, ApplicationDescription, ExecutorState, MasterState
+from minispark.messages.deploy_clients import ApplicationSummary, MasterStatus, RequestMasterStatus
+from minispark.messages.deploy_values import (
+    Acknowledged,
+    ApplicationDescription,
+    ApplicationState,
+    ExecutorState,
+    MasterState,
+)
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.logic.secrets import CLUSTER_REALM
 from minispark.rpc.message import Message
-from tests.deploy.masters import SECRET, FakeMaster, Masters, settle, with_masters
+from tests.deploy.masters import SECRET, FakeMaster, Masters, freeze, settle, with_masters
 
 APP = ApplicationId("app-1")
 WORKER = WorkerId("worker-1")
@@ -258,6 +264,23 @@ def test_the_loss_of_the_leader_is_told_once_until_another_leads() -> None:
         await application.change_master()
         application.client.on_disconnected(RpcAddress("127.0.0.1", 7078))
         assert application.listener.told == [("disconnected",)]
+
+    with_application(scenario)
+
+
+def test_a_leader_that_stands_still_is_lost_until_it_answers_and_knows_the_application() -> None:
+    async def scenario(application: Application) -> None:
+        freeze(application.leader_env)
+        await application.env.world.sleep(1.25 * 120.0)
+        assert application.listener.told == [("disconnected",)]
+        known = ApplicationSummary(APP, "test", "me", ApplicationState.RUNNING, 2, 1, 1 << 30, 0.0, 0.0)
+        application.leader.answer = MasterStatus("url", MasterState.ALIVE, 1, (), (known,), (), (), ())
+        application.masters.network.cut()
+        await application.env.world.sleep(30.0)
+        assert application.client.registration.connected
+        asked = len(application.leader.of(RequestMasterStatus))
+        await application.env.world.sleep(1000.0)
+        assert len(application.leader.of(RequestMasterStatus)) == asked
 
     with_application(scenario)
 

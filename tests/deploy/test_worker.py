@@ -23,6 +23,7 @@ from minispark.messages.deploy import (
     WorkerSchedulerStateResponse,
 )
 from minispark.messages.deploy_values import DriverState, ExecutorRecord, ExecutorState
+from tests.deploy.masters import freeze
 from tests.deploy.worker_harness import APP, DRIVER_ID, GIB, House, launch, launch_driver, with_worker
 
 RUNNING = ExecutorRecord(APP, 1, 2, GIB, ExecutorState.RUNNING)
@@ -72,6 +73,24 @@ def test_a_registered_worker_sends_heartbeats_four_times_a_timeout(tmp_path: Pat
         beats = house.leader.of(WorkerHeartbeat)
         assert [beat.worker_id for beat in beats] == [house.worker.offer.worker_id] * 8
         assert house.standby.of(WorkerHeartbeat) == []
+
+    with_worker(scenario, tmp_path)
+
+
+def test_a_worker_whose_master_answers_nothing_looks_for_another(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        await house.say(launch())
+        asked = len(house.standby.of(RegisterWorker))
+        freeze(house.masters.envs[0])
+        await house.pass_time(59.0)
+        assert len(house.standby.of(RegisterWorker)) == asked
+        await house.pass_time(17.0)
+        assert not house.worker.registration.registered
+        assert len(house.standby.of(RegisterWorker)) == asked + 1
+        assert house.worker.tenants.state.executors_of(APP) == [(APP, 1)]
+        house.worker.accept(house.standby_ref, "url")
+        await house.pass_time(1000.0)
+        assert len(house.standby.of(RegisterWorker)) == asked + 1
 
     with_worker(scenario, tmp_path)
 

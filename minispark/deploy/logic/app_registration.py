@@ -7,6 +7,7 @@ go mean. Must not send anything. Source: Spark's StandaloneAppClient.
 import enum
 
 from minispark.ids import ApplicationId
+from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.ref import RpcEndpointRef
 
 __all__ = ["ROUNDS", "ROUND_S", "AppRegistration", "Registered"]
@@ -29,7 +30,7 @@ class AppRegistration:
     Attributes:
         app_id: given by the first master that answered; None before.
         master: the leader, as far as is known; None before the registration.
-        connected: whether the leader's connection is there.
+        connected: whether the leader's connection is there, and the leader answers.
         rounds: of registration, so far.
         ended: stopped, given up, or removed by the master: nothing more is reported.
         wanted: how many executors were asked for last; None if that was left to the application's description.
@@ -69,6 +70,13 @@ class AppRegistration:
         """Take note that the leader's connection ended; return whether that is news."""
         was, self.connected = self.connected, False
         return was
+
+    def master_found(self, address: RpcAddress) -> bool:
+        """Take note of a leader that knows the application; return whether it is the one that was lost."""
+        if self.master is None or self.master.address != address or self.connected:
+            return False
+        self.connected = True
+        return True
 
     def end(self) -> bool:
         """Take note that all is over; return whether that is news."""

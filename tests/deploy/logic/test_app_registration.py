@@ -4,6 +4,7 @@ import pytest
 
 from minispark.deploy.logic.app_registration import ROUNDS, AppRegistration, Registered
 from minispark.ids import ApplicationId
+from minispark.rpc.logic.address import RpcAddress
 from minispark.testing.fakes import RecordingRef
 
 ONE, TWO = ApplicationId("app-1"), ApplicationId("app-2")
@@ -41,6 +42,17 @@ def test_a_lost_leader_is_news_once_until_there_is_another(registration: AppRegi
     assert [registration.master_lost(), registration.master_lost()] == [True, False]
     registration.master_changed(SECOND)
     assert registration.master_lost()
+
+
+def test_a_leader_that_was_lost_may_be_found_again(registration: AppRegistration) -> None:
+    here, elsewhere = RpcAddress("here", 7077), RpcAddress("elsewhere", 7077)
+    assert not registration.master_found(here)
+    registration.registered(ONE, RecordingRef("first", here))
+    assert not registration.master_found(here)
+    registration.master_lost()
+    assert [registration.master_found(elsewhere), registration.master_found(here)] == [False, True]
+    assert registration.master_lost()
+    registration.check()
 
 
 def test_the_end_is_news_once(registration: AppRegistration) -> None:
