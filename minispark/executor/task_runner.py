@@ -185,7 +185,6 @@ class TaskRunner:
                 # Whoever iterates over this would take it for the end of its records.
                 raise RuntimeError("user code raised StopIteration outside of an iterator") from error
             context.mark_completed()
-            context.kill_task_if_interrupted()
             if context.fetch_failure is not None:
                 raise context.fetch_failure
             updates = self.pack(additions) if additions else ()

@@ -243,6 +243,8 @@ def write_source(cls: type[Message], plans: dict[str, Plan]) -> str:
         value = f"m.{name}"
         if plan.writes_message is not None:
             items.append(f"(writers{index}.get({value}.__class__) or write{index})({value}, attachments)")
+        elif plan.write and plan.items is not None:  # a tuple: many are empty
+            items.append(f"() if {value} == () else write{index}({value}, attachments)")
         elif plan.write is attach:
             is_plain = f"{value}.__class__ is bytes and len({value}) <= {INLINE_LIMIT}"
             items.append(f"{value} if {is_plain} else write{index}({value}, attachments)")
