@@ -166,7 +166,8 @@ class FrameReader:
         """
         if self.large is None and self.seal is None and not self.rest and count >= PLAIN.size:
             length, attachments, size = PLAIN.unpack_from(self.buffer)
-            if size == count - PLAIN.size and length == size + TABLE.size and not attachments and length <= self.max_size:
+            is_whole = size == count - PLAIN.size and length == size + TABLE.size
+            if is_whole and not attachments and length <= self.max_size:
                 return self.view[PLAIN.size : count]
         return None
 
