@@ -26,6 +26,8 @@ __all__ = ["StandaloneSchedulerBackend", "shortage"]
 logger = logging.getLogger(__name__)
 
 STATUS_S: Final = 5.0
+KILL_AGAIN_S: Final = 30.0
+"""After which executors that are to be ended, and still there, are ended again; they have had their time to end."""
 
 
 class StandaloneSchedulerBackend:
@@ -41,6 +43,7 @@ class StandaloneSchedulerBackend:
     Attributes:
         allotted: the cores of the executors that the master has started and that have not ended.
         last_failure: how the executor ended that failed last.
+        unwanted: the executors that were to be ended since it was last seen which are still there.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class StandaloneSchedulerBackend:
         self.given_up = given_up
         self.allotted: dict[ExecutorId, int] = {}
         self.last_failure = ""
+        self.unwanted: dict[ExecutorId, None] = {}
+        self.kill_timer: asyncio.TimerHandle | None = None
         self.client = AppClient(env, masters, description, self)
         self.registered: asyncio.Future[ApplicationId] = env.loop.create_future()
 
@@ -76,11 +81,24 @@ class StandaloneSchedulerBackend:
         return await self.client.request_total_executors(total)
 
     async def kill_executors(self, executor_ids: Sequence[ExecutorId]) -> bool:
-        """Have executors ended; tell whether the master took it."""
+        """Have executors ended; tell whether the master took it. A master that falls may forget what it took."""
+        self.unwanted.update(dict.fromkeys(executor_ids))
+        if self.kill_timer is None:
+            self.kill_timer = self.env.world.call_later(KILL_AGAIN_S, self.kill_again)
         return await self.client.kill_executors(executor_ids)
+
+    def kill_again(self) -> None:
+        """Have executors ended that should not be there any more: nothing runs on them, and they hold cores."""
+        self.kill_timer = None
+        left = [executor_id for executor_id in self.unwanted if self.backend.table.is_killed(executor_id)]
+        self.unwanted.clear()
+        if left:
+            self.env.scope.spawn(self.kill_executors(left), name="kill executors again")
 
     async def stop(self) -> None:
         """Unregister the application."""
+        if self.kill_timer is not None:
+            self.kill_timer.cancel()
         if not self.registered.done():
             self.registered.cancel()
         await self.client.stop()

@@ -10,7 +10,7 @@ from minispark.messages.deploy_clients import MasterStatus, WorkerSummary
 from minispark.messages.deploy_values import ApplicationDescription, ExecutorState, MasterState, WorkerState
 from minispark.messages.scheduler import ExecutorDecommissioned, ExecutorRemoved, WorkerLost
 from minispark.rpc.logic.address import RpcAddress
-from minispark.scheduler.standalone import shortage
+from minispark.scheduler.standalone import KILL_AGAIN_S, shortage
 from tests.scheduler.standalone_harness import Site, in_site
 
 MIB = 1 << 20
@@ -113,6 +113,23 @@ def test_a_replacement_that_is_under_way_is_not_lost() -> None:
         assert await site.backend.kill_executors([new]) == [new]
         await site.pause()
         assert site.backend.executor_ids() == [second]
+
+    in_site(scenario)
+
+
+def test_an_executor_that_a_falling_master_did_not_end_is_ended_by_the_next_one() -> None:
+    async def scenario(site: Site) -> None:
+        await site.start()
+        first, second = site.backend.executor_ids()
+        registration = site.standalone.client.registration
+        leader, registration.master = registration.master, None
+        assert await site.backend.kill_executors([first], adjust_target=False) == []
+        registration.master = leader
+        assert list(site.endpoint.table.executors) == [first, second]
+        await site.pause(KILL_AGAIN_S + 1.0)
+        assert first not in site.endpoint.table.executors
+        await site.pause(KILL_AGAIN_S)
+        assert site.standalone.kill_timer is None
 
     in_site(scenario)
 
