@@ -17,7 +17,7 @@ from minispark.ids import ApplicationId, ExecutorId
 from minispark.local_cluster import LocalCluster
 from minispark.messages.cluster import ApplicationConf
 from minispark.messages.deploy_values import ApplicationDescription
-from minispark.messages.endpoints import COARSE_GRAINED_SCHEDULER
+from minispark.messages.endpoints import COARSE_GRAINED_SCHEDULER, LOG_LEVELS
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.logic.address import RpcAddress
@@ -159,6 +159,8 @@ class ClusterMode:
             refuses_nobody if health is None else health.refuses,
         )
         env.setup_endpoint(COARSE_GRAINED_SCHEDULER, self.endpoint)
+        self.backend.log_levels.env = env
+        env.setup_endpoint(LOG_LEVELS, self.backend.log_levels)
         standalone = StandaloneSchedulerBackend(
             env,
             self.masters,

@@ -40,7 +40,7 @@ class SparkConf(SchedulingSettings, ClusterSettings, StorageSettings):
         "log.level",
         "",
         TEXT,
-        "Overrides how much is logged while a SparkContext lives: DEBUG, INFO, WARN …; empty: nothing.",
+        "Overrides how much is logged while a SparkContext lives, also by executors: DEBUG, INFO …; empty: nothing.",
     )
     default_parallelism = Setting(
         "default.parallelism", 0, INTEGER,

@@ -171,6 +171,7 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading, L
             if self.conf.log_level:
                 self.set_log_level(self.conf.log_level)
             self.driver = await self.make_driver()
+            self.tell_executors()
             self.driver.stop_context = self.stop
             await self.driver.start()
             if self.conf.checkpoint_dir:

@@ -68,7 +68,7 @@ class Listening:
         return StatusTracker(self.driver)
 
     def set_log_level(self, level: str) -> None:
-        """Override how much is logged in this process, until the context stops.
+        """Override how much minispark logs, here until the context stops, and in its executors.
 
         Args:
             level: ALL, TRACE, DEBUG, INFO, WARN, ERROR, FATAL or OFF, in any case.
@@ -82,6 +82,14 @@ class Listening:
         if self.log_level_before is None:
             self.log_level_before = LOGGER.level
         LOGGER.setLevel(number)
+        if hasattr(self, "driver"):
+            self.tell_executors()
+
+    def tell_executors(self) -> None:
+        """Have executors in processes of their own log as much as this process, if that was overridden."""
+        backend = self.driver.mode.cluster_backend
+        if backend is not None and self.log_level_before is not None:
+            backend.log_levels.update(LOGGER.level)
 
     def reset_log_level(self) -> None:
         """Let the log be as it was before it was overridden."""

@@ -21,6 +21,7 @@ from minispark.executor.arguments import Arguments
 from minispark.executor.decommissioner import BlockMigrator
 from minispark.executor.driver_watch import DRIVER_WATCH, DriverWatch
 from minispark.executor.executor import EXECUTOR, STOPPED, Executor
+from minispark.executor.executor_log import ExecutorLog
 from minispark.executor.lifeline import Credentials, Lifeline
 from minispark.executor.logic.module_path import merged_path
 from minispark.executor.partition_migrator import PartitionMigrator
@@ -43,7 +44,7 @@ from minispark.messages.cluster import (
     RemoveExecutor,
     RetrieveApplicationConf,
 )
-from minispark.messages.endpoints import BLOCK_MANAGER_MASTER, COARSE_GRAINED_SCHEDULER
+from minispark.messages.endpoints import BLOCK_MANAGER_MASTER, COARSE_GRAINED_SCHEDULER, EXECUTOR_LOG
 from minispark.messages.exit_codes import ExecutorExit
 from minispark.messages.task import BlockManagerId
 from minispark.rpc.env import RpcEnv
@@ -160,7 +161,9 @@ class ExecutorProcess:
         if conf.decommission_enabled:
             asyncio.get_running_loop().add_signal_handler(signal.SIGPWR, self.told_to_go)
         await self.data.start(self.session.path.parent.parent)
+        env.setup_endpoint(EXECUTOR_LOG, log := ExecutorLog())
         await self.register()
+        self.scope.spawn(log.ask(env, self.arguments.driver), name="ask how much to log")
         self.phases.mark("registered")
         await self.executor.start()
         self.backend.send(LaunchedExecutor(self.arguments.executor_id))

@@ -29,10 +29,12 @@ __all__ = [
     "RemoveExecutor",
     "RemoveWorker",
     "RetrieveApplicationConf",
+    "RetrieveLogLevel",
     "StatusUpdate",
     "StopExecutor",
     "ToDriver",
     "ToExecutor",
+    "UpdateExecutorLogLevel",
 ]
 
 
@@ -215,6 +217,21 @@ class DecommissionExecutor(Message):
     """Driver → executor: finish what runs, hand over your blocks, exit."""
 
     reason: str
+
+
+# -- how much executors log -------------------------------------------
+
+
+@message(71)
+class UpdateExecutorLogLevel(Message):
+    """Driver → executor (endpoint `ExecutorLog`): log so much; `level` is one of `logging`, 0 if none was set."""
+
+    level: int
+
+
+@message(72)
+class RetrieveLogLevel(Ask[UpdateExecutorLogLevel]):
+    """Executor that has registered → driver (endpoint `LogLevels`): how much am I to log?"""
 
 
 ToExecutor = LaunchTasks | KillTask | StopExecutor | DecommissionExecutor

@@ -1,4 +1,4 @@
-"""The names under which the driver's endpoints are known to executors, which cannot import them."""
+"""The names of the driver's endpoints, for executors, which cannot import them, and of one that executors have."""
 
 from typing import Final
 
@@ -8,8 +8,10 @@ __all__ = [
     "BLOCK_MANAGER_MASTER",
     "BROADCAST_MASTER",
     "COARSE_GRAINED_SCHEDULER",
+    "EXECUTOR_LOG",
     "FILE_MASTER",
     "HEARTBEAT_RECEIVER",
+    "LOG_LEVELS",
     "MAP_OUTPUT_TRACKER",
     "OUTPUT_COMMIT_COORDINATOR",
 ]
@@ -23,3 +25,5 @@ OUTPUT_COMMIT_COORDINATOR: Final = "OutputCommitCoordinator"
 BROADCAST_MASTER: Final = "BroadcastMaster"
 FILE_MASTER: Final = "FileMaster"
 BARRIER_SYNC: Final = "barrierSync"
+LOG_LEVELS: Final = "LogLevels"
+EXECUTOR_LOG: Final = "ExecutorLog"

@@ -17,6 +17,7 @@ from minispark.rpc.scope import TaskScope
 from minispark.rpc.world import World
 from minispark.scheduler.coarse_grained import DriverEndpoint
 from minispark.scheduler.executor_allocation import ExecutorAllocationManager
+from minispark.scheduler.log_levels import LogLevels
 from minispark.scheduler.logic.executors import Decommission
 
 __all__ = ["CoarseGrainedSchedulerBackend", "Provisioner"]
@@ -50,6 +51,7 @@ class CoarseGrainedSchedulerBackend:
         provisioner: gets and ends processes; set before the first use.
         scope: owns what is asked of it; set with it.
         allocation: follows the load, if executors come and go with it.
+        log_levels: tells executors how much to log.
     """
 
     provisioner: Provisioner
@@ -66,6 +68,7 @@ class CoarseGrainedSchedulerBackend:
         self.timers: dict[int, asyncio.TimerHandle] = {}
         self.next_timer = 0
         self.allocation: ExecutorAllocationManager | None = None
+        self.log_levels = LogLevels(endpoint.refs.values)
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 
