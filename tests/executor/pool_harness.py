@@ -129,10 +129,10 @@ class Recorder:
         return task_id
 
     async def until_counting(self, task_id: TaskId) -> None:
-        """Wait for the first record that a task counts; what a runner writes to its page sets no event here."""
+        """Wait for the first record that a task counts."""
         slot = self.slot_of[task_id]
         async with asyncio.timeout(DEADLINE_S):
-            while not (self.pool.counters(slot) or {}).get("records_read"):  # noqa: ASYNC110
+            while not (self.pool.counters(slot) or {}).get("records_read"):  # noqa: ASYNC110 — a page has no event
                 await asyncio.sleep(0.001)
 
     async def end_of(self, task_id: TaskId) -> TaskOutcome | RunnerLost:

@@ -102,7 +102,8 @@ class ExecutorSide:
     async def descendants(self) -> list[psutil.Process]:
         """Wait for the zygote and two runners; the second may come when the first is at work already."""
         async with asyncio.timeout(DEADLINE_S):
-            while len(found := psutil.Process(self.process.pid).children(recursive=True)) < 3:  # noqa: ASYNC110
+            process = psutil.Process(self.process.pid)
+            while len(found := process.children(recursive=True)) < 3:  # noqa: ASYNC110 — they are another's children
                 await asyncio.sleep(0.01)
         return found
 
