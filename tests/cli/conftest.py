@@ -1,14 +1,11 @@
 """What tests of commands share."""
 
-import socket
-
 import pytest
 
+from tests.ports import free_port
 
-@pytest.fixture
-def free_port() -> int:
+
+@pytest.fixture(name="free_port")
+def a_free_port() -> int:
     """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return free_port()

@@ -4,13 +4,14 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 pytestmark = pytest.mark.cluster
 
@@ -34,9 +35,7 @@ class Cluster:
         self.home = home
         self.environment = {name: value for name, value in os.environ.items() if name != "MINISPARK_SECRET"}
         self.environment |= {"HOME": str(home), "MINISPARK_SHUFFLE_SERVICE_PORT": "0"}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"minispark://127.0.0.1:{self.port}"
         self.daemons: list[subprocess.Popen[str]] = []
 

@@ -3,13 +3,13 @@
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tools.parity import ROOT
 
 
@@ -32,17 +32,18 @@ def test_the_example_runs_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.cluster
-def test_the_four_commands_make_a_cluster(tmp_path: Path, free_port: int) -> None:
+def test_the_four_commands_make_a_cluster(tmp_path: Path) -> None:
     """They run as written but for the port, which may be taken here; status is told of it by the environment."""
     lines = [line.removeprefix("$ ") for line in block("console").splitlines()]
-    master, worker, submit, status = (line.replace("7077", str(free_port)) for line in lines)
+    port = free_port()
+    master, worker, submit, status = (line.replace("7077", str(port)) for line in lines)
     bin_directory = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "HOME": str(tmp_path), "PATH": bin_directory}
-    environment["MINISPARK_MASTER"] = f"minispark://localhost:{free_port}"
+    environment["MINISPARK_MASTER"] = f"minispark://localhost:{port}"
     environment.pop("MINISPARK_SECRET", None)
     daemons = []
     try:
-        for line in (f"{master} --port {free_port}", worker):
+        for line in (f"{master} --port {port}", worker):
             argv = shlex.split(line)
             daemons.append(subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True))
             assert daemons[-1].stderr is not None
@@ -62,14 +63,6 @@ def test_the_four_commands_make_a_cluster(tmp_path: Path, free_port: int) -> Non
     assert re.search(r"WORKERS \(1\)", shown.stdout)
     assert re.search(r"word count +FINISHED", shown.stdout)
     assert [daemon.returncode for daemon in daemons] == [0, 0]
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_every_command_that_is_named_is_in_the_makefile() -> None:
