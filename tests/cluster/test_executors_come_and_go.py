@@ -113,6 +113,7 @@ def test_idle_executors_hand_their_map_outputs_over_and_exit_in_order(tmp_path: 
         assert events.failures == []
 
     conf = dynamic(tmp_path, **{"decommission.enabled": True, "dynamicAllocation.minExecutors": 1})
+    conf.set("minispark.dynamicAllocation.executorIdleTimeout", "3s")  # the first must not go before the second comes
     with_cluster(scenario, conf.set("minispark.dynamicAllocation.initialExecutors", 2))
 
 
