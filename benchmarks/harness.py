@@ -25,6 +25,7 @@ Way = Callable[[], Awaitable[float]]
 
 PAIRS = 5
 QUICK_PAIRS = 1
+PYTHON_ROUNDS = 200_000
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ async def compare(
         for way in ways:
             await way()
     series = [Series() for _ in ways]
+    speeds: list[float] = []
     for pair in range(QUICK_PAIRS if quick else PAIRS):
         show_progress(f"{benchmark}: pair {pair + 1}")
+        speeds.append(python_ms())
         for one, way in zip(series, ways, strict=True):
             await one.run(way)
     show_progress("")
@@ -108,6 +111,7 @@ async def compare(
     found: dict[str, Any] = {
         "ratio_spread": [min(ratios["by_hand"]), max(ratios["by_hand"])],
         "pairs": len(series[0].values),
+        "python_ms": {"median": median(speeds), "values": speeds},
         "ratio_tuned": median(ratios["by_hand"]),  # by hand is the best form, where there is no other
         "cpu_ratio": median(cpu_ratios) if cpu_ratios else None,
         **{name: one.summary() for name, one in zip(names, series, strict=False)},
@@ -125,6 +129,18 @@ async def compare(
 def paired(ours: Sequence[float], others: Sequence[float]) -> list[float]:
     """Return the ratios pair by pair; pairs too short to measure (0) are left out."""
     return [mine / other for mine, other in zip(ours, others, strict=True) if other > 0]
+
+
+def python_ms() -> float:
+    """Return how long a fixed piece of Python takes now, in milliseconds.
+
+    Machines, their neighbours and builds of the interpreter differ by more than most changes make: figures that are
+    no ratios can be compared only where this one is equal.
+    """
+    start, total = time.perf_counter(), 0
+    for number in range(PYTHON_ROUNDS):
+        total += number % 7
+    return (time.perf_counter() - start) * 1000
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -19,6 +19,14 @@ def scripted(name: str, values: list[float], log: list[str]) -> Way:
     return way
 
 
+def test_each_pair_has_the_speed_of_the_interpreter_beside_it() -> None:
+    way = scripted("a", [1.0], []), scripted("b", [1.0], [])
+    result = asyncio.run(compare("example", "s", "lower", ours=way[0], by_hand=way[1], quick=True))
+    speeds = result.details["python_ms"]
+    assert speeds["values"] == [speeds["median"]]
+    assert speeds["median"] > 0
+
+
 def test_the_ways_run_in_turn_and_each_pair_gives_a_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "QUICK_PAIRS", 2)
     log: list[str] = []
