@@ -8,13 +8,17 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+from minispark import BarrierTaskContext
 from minispark.context import SparkContext
+from minispark.errors import JobFailed
 
 Pair = tuple[int, int]
 Pairs = list[Pair]
 
 MIN_TASKS = 100
 KEYS = 20
+BARRIER_TASKS = 2
+TOGETHER = -1  # the key under which the tasks of a barrier stage say how much all of them had
 
 
 @dataclass
@@ -77,7 +81,7 @@ class Program:
         tasks = 0
         while len(self.actions) < 3 or tasks < min_tasks:
             rdd = wide[-1] if not self.actions else rng.choice(wide)
-            kind = rng.choice(["collect", "collect", "count", "accumulate", "save"])
+            kind = rng.choice(["collect", "collect", "count", "accumulate", "save", "meet"])
             self.actions.append(Action(len(self.actions), kind, rdd, rng.uniform(0.0, until_s)))
             tasks += self.plans[rdd].partitions if len(self.actions) > 1 else self.plans[rdd].tasks
         self.last = Action(len(self.actions), "collect", wide[-1], 0.0)
@@ -143,7 +147,7 @@ class Program:
         """Run one action; return what is wrong with its answer, empty if nothing is."""
         jobs: dict[str, Callable[..., Coroutine[Any, Any, str]]] = {
             "collect": self.collect, "count": self.count, "accumulate": self.accumulate,
-            "save": partial(self.save, folder / f"output-{action.number}"),
+            "save": partial(self.save, folder / f"output-{action.number}"), "meet": self.meet,
         }  # fmt: skip
         return jobs[action.kind](context, rdds[action.rdd], self.plans[action.rdd])
 
@@ -176,6 +180,27 @@ class Program:
             return f"{len(parts)} files instead of {plan.partitions}"
         lines = [line for part in parts for line in part.read_text().splitlines()]
         return different(sorted(lines), sorted(map(str, plan.answer)))
+
+    async def meet(self, context: SparkContext, rdd: Any, plan: Plan) -> str:
+        """Have the tasks of a stage wait for each other; an application that follows its load may not."""
+        stage = rdd.reduce_by_key(add, BARRIER_TASKS).barrier().map_partitions(meet)
+        try:
+            records = await stage.reduce_by_key(add, BARRIER_TASKS).collect()
+        except JobFailed as error:
+            if context.driver.allocation is None or "dynamicAllocation" not in str(error):
+                raise
+            return ""
+        return different(sorted(records), [(TOGETHER, BARRIER_TASKS * len(plan.answer)), *sorted(plan.answer)])
+
+
+def meet(pairs: Iterator[Pair]) -> Iterator[Pair]:
+    """Wait for the other tasks of the stage, twice, and tell how many records they have together."""
+    context = BarrierTaskContext.get()
+    own = list(pairs)
+    together = sum(map(int, context.all_gather(str(len(own)))))
+    context.barrier()
+    yield TOGETHER, together
+    yield from own
 
 
 def change(pair: Pair) -> Pair:

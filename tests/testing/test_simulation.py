@@ -1,12 +1,13 @@
 """Whole clusters in one process: after each outage an application still runs jobs, and one master leads."""
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from operator import add
 from typing import Any
 
 import pytest
 
+from minispark import BarrierTaskContext
 from minispark.messages.deploy_values import WorkerState
 from minispark.rdd.rdd import RDD
 from minispark.testing.recovery_store import MemoryStore
@@ -105,6 +106,26 @@ def test_a_job_goes_on_through_the_death_of_an_executor_and_of_its_worker() -> N
         return sorted(await result)
 
     assert run_simulation(scenario, duration=lambda task: 1.0) == [(key, 40) for key in range(5)]
+
+
+def meet(records: Iterator[int]) -> Iterator[str]:
+    yield ",".join(BarrierTaskContext.get().all_gather(str(sum(records))))
+
+
+def test_the_tasks_of_a_barrier_stage_meet_also_when_one_of_them_has_to_start_again() -> None:
+    async def scenario(simulation: Simulation) -> Any:
+        await cluster(simulation, 1)
+
+        async def program(context: SimContext) -> Any:
+            met = context.parallelize(range(6), 3).barrier().map_partitions(meet)
+            return sorted(await met.map(lambda text: (text, 1)).reduce_by_key(add, 2).collect())
+
+        _, result = simulation.start_driver(program)
+        await simulation.pass_time(2.0)
+        simulation.workers[0].launcher.executors[0].process.end()
+        return await result
+
+    assert run_simulation(scenario, duration=lambda task: 5.0) == [("1,5,9", 3)]
 
 
 def test_several_drivers_share_a_cluster_each_with_a_context_of_its_own() -> None:
