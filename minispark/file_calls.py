@@ -91,7 +91,8 @@ class FileCalls:
         awaited, self.awaited = self.awaited, {}  # one that is out of patience cannot be told so again
         for patience in awaited.values():
             patience.reschedule(0.0)
-        for name, start in list(self.open.values()):
+        calls, self.open = self.open, {}
+        for name, start in calls.values():
             logger.warning("a file system has not answered for %.1f s: %s is left to itself", now - start, name)
 
 

@@ -52,10 +52,11 @@ def shown_setting(key: str, value: str) -> str:
 
 
 def secrets_in(url: str) -> list[str]:
-    """Return the passwords and tokens of a URL, as they are written and as they are meant."""
+    """Return the passwords and tokens of a URL: as they are written, as they are meant, and divided at slashes."""
     found = [match[2] or match[3] or "" for match in PASSWORD.finditer(url)]
     found += [value for _, key, value in QUERY.findall(url) if is_token(key, value)]
-    return [secret for written in found for secret in {written: 0, unquote(written): 0} if len(secret) >= TELLING]
+    forms = (form for written in found for form in (written, unquote(written), *written.split("/")))
+    return sorted({form for form in forms if len(form) >= TELLING}, key=len, reverse=True)
 
 
 @contextmanager

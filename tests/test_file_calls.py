@@ -68,7 +68,9 @@ def test_calls_that_have_not_come_back_are_named_at_the_end(caplog: pytest.LogCa
         await world.sleep(3.0)
         waiting.cancel()
         calls.stop()
+        calls.stop()
 
     run_virtual(scenario())
 
-    assert "not answered for 3.0 s: create of memory://bob:…@host/out is left to itself" in caplog.text
+    (message,) = caplog.messages
+    assert message.endswith("not answered for 3.0 s: create of memory://bob:…@host/out is left to itself")

@@ -94,6 +94,14 @@ def test_all_that_an_exception_is_linked_to_is_concealed() -> None:
     ]
 
 
+def test_a_secret_that_a_library_divides_at_its_slash_is_concealed_in_parts() -> None:
+    error = ValueError('Invalid bucket name "AKIA:first", with key "second@bucket/x"')
+
+    conceal(error, "s3://AKIA:first/second@bucket/x")
+
+    assert str(error) == 'Invalid bucket name "AKIA:…", with key "…@bucket/x"'
+
+
 def test_a_stream_conceals_its_own_errors_and_not_the_users() -> None:
     url = "sftp://bob:secret@host/x"
     with pytest.raises(TimeoutError, match=r"^sftp://bob:…@host/x stands$"), concealing(url):

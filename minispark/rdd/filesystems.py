@@ -34,6 +34,7 @@ __all__ = [
 HIDDEN: Final = (".", "_")  # how the names of files begin that are not data: _SUCCESS, _temporary-x, .crc
 TEMPORARY: Final = "_temporary-"
 SUCCESS: Final = "_SUCCESS"
+OBJECT_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss"})
 OPEN: Final = "_open"  # a job's mark in its temporary directory: tasks may write
 
 
@@ -91,6 +92,8 @@ def reached(url: str) -> Iterator[tuple[Any, str]]:
     except Exception as error:  # each file system has exceptions of its own, and puts whole URLs into them
         conceal(error, url)
         if isinstance(error, MiniSparkError | OSError):
+            if shown(url) not in str(error):
+                error.add_note(f"at {shown(url)}")
             raise
         if isinstance(error, ImportError):
             raise ConfigurationError(f"{shown(url)!r} cannot be reached: {error}") from error
@@ -217,9 +220,16 @@ def names_in(url: str) -> set[str]:
 def make_directory(url: str) -> None:
     """Make a directory and its parents, unless it is there; a file that is written shows that it can be used."""
     with reached(url) as (file_system, path):
-        file_system.makedirs(path, exist_ok=True)
+        make_place(file_system, path)
         file_system.pipe_file(f"{path}/{OPEN}", b"")
         file_system.rm_file(f"{path}/{OPEN}")
+
+
+def make_place(file_system: Any, path: str) -> None:
+    """Make a directory and its parents; not where there are none: a bucket of a mistyped name would be made."""
+    protocols = file_system.protocol
+    if OBJECT_STORES.isdisjoint([protocols] if isinstance(protocols, str) else protocols):
+        file_system.makedirs(path, exist_ok=True)
 
 
 def remove(url: str) -> None:
@@ -295,7 +305,7 @@ class RemoteOutput:
                 if exists(self.path):
                     raise OutputExists(f"{shown(self.path)!r} exists already: remove it, or save to another path")
                 with reached(self.directory.temporary) as (file_system, temporary):
-                    file_system.makedirs(temporary, exist_ok=True)
+                    make_place(file_system, temporary)
                     file_system.pipe_file(f"{temporary}/{OPEN}", b"")
             return self.directory
 

@@ -11,7 +11,7 @@ import pytest
 from minispark.errors import ConfigurationError, InputNotFound, MiniSparkError, OutputExists
 from minispark.rdd import filesystems
 from minispark.rdd.files import absolute_path, find_inputs, input_paths, names_in, open_input, output_at
-from minispark.rdd.filesystems import RemoteOutput, named, reached
+from minispark.rdd.filesystems import RemoteOutput, make_place, named, reached
 from tests.rdd.conftest import Engine
 
 
@@ -116,6 +116,13 @@ def test_whatever_a_file_system_raises_names_the_url(error: Exception, kind: typ
         raise error
 
 
+def test_an_error_that_does_not_name_the_url_says_it_in_a_note() -> None:
+    with pytest.raises(FileNotFoundError) as caught, reached("memory://bob:secret@b/x"):
+        raise FileNotFoundError("the bucket does not exist")
+
+    assert caught.value.__notes__ == ["at memory://bob:…@b/x"]
+
+
 def test_a_part_appears_whole_or_not_at_all(url: str) -> None:
     directory = output_at(f"{url}/out").create()
 
@@ -129,6 +136,22 @@ def test_a_part_appears_whole_or_not_at_all(url: str) -> None:
 
     assert "part-00000" not in seen
     assert {name for name in names_in(f"{url}/out") if name.startswith("part")} == {"part-00000"}
+
+
+@pytest.mark.parametrize(("protocol", "is_made"), [("memory", True), (("s3", "s3a"), False), (("sftp", "ssh"), True)])
+def test_no_directory_and_so_no_bucket_is_made_in_an_object_store(protocol: object, is_made: bool) -> None:
+    made: list[str] = []
+
+    class Store:
+        def makedirs(self, path: str, exist_ok: bool) -> None:
+            made.append(path)
+
+    store: Any = Store()
+    store.protocol = protocol
+
+    make_place(store, "bucket/out")
+
+    assert made == (["bucket/out"] if is_made else [])
 
 
 def refuse() -> None:
