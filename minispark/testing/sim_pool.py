@@ -5,6 +5,8 @@ Made by `sim_processes`. A task computes when it starts, and between its questio
 virtual duration.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -31,16 +33,28 @@ class SimRun(Run):
 
 
 class SimPool(InlinePool):
-    """A RunnerPool whose runners are fibers."""
+    """A RunnerPool whose runners are fibers; see `InlinePool`.
+
+    Args:
+        disk: returns what is put around whatever a fiber does, because it may write.
+    """
 
     def __init__(
-        self, slots: int, conf: SparkConf, location: BlockManagerId, world: World, *, duration: Duration
+        self,
+        slots: int,
+        conf: SparkConf,
+        location: BlockManagerId,
+        world: World,
+        *,
+        duration: Duration,
+        disk: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         # No attempt has a process of its own, whose memory would be worth a look: this one is the whole cluster.
         super().__init__(
             slots, conf.copy().set("minispark.executor.pool", "inline"), location, world, duration=duration
         )
         self.sim_runs: dict[int, SimRun] = {}
+        self.disk = disk
 
     def run(self, slot: int, task: TaskDescription) -> None:
         """Run an attempt in a callback of its own."""
@@ -52,7 +66,9 @@ class SimPool(InlinePool):
         """Let a fiber compute until the first question."""
         self.services[slot].user_code.begin(run.task.task_id)
         run.fiber = Fiber.take()
-        self.advance(slot, run, run.fiber.start(partial(self.runners[slot].run, run.task)))
+        with self.disk():
+            said = run.fiber.start(partial(self.runners[slot].run, run.task))
+        self.advance(slot, run, said)
 
     def advance(self, slot: int, run: SimRun, said: object) -> None:
         """Wait for an answer, or deliver the outcome when its time has passed."""
@@ -80,7 +96,9 @@ class SimPool(InlinePool):
         """Let a fiber go on, if it still waits for this."""
         if run.asked == ask_id and run.fiber is not None and self.sim_runs.get(slot) is run:
             run.asked = 0
-            self.advance(slot, run, run.fiber.resume(answer))
+            with self.disk():
+                said = run.fiber.resume(answer)
+            self.advance(slot, run, said)
 
     def ask(self, slot: int, request: RunnerRequest) -> RunnerReply:
         """Bring a task's question to the executor and its answer back; in the fiber.

@@ -7,6 +7,7 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -24,13 +25,14 @@ from minispark.rpc.env import RpcEnv
 from minispark.rpc.world import World
 from minispark.testing.sim_loop import SimProcess
 from minispark.testing.sim_pool import SimPool
+from minispark.testing.sim_world import SimWorld
 
 __all__ = ["Observe", "SimExecutor", "SimLauncher", "SimLifeline", "StartProcess"]
 
 LIFELINE_S = 0.001
 
 Observe = Callable[[SimProcess, RpcEnv], object]
-StartProcess = Callable[[str], tuple[SimProcess, World]]
+StartProcess = Callable[[str], tuple[SimProcess, SimWorld]]
 
 
 class SimLifeline(Lifeline):
@@ -68,7 +70,7 @@ class SimExecutor(ExecutorProcess):
         arguments: Arguments,
         credentials: Credentials,
         lifeline: SimLifeline,
-        world: World,
+        world: SimWorld,
         process: SimProcess,
         duration: Duration,
         observe: Observe,
@@ -77,7 +79,7 @@ class SimExecutor(ExecutorProcess):
         self.process = process
         self.observe = observe
         self.exit_now = process.end
-        self.make_pool = partial(make_sim_pool, duration)
+        self.make_pool = partial(make_sim_pool, duration, world.disk)
 
     def make_env(self, purpose: str, conf: SparkConf) -> RpcEnv:
         """Make an env whose messages the simulation sees."""
@@ -107,10 +109,16 @@ class SimExecutor(ExecutorProcess):
 
 
 def make_sim_pool(
-    duration: Duration, slots: int, conf: SparkConf, location: BlockManagerId, world: World, **options: object
+    duration: Duration,
+    disk: Callable[[], AbstractContextManager[None]],
+    slots: int,
+    conf: SparkConf,
+    location: BlockManagerId,
+    world: World,
+    **options: object,
 ) -> SimPool:
     """Make the runners of an executor."""
-    return SimPool(slots, conf, location, world, duration=duration)
+    return SimPool(slots, conf, location, world, duration=duration, disk=disk)
 
 
 class SimRunning:

@@ -6,11 +6,13 @@ Made by `simulation` for each process. Clocks may differ from host to host; time
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar, TypeVarTuple
 
 from minispark.rpc.logic.address import RpcAddress
 from minispark.rpc.world import Listener
+from minispark.testing.sim_disk import full_disk, same_but_guarded
 from minispark.testing.sim_loop import SimProcess
 from minispark.testing.sim_network import SimNetwork
 from minispark.testing.virtual_loop import VirtualWorld
@@ -21,6 +23,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 CONNECT_AGAIN_S = 1.0
+HAS_ROOM = nullcontext()
 
 
 @dataclass(slots=True, eq=False)
@@ -31,11 +34,13 @@ class SimHost:
         name: by which peers reach it.
         clock_offset_s: how much its calendar is ahead.
         uptime_s: how long it ran before: no two monotonic clocks agree.
+        directory: where its files are.
         disk_s: how long its disk takes for whatever is read or written off the loop.
-        is_full: whether its disk takes nothing more.
+        is_full: whether its disk takes nothing more of what processes write off the loop and tasks write.
     """
 
     name: str
+    directory: str = ""
     clock_offset_s: float = 0.0
     uptime_s: float = 0.0
     disk_s: float = 0.0
@@ -93,4 +98,12 @@ class SimWorld(VirtualWorld):
         """Run a function when the disk has had its time."""
         if self.place.disk_s > 0.0:
             await self.sleep(self.place.disk_s)
-        return function(*args)
+        if not self.place.is_full:
+            return function(*args)
+        with self.disk():
+            result: T = same_but_guarded(function)(*args)
+            return result
+
+    def disk(self) -> AbstractContextManager[None]:
+        """Return what to put around code that writes to this host's disk."""
+        return full_disk(self.place.directory) if self.place.is_full else HAS_ROOM

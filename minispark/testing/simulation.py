@@ -171,7 +171,7 @@ class Simulation:
     def host(self, name: str) -> SimHost:
         """Return a host; one that is named first comes into being."""
         if name not in self.hosts:
-            self.hosts[name] = SimHost(name)
+            self.hosts[name] = SimHost(name, f"{self.directory / name}/")
         return self.hosts[name]
 
     def process(self, name: str, host: SimHost) -> tuple[SimProcess, SimWorld]:

@@ -54,6 +54,7 @@ class Faults:
             "slow disk": self.slow_disk,
             "store fails": self.store_fails,
             "full disk": self.full_disk,
+            "no room for outputs": self.no_room_for_outputs,
             "executors die at start": self.executors_die,
             "lose files": self.lose_files,
             "decommission executor": self.decommission_executor,
@@ -306,6 +307,16 @@ class Faults:
         self.note(f"full disk of {worker.host.name}")
         launcher.fails = OSError(errno.ENOSPC, "no space left on device")
         self.later(self.rng.uniform(0.5, 10.0), setattr, launcher, "fails", None)
+        return True
+
+    def no_room_for_outputs(self) -> bool:
+        """Let tasks and executors of a host find no room for what they write, for a while."""
+        worker = self.worker()
+        if worker is None:
+            return False
+        self.note(f"no room for outputs on {worker.host.name}")
+        worker.host.is_full = True
+        self.later(self.rng.uniform(0.5, 5.0), setattr, worker.host, "is_full", False)
         return True
 
     def executors_die(self) -> bool:

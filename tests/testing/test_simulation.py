@@ -185,3 +185,25 @@ def test_a_killed_driver_leaves_nothing_behind() -> None:
         return len(seen)
 
     assert run_simulation(scenario, duration=lambda task: 5.0) > 50
+
+
+def test_tasks_of_a_host_whose_disk_is_full_fail_until_there_is_room() -> None:
+    async def scenario(simulation: Simulation) -> Any:
+        await cluster(simulation, 1)
+
+        async def program(context: SimContext) -> Any:
+            answer = sorted(await counted(context).collect())
+            return answer, context.driver.scheduler.watch.health() is None
+
+        for host in ("host-0", "host-1", "host-2"):
+            simulation.host(host).is_full = True
+        _, result = simulation.start_driver(program)
+        await simulation.pass_time(4.0)
+        assert not result.done()
+        for host in ("host-0", "host-1", "host-2"):
+            simulation.host(host).is_full = False
+        return await result
+
+    settings = {"task.maxFailures": 20}
+    answer = run_simulation(scenario, duration=lambda task: 1.0, settings=settings)
+    assert answer == ([(key, 40) for key in range(5)], True)
