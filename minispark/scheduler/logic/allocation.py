@@ -61,6 +61,7 @@ class AllocationTarget:
         step: how many more are wanted when tasks have waited again.
         add_s: when tasks have waited long enough; infinite while nothing waits.
         is_initial: nothing ran, and nothing was idle for long yet: the first number stands.
+        is_unsure: the cluster may want another number, because a request was not answered.
     """
 
     def __init__(self, rules: AllocationRules, tasks_per_executor: int) -> None:
@@ -70,6 +71,7 @@ class AllocationTarget:
         self.step = 1
         self.add_s = math.inf
         self.is_initial = True
+        self.is_unsure = False
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -107,7 +109,7 @@ class AllocationTarget:
         return math.ceil(num_tasks * self.rules.ratio / self.tasks_per_executor)
 
     def update(self, need: int, num_executors: int, now: float) -> Request | None:
-        """Adapt the number; return what is to be asked for if it changed.
+        """Adapt the number; return what is to be asked for if it changed, or if the cluster may have another one.
 
         Args:
             need: what could be used.
@@ -123,7 +125,10 @@ class AllocationTarget:
         elif now >= self.add_s:
             self.add(need, num_executors)
             self.add_s = now + self.rules.sustained_s
-        return Request(self.total, before.total, before.step_before) if self.total != before.total else None
+        if self.total == before.total and not self.is_unsure:
+            return None
+        self.is_unsure = False
+        return Request(self.total, before.total, before.step_before)
 
     def add(self, need: int, num_executors: int) -> None:
         """Want more: a step beyond what there is, no more than can be used, and within the bounds."""
@@ -136,8 +141,11 @@ class AllocationTarget:
         self.step = self.step * 2 if self.total - before == self.step else 1
 
     def refused(self, request: Request) -> None:
-        """Take back a request that the cluster did not take; it is made again when its time comes."""
-        self.total, self.step = request.before, request.step_before
+        """Take back a request that the cluster did not take, as far as is known; it is made again in its time.
+
+        A master that falls may have taken it, and a new one is told what was asked for last: so one is asked anew.
+        """
+        self.total, self.step, self.is_unsure = request.before, request.step_before, True
 
     def removable(self, idle: Sequence[ExecutorId], num_staying: int) -> list[ExecutorId]:
         """Return which of the idle executors may go: neither the bounds nor the number that is wanted forbid it.

@@ -167,6 +167,18 @@ def test_a_request_that_was_not_taken_is_made_again() -> None:
     assert wanted.update(50, 0, 4.0) == request
 
 
+def test_after_a_refusal_the_number_is_said_again_also_if_nothing_more_is_needed() -> None:
+    wanted = target()
+    wanted.begun()
+    wanted.backlogged(0.0)
+    request = wanted.update(9, 0, 1.0)
+    assert request is not None
+    wanted.refused(request)
+    wanted.queue_empty()
+    assert wanted.update(0, 0, 2.0) == Request(0, 0, 1), "nobody knows whether the cluster has heard of 1"
+    assert wanted.update(0, 0, 3.0) is None
+
+
 @pytest.mark.scenario("DYN-007", "not below min, nor below target")
 @pytest.mark.parametrize(("least", "total", "expected"), [(0, 0, 4), (3, 0, 2), (0, 4, 1), (5, 1, 0), (0, 9, 0)])
 def test_idle_executors_go_as_long_as_enough_stay(least: int, total: int, expected: int) -> None:
