@@ -14,10 +14,12 @@ from typing import cast
 from minispark.conf import SparkConf
 from minispark.errors import MiniSparkError
 from minispark.executor.inline_pool import STARTED_AFTER_S, Duration, InlinePool, Run
+from minispark.ids import BroadcastId
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.task import BlockManagerId, RunnerLost, TaskDescription, TaskOutcome
 from minispark.rpc.world import World
 from minispark.testing.fibers import Abandoned, Fiber
+from minispark.testing.sim_values import RunnerValues
 
 __all__ = ["SimPool"]
 
@@ -55,6 +57,7 @@ class SimPool(InlinePool):
         )
         self.sim_runs: dict[int, SimRun] = {}
         self.disk = disk
+        self.values = [RunnerValues() for _ in range(slots)]
 
     def run(self, slot: int, task: TaskDescription) -> None:
         """Run an attempt in a callback of its own."""
@@ -66,7 +69,7 @@ class SimPool(InlinePool):
         """Let a fiber compute until the first question."""
         self.services[slot].user_code.begin(run.task.task_id)
         run.fiber = Fiber.take()
-        with self.disk():
+        with self.disk(), self.values[slot].in_place():
             said = run.fiber.start(partial(self.runners[slot].run, run.task))
         self.advance(slot, run, said)
 
@@ -96,7 +99,7 @@ class SimPool(InlinePool):
         """Let a fiber go on, if it still waits for this."""
         if run.asked == ask_id and run.fiber is not None and self.sim_runs.get(slot) is run:
             run.asked = 0
-            with self.disk():
+            with self.disk(), self.values[slot].in_place():
                 said = run.fiber.resume(answer)
             self.advance(slot, run, said)
 
@@ -144,7 +147,13 @@ class SimPool(InlinePool):
     def crash(self, slot: int, loss: RunnerLost, restart_s: float = 0.0) -> None:
         """Let a runner die."""
         self.abandon(slot)
+        self.values[slot] = RunnerValues()
         super().crash(slot, loss, restart_s)
+
+    def forget_broadcasts(self, broadcast_ids: tuple[BroadcastId, ...]) -> None:
+        """Let all runners let go of values."""
+        for values in self.values:
+            values.forget(broadcast_ids)
 
     def held_bytes(self) -> int:
         """Return 0: its tasks do not tell what they hold."""

@@ -22,6 +22,7 @@ from minispark.context import SparkContext
 from minispark.deploy.master_process import MasterProcess, start_master
 from minispark.deploy.worker_process import WorkerOptions, WorkerProcess, start_worker
 from minispark.driver import Driver
+from minispark.errors import MiniSparkError
 from minispark.executor.inline_pool import Duration
 from minispark.rpc.endpoint import CallContext
 from minispark.rpc.env import RpcEnv
@@ -150,6 +151,7 @@ class Simulation:
         secret_file.write_bytes(SECRET)
         self.settings = {
             "minispark.authenticate.secretFile": str(secret_file),
+            "minispark.local.dir": str(self.directory),
             "minispark.ui.showConsoleProgress": False,
             **{f"minispark.{key}": value for key, value in (settings or {}).items()},
         }
@@ -254,9 +256,14 @@ class Simulation:
             cores=cores,
             memory_bytes=memory_bytes,
         )
-        running = await start_worker(
-            world, self.conf(), options, SECRET, launcher=worker.launcher, environment={"PATH": ""}
-        )
+        try:
+            running = await start_worker(
+                world, self.conf(), options, SECRET, launcher=worker.launcher, environment={"PATH": ""}
+            )
+        except MiniSparkError as error:  # a full disk, for instance: systemd tries again
+            worker.exits.append(str(error))
+            process.end(1)
+            return
         self.observe(process, running.env)
         if running.service is not None:
             self.observe(process, running.service.env)  # type: ignore[attr-defined]
@@ -314,7 +321,11 @@ class Simulation:
         return process, result
 
     def driver_ended(self, process: SimProcess, result: "asyncio.Future[Any]") -> None:
-        """Make room for another driver; a result that did not come never will."""
+        """Make room for another driver; a result that did not come never will, and its files are held no more."""
+        driver = getattr(self.contexts.get(process), "driver", None)
+        session = driver.distribution.own_session if driver is not None and "distribution" in vars(driver) else None
+        if session is not None:
+            session.release()
         if context_module.active is self.contexts.get(process):
             context_module.active = None
         if not result.done():

@@ -18,6 +18,7 @@ Pairs = list[Pair]
 MIN_TASKS = 100
 KEYS = 20
 BARRIER_TASKS = 2
+BROADCAST_LENGTH = 50
 TOGETHER = -1  # the key under which the tasks of a barrier stage say how much all of them had
 
 
@@ -81,7 +82,7 @@ class Program:
         tasks = 0
         while len(self.actions) < 3 or tasks < min_tasks:
             rdd = wide[-1] if not self.actions else rng.choice(wide)
-            kind = rng.choice(["collect", "collect", "count", "accumulate", "save", "meet"])
+            kind = rng.choice(["collect", "collect", "count", "accumulate", "save", "meet", "look up"])
             self.actions.append(Action(len(self.actions), kind, rdd, rng.uniform(0.0, until_s)))
             tasks += self.plans[rdd].partitions if len(self.actions) > 1 else self.plans[rdd].tasks
         self.last = Action(len(self.actions), "collect", wide[-1], 0.0)
@@ -148,6 +149,7 @@ class Program:
         jobs: dict[str, Callable[..., Coroutine[Any, Any, str]]] = {
             "collect": self.collect, "count": self.count, "accumulate": self.accumulate,
             "save": partial(self.save, folder / f"output-{action.number}"), "meet": self.meet,
+            "look up": self.look_up,
         }  # fmt: skip
         return jobs[action.kind](context, rdds[action.rdd], self.plans[action.rdd])
 
@@ -180,6 +182,17 @@ class Program:
             return f"{len(parts)} files instead of {plan.partitions}"
         lines = [line for part in parts for line in part.read_text().splitlines()]
         return different(sorted(lines), sorted(map(str, plan.answer)))
+
+    async def look_up(self, context: SparkContext, rdd: Any, plan: Plan) -> str:
+        """Add to each record what a broadcast says of its key; sometimes twice, and dropped in between."""
+        names = context.broadcast({key: [key] * BROADCAST_LENGTH for key in range(KEYS)})
+        looked_up = rdd.map(lambda pair: (*pair, sum(names.value[pair[0]])))
+        wanted = sorted((*pair, pair[0] * BROADCAST_LENGTH) for pair in plan.answer)
+        wrong = different(sorted(await looked_up.collect()), wanted)
+        if wrong or plan.partitions % 2:
+            return wrong
+        await names.unpersist()
+        return different(sorted(await looked_up.collect()), wanted)
 
     async def meet(self, context: SparkContext, rdd: Any, plan: Plan) -> str:
         """Have the tasks of a stage wait for each other; an application that follows its load may not."""

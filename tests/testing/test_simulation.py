@@ -128,6 +128,25 @@ def test_the_tasks_of_a_barrier_stage_meet_also_when_one_of_them_has_to_start_ag
     assert run_simulation(scenario, duration=lambda task: 5.0) == [("1,5,9", 3)]
 
 
+def test_the_executors_get_a_broadcast_from_the_driver_and_from_each_other() -> None:
+    async def scenario(simulation: Simulation) -> Any:
+        await cluster(simulation, 1)
+        located: list[str] = []
+        simulation.observer = lambda now, process, endpoint, message: located.append(type(message).__name__)
+
+        async def program(context: SimContext) -> Any:
+            names = context.broadcast({n: f"name {n}" for n in range(5)})
+            first = await context.parallelize(range(60), 12).map(lambda n: names.value[n % 5]).collect()
+            await names.unpersist()
+            second = await context.parallelize(range(60), 12).map(lambda n: names.value[n % 5]).collect()
+            return first == second == [f"name {n % 5}" for n in range(60)]
+
+        _, result = simulation.start_driver(program)
+        return await result, located.count("LocateBroadcast") >= 6, located.count("RemoveBroadcast") >= 3
+
+    assert run_simulation(scenario, duration=lambda task: 1.0) == (True, True, True)
+
+
 def test_several_drivers_share_a_cluster_each_with_a_context_of_its_own() -> None:
     async def scenario(simulation: Simulation) -> Any:
         await cluster(simulation, 1)
@@ -207,3 +226,16 @@ def test_tasks_of_a_host_whose_disk_is_full_fail_until_there_is_room() -> None:
     settings = {"task.maxFailures": 20}
     answer = run_simulation(scenario, duration=lambda task: 1.0, settings=settings)
     assert answer == ([(key, 40) for key in range(5)], True)
+
+
+def test_a_worker_that_cannot_start_is_started_again() -> None:
+    async def scenario(simulation: Simulation) -> Any:
+        simulation.add_master("master-0")
+        simulation.host("host-0").is_full = True
+        worker = simulation.add_worker("host-0")
+        await simulation.pass_time(10.0)
+        simulation.host("host-0").is_full = False
+        await simulation.pass_time(10.0)
+        return worker.exits[0].partition(":")[0].endswith("(No space left on device)"), worker.running is not None
+
+    assert run_simulation(scenario) == (True, True)
