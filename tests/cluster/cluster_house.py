@@ -12,6 +12,7 @@ import pytest
 from minispark import SparkConf, SparkContext
 from minispark.cluster_mode import ClusterMode
 from minispark.errors import JobCancelled
+from tests.cluster.daemons import executors_of
 
 __all__ = ["Scenario", "executors", "expect_cancelled", "mine", "mode_of", "registered", "until", "with_cluster"]
 
@@ -26,7 +27,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 def executors() -> list[psutil.Process]:
     """Return this process's executor processes."""
-    return [child for child in psutil.Process().children() if "--executor-id" in child.cmdline()]
+    return executors_of(psutil.Process())
 
 
 def mode_of(sc: SparkContext) -> ClusterMode:

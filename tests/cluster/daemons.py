@@ -36,7 +36,7 @@ from tests.cluster.stress import factor
 
 __all__ = [
     "DEADLINE_S", "JOBS", "LOOPBACK", "REPETITIONS", "Cluster", "Daemon", "Host", "Program", "crowd",
-    "expect_soon", "lives", "moment", "patient", "recovering", "seeds", "wait_until",
+    "executors_of", "expect_soon", "lives", "moment", "patient", "recovering", "seeds", "wait_until",
 ]  # fmt: skip
 
 DEADLINE_S = 60.0
@@ -127,6 +127,15 @@ def expect_soon(condition: Callable[[], object], what: str, within_s: float) -> 
     assert condition(), f"{what}: not within {within_s:g} s"
 
 
+def executors_of(parent: psutil.Process) -> list[psutil.Process]:
+    """Return the executor processes that a worker, or a driver with workers in it, has started."""
+    found = []
+    for child in parent.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since
+            found += [child] if "--executor-id" in child.cmdline() else []
+    return found
+
+
 def lives(process: psutil.Process) -> bool:
     """Tell whether a process is there and is no zombie."""
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -180,18 +189,15 @@ class Daemon:
     def power_off(self) -> None:
         """Kill a worker with all that it has started, at once."""
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-        for process in family:
-            process.suspend()  # so that none of them notices that another one is gone
-        for process in family:
-            process.kill()
+        for act in (psutil.Process.suspend, psutil.Process.kill):  # first, so that none notices that another is gone
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):  # one may end by itself at this moment
+                    act(process)
         self.process.wait()
 
     def executors(self) -> list[psutil.Process]:
         """Return the executor processes that this worker has started."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children()
-            return [child for child in children if "--executor-id" in child.cmdline()]
-        return []
+        return executors_of(psutil.Process(self.process.pid)) if self.process.poll() is None else []
 
 
 class Program(Daemon):
