@@ -1,5 +1,6 @@
 """A file system for tests whose server misbehaves: `stub://bob:secret@host/x` to fsspec, kept in this process."""
 
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,12 +47,28 @@ class StubFiles(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         self.answer(path)
+        if mode == "wb" and "data" not in options:
+            return Upload(self, path)
         return super()._open(path, mode, **options)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Make a directory."""
         self.answer(path)
         super().makedirs(path, exist_ok)
+
+
+class Upload(io.BytesIO):
+    """A file that appears when it is closed, however that comes, as those of object stores do."""
+
+    def __init__(self, files: StubFiles, path: str) -> None:
+        super().__init__()
+        self.files, self.path = files, path
+
+    def close(self) -> None:
+        if not self.closed:
+            with MemoryFileSystem._open(self.files, self.path, "wb") as file:
+                file.write(self.getvalue())
+        super().close()
 
 
 @contextmanager

@@ -261,16 +261,23 @@ class RemoteDirectory(NamedTuple):
             request_commit: called when all is written; what it raises keeps the part from appearing.
         """
         self.check_open()  # if the job was given up meanwhile, nothing is to come back
-        with concealing(self.path), ExitStack() as files:
-            with reached(f"{self.temporary}/{attempt}-{name}") as (file_system, own):
-                file = files.enter_context(file_system.open(own, "wb"))
-            if is_compressed(name):
-                file = files.enter_context(open_compressed(file, name, "wb"))
-            yield file
-        request_commit()
-        self.check_open()
-        with reached(f"{self.path}/{name}") as (file_system, path):
-            file_system.mv(own, path)
+        own_url = f"{self.temporary}/{attempt}-{name}"
+        try:
+            with concealing(self.path), ExitStack() as files:
+                with reached(own_url) as (file_system, own):
+                    file = files.enter_context(file_system.open(own, "wb"))
+                if is_compressed(name):
+                    file = files.enter_context(open_compressed(file, name, "wb"))
+                yield file
+            request_commit()
+            self.check_open()
+            with reached(f"{self.path}/{name}") as (file_system, path):
+                file_system.mv(own, path)
+        except BaseException:
+            # In object stores a file appears when it is closed, also after its job was given up and all was removed.
+            with suppress(Exception), reached(own_url) as (file_system, own):
+                file_system.rm_file(own)
+            raise
 
     def check_open(self) -> None:
         """Raise FileNotFoundError if the job is over."""

@@ -13,6 +13,7 @@ from minispark.rdd import filesystems
 from minispark.rdd.files import absolute_path, find_inputs, input_paths, names_in, open_input, output_at
 from minispark.rdd.filesystems import RemoteOutput, make_place, named, reached
 from tests.rdd.conftest import Engine
+from tests.stub_files import stub_files
 
 
 @pytest.fixture
@@ -198,6 +199,24 @@ def test_an_output_that_is_over_does_not_change_any_more(url: str, ends: str) ->
 
     assert names_in(f"{url}/out") - {"_SUCCESS"} == set()
     assert names_in(f"{url}/out") == ({"_SUCCESS"} if ends == "commit" else set())
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_an_attempt_that_outlives_its_job_leaves_nothing_in_an_object_store(ends: str) -> None:
+    with stub_files():
+        output = output_at("stub://host/out")
+        directory = output.create()
+
+        def write() -> None:
+            with directory.part("x", "1", lambda: None) as file:
+                file.write(b"late")
+                output.abandon()
+                if ends == "badly":
+                    raise FileNotFoundError("what it reads")
+
+        with pytest.raises(FileNotFoundError, match="is over" if ends == "well" else "what it reads"):
+            write()
+        output_at("stub://host/out").create()  # which refuses where there is something
 
 
 def test_what_is_abandoned_before_it_is_made_is_not_made(url: str) -> None:
