@@ -17,7 +17,7 @@ URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 PASSWORD: Final = re.compile(r"(://[^/:@\s\[]*:)(?:([^/\s]*)@|(?!:|\d*/)(\S*?)@)")
 QUERY: Final = re.compile(r"([?&;])([\w.%-]{1,64})=([^\s&;#'\"]+)")
 SECRET: Final = re.compile(r"key|token|secret|sig|pass|pwd|cred|auth", re.IGNORECASE)
-SECRET_SETTING: Final = re.compile(r"secret|password|token|access[._]?key", re.IGNORECASE)  # as Spark's redaction
+SECRET_SETTING: Final = re.compile(r"(?:secret|password|token|access[._]?key)(?!file)", re.IGNORECASE)
 LONG: Final = 20  # a value in a query that is longer is no name of a page, whatever it is called
 TELLING: Final = 4  # what is shorter than that is hidden only where a URL has it, since any word may hold it
 ATTRIBUTES: Final = ("filename", "filename2", "strerror", "msg", "reason")  # of exceptions that are written in C
@@ -47,7 +47,7 @@ def is_token(key: str, value: str) -> bool:
 
 
 def shown_setting(key: str, value: str) -> str:
-    """Return the value of a setting or variable as listeners and pages get it; Spark's `spark.redaction.regex`."""
+    """Return the value of a setting or variable as people get it: hidden if its key speaks of a secret, as Spark does by default."""
     return "…" if value and SECRET_SETTING.search(key) else shown(value)
 
 

@@ -41,6 +41,7 @@ def test_a_url_begins_with_a_scheme(name: str, answer: bool) -> None:
         ("minispark.executorEnv.AWS_SECRET_ACCESS_KEY", "abc", "…"),
         ("minispark.executorEnv.PROXY", "http://u:pass@h", "http://u:…@h"),
         ("minispark.app.name", "nightly", "nightly"),
+        ("minispark.authenticate.secretFile", "/etc/secret", "/etc/secret"),
     ],
 )
 def test_settings_are_shown_without_secrets(key: str, value: str, text: str) -> None:

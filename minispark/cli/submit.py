@@ -17,6 +17,7 @@ from minispark.cli.exits import Exit, fail, one_line_errors
 from minispark.cli.settings import listed_files, settings_options, settle
 from minispark.conf import SparkConf
 from minispark.errors import ConfigurationError
+from minispark.urls import shown, shown_setting
 
 __all__ = ["interpreter_command", "program_environment", "submit"]
 
@@ -126,10 +127,10 @@ def check(app: str, conf: SparkConf) -> None:
 
 
 def tell(conf: SparkConf, app: str, arguments: Sequence[str]) -> None:
-    """Say on stderr what is about to run."""
-    click.echo(f"program: {app} {' '.join(arguments)}".rstrip(), err=True)
+    """Say on stderr what is about to run, without passwords."""
+    click.echo(shown(f"program: {app} {' '.join(arguments)}".rstrip()), err=True)
     for key, value in conf.get_all():
-        click.echo(f"setting: {key} = {value}", err=True)
+        click.echo(f"setting: {key} = {shown_setting(key, value)}", err=True)
 
 
 def interpreter_command(app: str, arguments: Sequence[str]) -> list[str]:

@@ -109,3 +109,12 @@ def test_verbose_tells_the_settings(app: Path, started: list[Any]) -> None:
     assert f"program: {app} x\n" in result.output
     assert "setting: minispark.app.name = n" in result.output
     assert started
+
+
+def test_verbose_tells_no_password(app: Path, started: list[Any]) -> None:
+    result = submit("--verbose", "--conf", "minispark.executorEnv.TOKEN=hush", app, "s3://key:hush@bucket/x")
+
+    assert "s3://key:…@bucket/x" in result.output
+    assert "setting: minispark.executorEnv.TOKEN = …" in result.output
+    assert "hush" not in result.output
+    assert started
