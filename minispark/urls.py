@@ -47,7 +47,7 @@ def is_token(key: str, value: str) -> bool:
 
 
 def shown_setting(key: str, value: str) -> str:
-    """Return the value of a setting or variable as people get it: hidden if its key speaks of a secret, as Spark does by default."""
+    """Return the value of a setting or variable for people: hidden, as by Spark, if its key speaks of a secret."""
     return "…" if value and SECRET_SETTING.search(key) else shown(value)
 
 
