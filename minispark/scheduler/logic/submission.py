@@ -86,6 +86,10 @@ class Submission:
         if isinstance(stage, MapStage) and not dag.rollback.start_over(stage):
             return
         missing = dag.stages.missing_partitions(stage)
+        if stage.is_barrier and isinstance(stage, MapStage) and 0 < len(missing) < stage.num_partitions:
+            # An output was lost without a failure of the stage; a task that ran without its fellows would not know.
+            dag.map_outputs.unregister_all(stage.shuffle_id)
+            missing = dag.stages.missing_partitions(stage)
         number = stage.next_attempt
         stage.next_attempt = number + 1
         stage.attempt = StageAttempt(number, len(missing), dag.now)

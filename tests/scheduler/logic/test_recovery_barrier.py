@@ -40,6 +40,25 @@ def test_an_output_of_a_barrier_stage_that_is_lost_takes_the_others_with_it() ->
         harness.state.cancellation.cancel_all("enough")
 
 
+@pytest.mark.parametrize("when", ["while the stage runs", "after it"])
+def test_an_output_of_a_barrier_stage_that_is_gone_with_an_executor_is_not_made_again_alone(when: str) -> None:
+    with dag() as harness:
+        harness.submit(submit_job(1, three_stages(barrier=0).lineage()))
+        barrier = harness.last
+        harness.end(barrier, 0, map_success(0, executor="a", reducers=2), "a")
+        if when == "after it":
+            harness.end(barrier, 1, map_success(1, executor="b", reducers=2), "b")
+        harness.lose_executor("a")
+        if when == "after it":
+            harness.end(harness.last, 1, fetch_failed(0, 0, executor="a"))
+            harness.resubmit()
+        else:
+            harness.end(barrier, 1, map_success(1, executor="b", reducers=2), "b")
+        assert [harness.last.stage_id, harness.last.stage_attempt] == [barrier.stage_id, 1]
+        assert harness.partitions(harness.last) == [0, 1]
+        harness.state.cancellation.cancel_all("enough")
+
+
 @pytest.mark.scenario("DAG-072")
 @pytest.mark.scenario("DAG-074")
 def test_a_killed_task_of_a_barrier_stage_runs_all_of_them_again_once() -> None:
