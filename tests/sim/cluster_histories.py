@@ -29,6 +29,7 @@ FAULTS_UNTIL_S = 40.0
 REST_S = 30.0
 SETTLE_ROUNDS = 20
 CALM_ROUNDS = 2
+TASKS_AT_REST = 4
 KEPT_LINES = 60
 GARBAGE_EVERY = 10
 
@@ -192,6 +193,19 @@ class ClusterHistory:
         assert not executors, f"executors outlive their application: {executors}"
         self.assert_masters()
         self.assert_workers()
+        self.assert_nothing_outlives()
+
+    def assert_nothing_outlives(self) -> None:
+        """Assert that nothing is left of applications on disks, in memory and in the processes that live on."""
+        simulation = self.simulation
+        sessions = list((simulation.directory / "tmpfs").iterdir())
+        if not simulation.conf().shuffle_service:
+            # A service that was down when an application ended keeps what it serves until it is old.
+            sessions += simulation.directory.glob("host-*/app-*/*/minispark-*")
+        assert not sessions, f"sessions of executors that have ended: {sessions}"
+        for process in simulation.processes:
+            tasks = [task.get_name() for task in simulation.loop.tasks_of(process)] if process.is_alive else []
+            assert len(tasks) <= TASKS_AT_REST, f"{process} has something to do: {tasks}"
 
     def assert_masters(self) -> None:
         """Assert that one master leads, and that its books say that nothing runs."""
