@@ -19,6 +19,16 @@ print([ClusterHistory(seed).run().trace for seed in (3, 8)])
 """
 
 
+def test_histories_are_of_all_kinds() -> None:
+    histories = [ClusterHistory(seed) for seed in range(100, 160)]
+    applications = [application for history in histories for application in history.applications]
+    actions = [action.kind for application in applications for action in application.program.actions]
+    assert sorted(set(actions)) == ["accumulate", "collect", "count", "look up", "meet", "save"]
+    assert {len(history.applications) for history in histories} == {1, 2, 3}
+    assert {"dynamicAllocation.enabled" in application.settings for application in applications} == {True, False}
+    assert {application.lingers for application in applications} == {True, False}
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_jobs_end_with_the_exact_answer_and_nothing_is_left(seed: int) -> None:
     history = ClusterHistory(seed).run()
