@@ -279,9 +279,18 @@ class Network:
         line.fail(reason, error)
         post, realm = self.env.dispatcher.post_to_all, connection.realm
         for address in self.addresses(connection):
+            if address == connection.peer_address and self.is_connected_from(address):
+                continue  # it has connected again since, and what ended was the old way, of which TCP told late
             if error is not None:
                 post(operator.methodcaller("on_network_error", error, address), realm)
             post(operator.methodcaller("on_disconnected", address), realm)
+
+    def is_connected_from(self, server: RpcAddress) -> bool:
+        """Tell whether a peer that listens there has an open connection that it made."""
+        return any(
+            each.dialled is None and each.role == "control" and each.peer_address == server
+            for each in self.connections
+        )
 
     async def close(self) -> None:
         """Stop listening, write what waits, close all connections."""

@@ -44,6 +44,24 @@ def test_a_server_sees_another_server_under_both_its_addresses() -> None:
     with_peers(scenario)
 
 
+def test_a_peer_that_has_connected_again_is_not_lost_when_its_old_connection_ends() -> None:
+    async def scenario(peers: Peers) -> None:
+        third = peers.env("third")
+        address = await third.listen("127.0.0.1", 7078)
+        await third.bind("probe", peers.address).ask(Question("hello"))
+        (old,) = peers.server.network.connections
+        third.network.outboxes.clear()  # as when its end of the connection was lost, and this end was not told
+        await third.bind("probe", peers.address).ask(Question("again"))
+        old.break_off(ConnectionResetError("at last"))
+        await settle()
+        assert {event[1] for event in peers.probe.named("disconnected", "error")} == {old.peer_socket}
+        await third.close()
+        await settle()
+        assert peers.probe.named("disconnected")[-1] == ("disconnected", address)
+
+    with_peers(scenario)
+
+
 @pytest.mark.scenario("RPC-008", "client ↔ server")
 def test_a_client_sees_the_server_connect_disconnect_and_fail() -> None:
     async def scenario(peers: Peers) -> None:
