@@ -76,7 +76,6 @@ async def start_local_executor(local: LocalMode, driver: "Driver") -> None:
         permits=driver.commits.may_commit if conf.executor_pool == "inline" else None,
         reregister=partial(driver.heartbeats.send, added),
         helpers=[LocalSupply(driver), persisted],
-        affinity=persisted.slot_for,
         runner_gone=persisted.runner_lost,
     )
     persisted.attach(executor)

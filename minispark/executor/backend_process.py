@@ -247,7 +247,6 @@ class ExecutorProcess:
             driver_gone=lambda text: self.end(ExecutorExit.HEARTBEATS, f"the driver does not answer: {text}"),
             migrators=self.migrators(conf, persisted, master),
             helpers=(self.data.fetcher, supply, persisted),
-            affinity=persisted.slot_for,
             runner_gone=persisted.runner_lost,
             leave=self.leave,
         )

@@ -109,7 +109,6 @@ class Executor(RpcEndpoint):
         location: where this executor's blocks are.
         world: clock and timers.
         scope: owns what the executor waits for.
-        affinity: which slot holds what an attempt needs, if one does; None: no slot holds anything yet.
         serve: calls an event of the pool and handles what it sends, as `Dispatcher.serve`.
         reregister: has the driver know of this executor, when it says that it does not.
         driver_gone: called when the driver answers no more; None: in local mode, where an executor at rest is silent.
@@ -121,6 +120,7 @@ class Executor(RpcEndpoint):
 
     Attributes:
         guard: watches the memory of runners, if they are processes.
+        affinity: says which slot holds what an attempt needs, if one does; None: no slot holds anything yet.
     """
 
     def __init__(
@@ -134,7 +134,6 @@ class Executor(RpcEndpoint):
         location: BlockManagerId,
         world: World,
         scope: TaskScope,
-        affinity: Affinity | None = None,
         serve: Callable[..., None] = directly,
         permits: Permits | None = None,
         reregister: Callable[[], object] = lambda: None,
@@ -152,7 +151,7 @@ class Executor(RpcEndpoint):
         self.location = location
         self.world = world
         self.scope = scope
-        self.affinity = affinity
+        self.affinity: Affinity | None = None
         self.runner_gone = runner_gone
         self.serve = serve
         self.permits = permits
@@ -219,10 +218,11 @@ class Executor(RpcEndpoint):
         if self.decommissioner.begun:
             self.decommissioner.attempt_came()
         requests = self.preparation.launch(task, now)
-        if self.preparation.is_prepared(task.task_id):
+        if requests is None:
             self.dispatch(task)
-        for request in requests:
-            self.fetch(request)
+        else:
+            for request in requests:
+                self.fetch(request)
 
     def fetch(self, request: Request) -> None:
         """Ask the driver for something that attempts wait for."""

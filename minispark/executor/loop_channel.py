@@ -102,8 +102,10 @@ class LoopChannel:
             return self.end("its end of the conversation was closed")
         body = reader.only(count)
         try:
-            frames = reader.advance(count) if body is None else ((body, ()),)
-            messages = [decode(body, parts) for body, parts in frames]
+            if body is not None:
+                messages = (decode(body),)
+            else:
+                messages = tuple(decode(body, parts) for body, parts in reader.advance(count))
         except ProtocolError as error:
             return self.end(str(error))
         for message in messages:

@@ -14,7 +14,7 @@ from minispark.executor.runners import RunnerPool
 from minispark.ids import BlockId, RddId, TaskId
 from minispark.messages.runner import AnswerFailed, RunnerReply, RunnerRequest
 from minispark.messages.runner_blocks import AbandonBlock, NeedBlock, WriteBlock
-from minispark.messages.task import BlockManagerId, TaskDescription
+from minispark.messages.task import BlockManagerId
 from minispark.rpc.env import RpcEnv
 from minispark.rpc.message import Message
 from minispark.rpc.ref import RpcEndpointRef
@@ -114,10 +114,6 @@ class PersistedBlocks:
         """Return the file of a block; None if it is not here."""
         return None if self.manager is None else self.manager.blocks.path_of(block_id)
 
-    def slot_for(self, task: TaskDescription) -> int | None:
-        """Return the slot whose runner holds what an attempt probably reads; None if nobody knows."""
-        return None if self.manager is None else self.manager.slot_for(task)
-
     def is_leaving(self) -> bool:
         """Tell whether the executor was told to go."""
         return self.executor is not None and self.executor.decommissioner.begun
@@ -200,4 +196,6 @@ class PersistedBlocks:
         manager.reregister = self.reregister
         self.env.setup_endpoint(storage.BLOCK_MANAGER, manager)
         self.manager = manager
+        if self.executor is not None:
+            self.executor.affinity = manager.slot_for
         return manager

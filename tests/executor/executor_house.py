@@ -73,8 +73,8 @@ class House:
             location=location(),
             world=world,
             scope=TaskScope("test"),
-            affinity=lambda _: affinity,
         )
+        self.executor.affinity = lambda _: affinity
 
     def tell(self, message: ToExecutor) -> RecordingContext:
         context = RecordingContext(is_ask=isinstance(message, StopExecutor))

@@ -81,14 +81,14 @@ class Preparation:
         self.holdings: dict[Key, Holding] = {}
         self.asked: dict[Key, Asked] = {}
 
-    def launch(self, task: TaskDescription, now: float) -> list[Request]:
-        """Take an attempt; returns what to ask for. It may start if `is_prepared` holds."""
+    def launch(self, task: TaskDescription, now: float) -> list[Request] | None:
+        """Take an attempt; returns what to ask for, None if it waits for nothing and may start."""
         attempt = self.attempts[task.task_id] = Attempt(task, now, keys_of(task))
         requests: list[Request] = []
         for key in attempt.keys:
             if not self.use(key, task.epoch, now):
                 self.need(attempt, key, requests)
-        return requests
+        return requests if attempt.missing else None
 
     def use(self, key: Key, epoch: int | None, now: float) -> bool:
         """Count one more user of something; False if it is not here, or too old."""
@@ -116,10 +116,6 @@ class Preparation:
     def since(self, task_id: TaskId) -> float:
         """Return when an attempt was launched."""
         return self.attempts[task_id].since
-
-    def is_prepared(self, task_id: TaskId) -> bool:
-        """Tell whether an attempt waits for nothing."""
-        return not self.attempts[task_id].missing
 
     def arrived(self, request: Request, content: Binary | MapOutputs, now: float) -> Arrived:
         """Take an answer.

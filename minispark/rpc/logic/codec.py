@@ -8,7 +8,7 @@ fields. Decoding checks every value against the hints and never runs code of the
 import dataclasses
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgpack
 
@@ -29,7 +29,11 @@ packer = msgpack.Packer(autoreset=True)
 surrogate_packer = msgpack.Packer(autoreset=True, unicode_errors="surrogatepass")
 
 # What compiled functions and msgpack raise when a value is not what the type hint says.
+STRICT: Final[dict[str, Any]] = {
+    "strict_map_key": False, "unicode_errors": "surrogatepass", "max_array_len": MAX_ITEMS, "max_map_len": MAX_ITEMS,
+}  # fmt: skip
 UNENCODABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
+UNDECODABLE = (ValueError, TypeError, msgpack.exceptions.UnpackException, RecursionError, Malformed)
 
 writers: dict[type[Any], Write] = {}
 readers: dict[int, Read] = {}
@@ -61,7 +65,14 @@ def decode(
     Raises:
         ProtocolError: it is not a message; the text says which and names the path of the wrong value.
     """
-    return from_wire(unpack(body), attachments, bind)
+    try:
+        wire = msgpack.unpackb(body, **STRICT)
+        read = readers.get(wire[0]) if wire.__class__ is list and wire and wire[0].__class__ is int else None
+        if read is not None:
+            return read(wire, attachments, bind)
+    except UNDECODABLE:
+        pass
+    return from_wire(unpack(body), attachments, bind)  # takes its time, and says what is wrong
 
 
 def pack(wire: Any, message: Message) -> bytes:
@@ -85,10 +96,8 @@ def unpack(body: bytes | bytearray | memoryview) -> Any:
         ProtocolError: it is not exactly one msgpack value, or a list in it is too long or nested too deeply.
     """
     try:
-        return msgpack.unpackb(
-            body, strict_map_key=False, unicode_errors="surrogatepass", max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS
-        )
-    except (ValueError, TypeError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        return msgpack.unpackb(body, **STRICT)
+    except UNDECODABLE as error:
         raise ProtocolError(f"not a msgpack body of {len(body)} bytes: {error}") from None
 
 

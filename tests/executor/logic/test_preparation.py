@@ -15,7 +15,7 @@ def prepared_with(*numbers: int, max_bytes: int = 100) -> Preparation:
     """Return a preparation in which attempts have their binary, of 10 bytes each."""
     preparation = Preparation(max_bytes)
     for number in numbers:
-        for request in preparation.launch(task(number, binary_id=number), float(number)):
+        for request in preparation.launch(task(number, binary_id=number), float(number)) or ():
             preparation.arrived(request, Binary(b"x" * 10), float(number))
     return preparation
 
@@ -25,10 +25,8 @@ def test_an_attempt_starts_when_all_it_needs_is_here() -> None:
     assert preparation.launch(attempt, 0.0) == [ASK_BINARY, ASK_OUTPUTS]
 
     assert preparation.arrived(ASK_OUTPUTS, MapOutputs(2, b"outputs"), 0.0).prepared == []
-    assert not preparation.is_prepared(TaskId(1))
     assert preparation.arrived(ASK_BINARY, Binary(b"binary"), 0.0).prepared == [attempt]
 
-    assert preparation.is_prepared(TaskId(1))
     assert preparation.binary(BinaryId(1)) == Binary(b"binary")
     assert preparation.map_outputs(ShuffleId(4), 2) == MapOutputs(2, b"outputs")
     assert preparation.map_outputs(ShuffleId(4), 3) is None
@@ -41,8 +39,7 @@ def test_everything_is_asked_for_once() -> None:
 
     assert [preparation.launch(attempt, 0.0) for attempt in (first, second)] == [[ASK_BINARY], []]
     assert preparation.arrived(ASK_BINARY, Binary(b""), 0.0).prepared == [first, second]
-    assert preparation.launch(task(3), 0.0) == []
-    assert preparation.is_prepared(TaskId(3))
+    assert preparation.launch(task(3), 0.0) is None
     preparation.check()
 
 
@@ -132,7 +129,7 @@ def test_beyond_the_bound_the_one_used_longest_ago_is_dropped() -> None:
 def test_of_many_small_jobs_only_the_latest_binaries_are_kept() -> None:
     preparation = Preparation(max_bytes=1 << 30)
     for number in range(2 * MAX_HOLDINGS):
-        (request,) = preparation.launch(task(number, binary_id=number), float(number))
+        (request,) = preparation.launch(task(number, binary_id=number), float(number)) or ()
         preparation.arrived(request, Binary(b"x"), float(number))
         preparation.end(TaskId(number), float(number))
         assert len(preparation.holdings) <= MAX_HOLDINGS
