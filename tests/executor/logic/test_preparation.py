@@ -129,7 +129,9 @@ def test_beyond_the_bound_the_one_used_longest_ago_is_dropped() -> None:
 def test_of_many_small_jobs_only_the_latest_binaries_are_kept() -> None:
     preparation = Preparation(max_bytes=1 << 30)
     for number in range(2 * MAX_HOLDINGS):
-        (request,) = preparation.launch(task(number, binary_id=number), float(number)) or ()
+        requests = preparation.launch(task(number, binary_id=number), float(number))
+        assert requests is not None
+        (request,) = requests
         preparation.arrived(request, Binary(b"x"), float(number))
         preparation.end(TaskId(number), float(number))
         assert len(preparation.holdings) <= MAX_HOLDINGS
