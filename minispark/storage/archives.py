@@ -4,11 +4,13 @@ Called off the loop. A member whose path, or whose link, leads out of the folder
 file, folder nor link. Directories and packages are packed here, the same bytes for the same content.
 """
 
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -20,6 +22,12 @@ FORMATS: Final = {
     ".zip": "zip", ".whl": "zip", ".egg": "zip", ".jar": "zip",
     ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar", ".tar.bz2": "tar", ".tar.xz": "tar",
 }  # fmt: skip
+MAX_DEPTH: Final = 200  # of folders in folders; what removes a folder calls itself for each
+# What the libraries raise for content that is damaged, encrypted, packed in an unknown way, or dated out of all time.
+DAMAGED: Final = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError,
+    EOFError, OSError, ValueError, OverflowError, RuntimeError,
+)  # fmt: skip
 DATE: Final = (1980, 1, 1, 0, 0, 0)  # the first that zip knows: no archive differs by when it was made
 
 
@@ -65,7 +73,9 @@ def unpack(archive: Path, kind: str, folder: Path) -> None:
         else:
             unpack_tar(archive, partial)
         os.replace(partial, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+    except ConfigurationError:
+        raise
+    except DAMAGED as error:
         raise ConfigurationError(f"the archive {archive} cannot be unpacked: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -133,17 +143,28 @@ def make_links(archive: Path, links: list[tarfile.TarInfo], folder: Path) -> Non
     places = {member.name: folder / os.path.normpath(member.name) for member in links}
     for member in links:
         place = places[member.name]
-        if any((folder / parent).is_symlink() for parent in place.relative_to(folder).parents):
-            raise ConfigurationError(f"the archive {archive} holds {member.name}, whose folder is a link: refused")
+        check_folders(archive, member.name, place, folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         if member.issym():
             place.symlink_to(member.linkname)
         else:
-            place.hardlink_to(folder / os.path.normpath(member.linkname))
+            target = folder / os.path.normpath(member.linkname)
+            check_folders(archive, member.name, target, folder)  # where a link led that is another one by the end
+            place.hardlink_to(target)
     for name, place in places.items():
         if not where_it_leads(place).is_relative_to(os.path.realpath(folder)):
             raise ConfigurationError(f"the archive {archive} holds {name}, which leads out of its folder: refused")
+
+
+def check_folders(archive: Path, member: str, place: Path, folder: Path) -> None:
+    """Refuse a place that would be reached through a link.
+
+    Raises:
+        ConfigurationError: it would.
+    """
+    if any((folder / parent).is_symlink() for parent in place.relative_to(folder).parents):
+        raise ConfigurationError(f"the archive {archive} holds {member}, whose folder is a link: refused")
 
 
 def where_it_leads(place: Path) -> Path:
@@ -159,11 +180,13 @@ def where_it_leads(place: Path) -> Path:
 
 
 def check_inside(archive: Path, member: str, place: str) -> None:
-    """Refuse a member that leads out of the folder.
+    """Refuse a member that leads out of the folder, or too deep into it.
 
     Raises:
         ConfigurationError: it does.
     """
     normal = os.path.normpath(place.replace("\\", "/"))
+    if normal.count("/") > MAX_DEPTH:
+        raise ConfigurationError(f"the archive {archive} holds {member[:60]}…, more than {MAX_DEPTH} deep: refused")
     if os.path.isabs(normal) or normal == ".." or normal.startswith("../"):
         raise ConfigurationError(f"the archive {archive} holds {member}, which leads out of its folder: refused")

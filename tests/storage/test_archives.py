@@ -115,6 +115,7 @@ def test_a_zip_file_that_leads_out_is_refused(tmp_path: Path, name: str) -> None
         [member("e", tarfile.SYMTYPE, "e")],
         [member("x"), member("x/y")],
         [member("y", tarfile.LNKTYPE, "nothing")],
+        [member("a/" * 300 + "x")],
     ],
 )
 def test_a_tar_file_that_leads_out_is_refused(tmp_path: Path, bad: list[tarfile.TarInfo]) -> None:
@@ -124,6 +125,31 @@ def test_a_tar_file_that_leads_out_is_refused(tmp_path: Path, bad: list[tarfile.
         unpack(archive, "tar", tmp_path / "sub" / "out")
 
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.tar.gz", "sub"]
+
+
+def test_a_hard_link_reaches_nothing_outside_by_a_link_that_is_another_one_by_the_end(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    first, last = member("e", tarfile.SYMTYPE, "d/.."), member("e", tarfile.SYMTYPE, "h")
+    links = [member("d", tarfile.SYMTYPE, "."), first, member("h", tarfile.LNKTYPE, "e/secret"), last]
+
+    with pytest.raises(ConfigurationError, match="whose folder is a link"):
+        unpack(tar_with(tmp_path / "a.tar.gz", *links), "tar", tmp_path / "out")
+
+    assert (tmp_path / "secret").stat().st_nlink == 1
+
+
+def test_content_that_cannot_be_read_is_an_error_that_names_the_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x", "x" * 1000)
+    packed = bytearray((tmp_path / "a.zip").read_bytes())
+    packed[40:45] = b"\xff" * 5
+    (tmp_path / "a.zip").write_bytes(packed)
+    late = member("x")
+    late.mtime = 10**20
+
+    for damaged, kind in [(tmp_path / "a.zip", "zip"), (tar_with(tmp_path / "b.tar.gz", late), "tar")]:
+        with pytest.raises(ConfigurationError, match=f"{damaged.name} cannot be unpacked"):
+            unpack(damaged, kind, tmp_path / "out")
 
 
 def test_a_damaged_archive_is_an_error_that_names_it(tmp_path: Path) -> None:
