@@ -28,10 +28,11 @@ packer = msgpack.Packer(autoreset=True)
 # Texts with lone surrogates (file names, tracebacks) travel too; only they pay for it.
 surrogate_packer = msgpack.Packer(autoreset=True, unicode_errors="surrogatepass")
 
+# Of its own accord msgpack lets no list say that it has more items than the body has bytes, so that small bodies of
+# strangers cannot have it make room for many; in larger ones the bound is ours.
+STRICT: Final[dict[str, Any]] = {"strict_map_key": False, "unicode_errors": "surrogatepass"}
+STRICT_LARGE: Final[dict[str, Any]] = STRICT | {"max_array_len": MAX_ITEMS, "max_map_len": MAX_ITEMS}
 # What compiled functions and msgpack raise when a value is not what the type hint says.
-STRICT: Final[dict[str, Any]] = {
-    "strict_map_key": False, "unicode_errors": "surrogatepass", "max_array_len": MAX_ITEMS, "max_map_len": MAX_ITEMS,
-}  # fmt: skip
 UNENCODABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
 UNDECODABLE = (ValueError, TypeError, msgpack.exceptions.UnpackException, RecursionError, Malformed)
 
@@ -66,7 +67,7 @@ def decode(
         ProtocolError: it is not a message; the text says which and names the path of the wrong value.
     """
     try:
-        wire = msgpack.unpackb(body, **STRICT)
+        wire = msgpack.unpackb(body, **(STRICT if len(body) <= MAX_ITEMS else STRICT_LARGE))
         read = readers.get(wire[0]) if wire.__class__ is list and wire and wire[0].__class__ is int else None
         if read is not None:
             return read(wire, attachments, bind)
@@ -96,7 +97,7 @@ def unpack(body: bytes | bytearray | memoryview) -> Any:
         ProtocolError: it is not exactly one msgpack value, or a list in it is too long or nested too deeply.
     """
     try:
-        return msgpack.unpackb(body, **STRICT)
+        return msgpack.unpackb(body, **(STRICT if len(body) <= MAX_ITEMS else STRICT_LARGE))
     except UNDECODABLE as error:
         raise ProtocolError(f"not a msgpack body of {len(body)} bytes: {error}") from None
 
