@@ -13,8 +13,9 @@ from urllib.parse import unquote
 __all__ = ["conceal", "concealing", "is_url", "shown", "shown_setting"]
 
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# Passwords with a slash, as keys of S3 have them, are not allowed in URLs and are met all the same.
-PASSWORD: Final = re.compile(r"(://[^/:@\s\[]*:)(?:([^/\s]*)@|(?!:|\d*/)(\S*?)@)")
+# Passwords with a slash, as keys of S3 have them, are not allowed in URLs and are met all the same; without a bound,
+# many URLs in a row would be searched up to the end of all for each of them.
+PASSWORD: Final = re.compile(r"(://[^/:@\s\[]*:)(?:([^/\s]*)@|(?!:|\d*/)(\S{0,1000}?)@)")
 QUERY: Final = re.compile(r"([?&;])([\w.%-]{1,64})=([^\s&;#'\"]+)")
 SECRET: Final = re.compile(r"key|token|secret|sig|pass|pwd|cred|auth", re.IGNORECASE)
 SECRET_SETTING: Final = re.compile(r"(?:secret|password|token|access[._]?key)(?!file)", re.IGNORECASE)

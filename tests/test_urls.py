@@ -103,6 +103,12 @@ def test_a_secret_that_a_library_divides_at_its_slash_is_concealed_in_parts() ->
     assert str(error) == 'Invalid bucket name "AKIA:…", with key "…@bucket/x"'
 
 
+def test_a_text_of_many_urls_and_no_spaces_is_not_searched_to_its_end_for_each_of_them() -> None:
+    text = "://host:port," * 100 + "x@y"
+
+    assert shown(text).startswith("://host:port,://host:port,")
+
+
 def test_a_stream_conceals_its_own_errors_and_not_the_users() -> None:
     url = "sftp://bob:secret@host/x"
     with pytest.raises(TimeoutError, match=r"^sftp://bob:…@host/x stands$"), concealing(url):
