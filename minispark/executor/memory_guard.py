@@ -109,7 +109,7 @@ class MemoryGuard:
         ]
         if stored is not None:
             stored.balance()
-        if holdings:
+        if holdings or self.pauses:  # without runners nothing is held, and what waits is to go on
             self.act_on(holdings)
         if self.pauses or self.executor.has_attempts():
             self.start()

@@ -24,7 +24,8 @@ class House:
 
     def runners(self) -> Iterator[tuple[int, TaskId | None, int]]:
         self.looks += 1
-        yield 0, self.task_id, self.holds
+        if self.holds:
+            yield 0, self.task_id, self.holds
 
     def pause(self, pauses: bool) -> None:
         self.told.append(("pause", pauses))
@@ -119,3 +120,15 @@ def test_without_a_limit_it_is_what_the_machine_has_to_spare_at_first() -> None:
         return house.guard.limit_bytes
 
     assert run_virtual(scenario()) == 2000 * MIB
+
+
+def test_attempts_begin_again_when_the_only_runner_has_gone() -> None:
+    async def scenario() -> None:
+        house = House()
+        house.holds = 1020 * MIB
+        await house.looked()
+        house.holds, house.task_id, house.prepares = 0, None, True
+        await asyncio.sleep(INTERVAL_S)
+        assert [each for each in house.told if isinstance(each, tuple)] == [("pause", True), ("pause", False)]
+
+    run_virtual(scenario())
