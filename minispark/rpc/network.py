@@ -11,6 +11,7 @@ import operator
 import ssl
 import sys
 from functools import partial
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -264,6 +265,7 @@ class Network:
 
     def lost(self, connection: Connection, error: BaseException | None) -> None:
         """Forget a connection; the asks that waited on it fail, the endpoints are told."""
+        is_back = self.has_connected_again(connection)
         self.connections.pop(connection, None)
         line: Line | None = connection.line
         if connection.agreement is None:
@@ -279,17 +281,24 @@ class Network:
         line.fail(reason, error)
         post, realm = self.env.dispatcher.post_to_all, connection.realm
         for address in self.addresses(connection):
-            if address == connection.peer_address and self.is_connected_from(address):
-                continue  # it has connected again since, and what ended was the old way, of which TCP told late
+            if address == connection.peer_address and is_back:
+                continue  # what ended was the old way, of which TCP told late
             if error is not None:
                 post(operator.methodcaller("on_network_error", error, address), realm)
             post(operator.methodcaller("on_disconnected", address), realm)
 
-    def is_connected_from(self, server: RpcAddress) -> bool:
-        """Tell whether a peer that listens there has an open connection that it made."""
-        return any(
-            each.dialled is None and each.role == "control" and each.peer_address == server
-            for each in self.connections
+    def has_connected_again(self, lost: Connection) -> bool:
+        """Tell whether the peer of a connection has made a younger one, which is open, in the same realm.
+
+        An older one says nothing: a host that was switched off ends no connection, and TCP may tell of any first.
+        """
+        server = lost.peer_address
+        younger = dropwhile(lambda each: each is not lost, self.connections)
+        return server is not None and any(
+            each is not lost
+            and each.dialled is None
+            and (each.role, each.realm, each.peer_address) == ("control", lost.realm, server)
+            for each in younger
         )
 
     async def close(self) -> None:

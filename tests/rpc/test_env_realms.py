@@ -102,6 +102,21 @@ def test_connections_are_told_to_endpoints_of_their_realm() -> None:
     with_peers(scenario)
 
 
+def test_a_peer_of_another_realm_does_not_speak_for_one_whose_connection_ends() -> None:
+    async def scenario(peers: Peers) -> None:
+        driver = Driver(peers)
+        address = await driver.start()
+        leader = await driver.master.listen("127.0.0.1", 7079)
+        await driver.master.bind("clusters", address).ask(Question("a"))
+        driver.executor.address = leader  # it says so
+        await driver.executor.bind("own", address).ask(Question("b"))
+        await driver.master.close()
+        await settle()
+        assert ("disconnected", leader) in driver.clusters.events
+
+    with_peers(scenario)
+
+
 def test_peers_of_every_realm_may_ask_which_endpoints_there_are() -> None:
     async def scenario(peers: Peers) -> None:
         driver = Driver(peers)

@@ -62,6 +62,25 @@ def test_a_peer_that_has_connected_again_is_not_lost_when_its_old_connection_end
     with_peers(scenario)
 
 
+def test_an_older_connection_that_is_still_open_does_not_speak_for_a_peer() -> None:
+    async def scenario(peers: Peers) -> None:
+        third = peers.env("third")
+        address = await third.listen("127.0.0.1", 7078)
+        await third.bind("probe", peers.address).ask(Question("hello"))
+        third.network.outboxes.clear()  # as when its end of the connection was lost, and this end was not told
+        await third.bind("probe", peers.address).ask(Question("again"))
+        third.setup_endpoint("probe", Probe())
+        await peers.server.bind("probe", address).ask(Question("and you?"))
+        _, young, dialled = peers.server.network.connections
+        for connection in (dialled, young):
+            peers.probe.events.clear()
+            connection.break_off(ConnectionResetError("switched off"))
+            await settle()
+            assert ("disconnected", address) in peers.probe.events
+
+    with_peers(scenario)
+
+
 @pytest.mark.scenario("RPC-008", "client ↔ server")
 def test_a_client_sees_the_server_connect_disconnect_and_fail() -> None:
     async def scenario(peers: Peers) -> None:
