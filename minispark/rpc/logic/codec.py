@@ -83,9 +83,10 @@ def pack(wire: Any, message: Message) -> bytes:
         ProtocolError: msgpack cannot carry a value in it.
     """
     try:
-        return packer.pack(wire)
-    except UnicodeEncodeError:
-        return surrogate_packer.pack(wire)
+        try:
+            return packer.pack(wire)
+        except UnicodeEncodeError:
+            return surrogate_packer.pack(wire)
     except UNENCODABLE as error:
         raise ProtocolError(f"{type(message).__name__} cannot be encoded: {blame(message)}{error}") from None
 
@@ -120,7 +121,7 @@ def from_wire(wire: Any, attachments: Sequence[Attachment], bind: BindRef | None
         return read(wire, attachments, bind)
     except Malformed as problem:
         raise ProtocolError(f"malformed {registered_messages()[wire[0]].__name__}: {problem}") from None
-    except (TypeError, ValueError) as error:  # from a class's own __post_init__
+    except (TypeError, ValueError, RecursionError) as error:  # from a class's own __post_init__, or of messages in it
         raise ProtocolError(f"malformed {registered_messages()[wire[0]].__name__}: {error}") from None
 
 

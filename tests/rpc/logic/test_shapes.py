@@ -140,6 +140,15 @@ def test_a_wrong_value_is_refused_with_its_path(wire: list[Any], problem: str) -
         from_wire(wire, [])
 
 
+def test_messages_in_messages_without_end_are_refused() -> None:
+    wire: list[Any] = [Tree.TAG]
+    for _ in range(240):
+        wire = [Tree.TAG, [wire]]
+
+    with pytest.raises(ProtocolError, match=r"malformed Tree: .*recursion"):
+        from_wire(wire, ())
+
+
 def test_what_equals_a_known_tag_is_none() -> None:
     assert back(everything()) == everything()  # now the reader of `anything` is known
     with pytest.raises(ProtocolError, match=r"\$\.anything must be a Message, not list of 2 items"):
@@ -179,6 +188,7 @@ def test_only_so_many_attachments_travel_beside_the_body() -> None:
         ({"numbers": [2**64]}, r"\$\.numbers must be a list"),
         ({"names": {"a", 1}}, r"\$\.names must be"),
         ({"ref": "Master"}, r"\$\.ref"),
+        ({"pair": (1, "\ud800 lone"), "numbers": [2**64]}, r"\$\.numbers must be a list"),
     ],
 )
 def test_a_value_that_cannot_travel_is_refused_at_the_sender_naming_the_field(
