@@ -92,7 +92,7 @@ class FileCalls:
         for patience in awaited.values():
             patience.reschedule(0.0)
         calls, self.open = self.open, {}
-        for name, start in calls.values():
+        for name, start in list(calls.values()):  # a thread that is about to leave may still have hold of them
             logger.warning("a file system has not answered for %.1f s: %s is left to itself", now - start, name)
 
 
