@@ -289,6 +289,8 @@ def conclude(outcome: asyncio.Future[Any], result: object = None, error: BaseExc
         return
     if error is None:
         outcome.set_result(result)
+    elif isinstance(error, StopIteration):  # futures refuse it, and whoever awaits this one would do so for ever
+        outcome.set_exception(RuntimeError("a function raised StopIteration outside of an iterator"))
     else:
         outcome.set_exception(error)
 

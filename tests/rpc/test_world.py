@@ -8,6 +8,7 @@ import ssl
 import stat
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_nobody_waits_for_a_detached_call_that_does_not_return() -> None:
         assert await world.run_detached(lambda: 3) == 3
         with pytest.raises(ZeroDivisionError):
             await world.run_detached(lambda: 1 // 0)
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await world.run_detached(partial(next, iter(())))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await world.run_detached(goes_on.wait)
