@@ -73,7 +73,7 @@ class AppRegistration:
 
     def master_found(self, address: RpcAddress) -> bool:
         """Take note of a leader that knows the application; return whether it is the one that was lost."""
-        if self.master is None or self.master.address != address or self.connected:
+        if self.master is None or self.master.address != address or self.connected or self.ended:
             return False
         self.connected = True
         return True

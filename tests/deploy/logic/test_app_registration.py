@@ -52,6 +52,8 @@ def test_a_leader_that_was_lost_may_be_found_again(registration: AppRegistration
     registration.master_lost()
     assert [registration.master_found(elsewhere), registration.master_found(here)] == [False, True]
     assert registration.master_lost()
+    registration.end()
+    assert not registration.master_found(here)
     registration.check()
 
 
