@@ -270,7 +270,8 @@ class AppClient(RpcEndpoint):
         try:
             answer = await master.ask(message)
         except RpcError as error:
-            logger.warning("%s failed: %s", type(message).__name__, error)
+            level = logging.WARNING if self.registration.connected else logging.DEBUG  # that it is lost was said
+            logger.log(level, "%s failed: %s", type(message).__name__, error)
             return False
         if not answer.done:
             logger.warning("the master did not take %s: %s", type(message).__name__, answer.text)

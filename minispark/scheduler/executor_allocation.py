@@ -315,7 +315,8 @@ class ExecutorAllocationManager:
         if await self.client.request_total_executors(request.total):
             logger.info("%d executors are wanted now, after %d", request.total, request.before)
             return True
-        logger.warning("the cluster did not take that %d executors are wanted", request.total)
+        level = logging.WARNING if request.total != request.before else logging.DEBUG  # asked anew, maybe for hours
+        logger.log(level, "the cluster did not take that %d executors are wanted", request.total)
         self.target.refused(request)
         return False
 

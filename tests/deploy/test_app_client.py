@@ -1,5 +1,6 @@
 """The cases of AppClientSuite, and what changes of masters mean for an application."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -210,6 +211,18 @@ def test_a_request_that_the_master_cannot_answer_any_more_is_false() -> None:
         application.masters.network.cut()
         assert not await asked
 
+    with_application(scenario)
+
+
+def test_requests_that_fail_while_the_leader_is_lost_are_no_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(application: Application) -> None:
+        await application.leader_env.close()
+        await settle(40)
+        caplog.clear()
+        assert not await application.client.request_total_executors(3)
+        assert [record.levelname for record in caplog.records if "RequestExecutors" in record.message] == ["DEBUG"]
+
+    caplog.set_level(logging.DEBUG)
     with_application(scenario)
 
 

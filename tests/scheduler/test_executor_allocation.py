@@ -278,6 +278,19 @@ def test_what_the_cluster_does_not_take_is_asked_for_again() -> None:
     run(scenario)
 
 
+def test_what_is_asked_anew_and_not_taken_again_is_no_further_warning(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        bench = Bench(AllocationRules(backlog_s=0.2, sustained_s=5.0))
+        bench.client.takes = False
+        bench.join(E1)
+        bench.submit(8)
+        await asyncio.sleep(4)
+        assert bench.client.totals == [2, 0, 0, 0]
+
+    run(scenario)
+    assert [record.message for record in caplog.records] == ["the cluster did not take that 2 executors are wanted"]
+
+
 def test_what_happens_while_the_cluster_is_asked_is_looked_at_afterwards() -> None:
     async def scenario() -> None:
         bench = Bench(AllocationRules(initial_executors=5))
