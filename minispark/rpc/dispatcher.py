@@ -1,7 +1,8 @@
 """Local delivery: from a ref to an inbox to `receive`, without a task or a future per message.
 
-One dispatcher per RpcEnv. Inboxes with messages stand in one line; a turn of the event loop serves them round robin
-for at most a millisecond, so that neither a flooded endpoint nor a busy env holds up the loop's other users.
+One dispatcher per RpcEnv. Inboxes with messages stand in one line; a turn serves them round robin for at most a
+millisecond, so that neither a flooded endpoint nor a busy env holds up the loop's other users. What arrives on a
+connection has its turn at once, what is sent here in the next iteration of the loop.
 """
 
 import asyncio
