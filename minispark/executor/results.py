@@ -1,6 +1,7 @@
 """From the value of a task to the result that is reported: sent along, left as a file, or dropped if too large.
 
-Called by `task_runner`, inside the user-code bracket: a kill may strike anywhere and leaves no file behind.
+Called by `task_runner`, inside the user-code bracket: a kill may strike anywhere. An attempt that fails, or that was
+killed too late to be interrupted, leaves no file behind: `discard`.
 """
 
 import os
@@ -15,7 +16,7 @@ from minispark.rdd.closures import dumps_value
 from minispark.record import Record, record
 from minispark.storage.batches import dump_batches
 
-__all__ = ["ResultLimits", "serialise"]
+__all__ = ["ResultLimits", "discard", "serialise"]
 
 FRAME_RESERVE: Final = 64 << 10  # of rpc.message.maxSize, for what travels with a result
 NOTHING: Final = DirectResult(True, ())
@@ -78,9 +79,8 @@ def keep(
 ) -> IndirectResult:
     """Write batches to the block's file; once they exceed the bound only their sizes are kept."""
     block_id = task_result_block_id(task_id)
-    folder = os.path.join(directory, "blocks")
-    path = os.path.join(folder, block_id)
-    os.makedirs(folder, exist_ok=True)
+    path = block_path(task_id, directory)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     sizes: list[int] = []
     total = 0
     kept = False
@@ -99,3 +99,14 @@ def keep(
     if not kept:
         return IndirectResult(block_id, total, rows, "", ())
     return IndirectResult(block_id, total, rows, path, tuple(sizes))
+
+
+def discard(task_id: TaskId, directory: str) -> None:
+    """Remove what was kept of an attempt that does not succeed after all; nobody was told of it."""
+    with suppress(OSError):
+        os.unlink(block_path(task_id, directory))
+
+
+def block_path(task_id: TaskId, directory: str) -> str:
+    """Return where the block of a large result is."""
+    return os.path.join(directory, "blocks", task_result_block_id(task_id))

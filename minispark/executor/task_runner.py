@@ -16,7 +16,7 @@ from minispark.executor.current_task import current_task_context, set_current
 from minispark.executor.failures import describe
 from minispark.executor.known_outputs import KnownMapOutputs
 from minispark.executor.metrics import SYSTEM, Clocks, TaskClock
-from minispark.executor.results import ResultLimits, serialise
+from minispark.executor.results import ResultLimits, discard, serialise
 from minispark.executor.task_context import TaskContextImpl
 from minispark.executor.task_files import require_files
 from minispark.ids import BinaryId, BlockId, BroadcastId
@@ -157,6 +157,7 @@ class TaskRunner:
             raise TaskKilled(self.user_code.reason)  # it came too late to interrupt, not too late to count
         except BaseException as error:  # noqa: BLE001 — whatever user code does is an outcome
             self.works.forget(task.binary_id)  # what a failed attempt left behind in its closure is its own
+            discard(task.task_id, self.services.location.directory)
             context.end_with(error)
             clock.stop()
             return self.classify(error, context, additions)

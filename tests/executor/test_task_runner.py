@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -246,6 +247,25 @@ def test_a_kill_that_strikes_at_the_end_of_the_bracket_is_a_kill() -> None:
 
     assert isinstance(outcome, values.TaskKilled)
     assert outcome.reason == "late"
+
+
+@pytest.mark.parametrize(("bracket", "num_files"), [(CooperativeBracket, 1), (LateBracket, 0)])
+def test_a_large_result_of_an_attempt_that_was_killed_leaves_no_file(
+    bracket: type[CooperativeBracket], num_files: int, tmp_path: Path
+) -> None:
+    def killed(context: Any, records: Iterator[Any]) -> bytes:
+        kill(context)
+        return bytes(2 << 20)
+
+    services = FakeServices(str(tmp_path))
+    services.user_code = bracket()
+    services.binaries[1] = binary(lambda *_: bytes(2 << 20))
+    services.binaries[2] = binary(killed)
+    for number in (1, 2):
+        services.user_code.begin(TaskId(1))
+        TaskRunner(services).run(task(number, binary_id=number))
+
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == num_files
 
 
 @pytest.mark.scenario("EXE-002")
