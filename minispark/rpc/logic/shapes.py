@@ -233,7 +233,7 @@ def read_items(
     if item.read is None:
         if not item.wires.issuperset(map(type, values)):
             index = next(index for index, value in enumerate(values) if type(value) not in item.wires)
-            raise Malformed(item.expected, values[index]).within(f"[{names[index]!r}]" if names else f"[{index}]")
+            raise Malformed(item.expected, values[index]).within(step(index, names))
         return values
     read = item.read
     result: list[Any] = []
@@ -242,8 +242,13 @@ def read_items(
             result.append(read(value, attachments, bind))
     except Malformed as problem:
         index = len(result)
-        raise problem.within(f"[{names[index]!r}]" if names else f"[{index}]") from None
+        raise problem.within(step(index, names)) from None
     return result
+
+
+def step(index: int, names: Sequence[Any] | None) -> str:
+    """Return the step of a path to an item; a name may be as long as a stranger likes."""
+    return f"[{repr(names[index])[:60]}]" if names else f"[{index}]"
 
 
 def plan_items(make: Callable[[Any], Any], item: Plan, expected: str, *, ordered: bool = True) -> Plan:

@@ -116,6 +116,7 @@ def replaced(index: int, value: Any) -> list[Any]:
         (replaced(6, [1, 2]), r"\$\.pair\[1\] must be a str, not int 2"),
         (replaced(7, {"k": [[31100, 5], [31100, "x"]]}), r"\$\.table\['k'\]\[1\]\.number must be an int, not str"),
         (replaced(7, {5: []}), r"\$\.table\[5\] must be a str, not int 5"),
+        (replaced(7, {"k" * 1000: 5}), r"\$\.table\['k{59}\] must be a list, not int 5"),
         (replaced(7, [1]), r"\$\.table must be a dict"),
         (replaced(8, [1]), r"\$\.names\[0\] must be a str, not int 1"),
         (replaced(9, [1, None]), r"\$\.numbers\[1\] must be an int, not NoneType None"),
