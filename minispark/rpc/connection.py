@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 WRITE_ALONE = 64 * 1024  # a buffer above this is written without being joined to others
 FRAME_OVERHEAD = 6 + 4 * MAX_ATTACHMENTS + BlakeSeal.size  # of the largest frame over its message
+BROKEN_HANDSHAKE = (
+    "ended the connection in the handshake: does only one side use TLS (minispark.ssl.certificateFile)?"
+)
 numbers = itertools.count(1)
 
 
@@ -275,9 +278,7 @@ class Connection(asyncio.BufferedProtocol):
         error = self.error = self.error or exc
         self.pending = []
         if not self.ready.done():
-            self.ready.set_exception(
-                error if isinstance(error, RpcError) else RpcError(f"{self} ended the connection in the handshake")
-            )
+            self.ready.set_exception(error if isinstance(error, RpcError) else RpcError(f"{self} {BROKEN_HANDSHAKE}"))
             self.ready.exception()  # it may be that nobody waits for it
         if not self.closed.done():
             self.closed.set_result(None)

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from minispark import __version__
 from minispark.errors import PeerRefused, ProtocolError, RpcEnvStopped, RpcError
 from minispark.rpc.bulk import Bulk
-from minispark.rpc.connection import Connection
+from minispark.rpc.connection import BROKEN_HANDSHAKE, Connection
 from minispark.rpc.failures import rebuild
 from minispark.rpc.local import OneWay
 from minispark.rpc.logic.address import RpcAddress
@@ -246,7 +246,8 @@ class Network:
         except ConnectionRefusedError as error:
             raise PeerRefused(f"cannot connect to {address}: {error}") from None
         except (OSError, ValueError, OverflowError) as error:  # a host or port that is none is a ValueError
-            raise RpcError(f"cannot connect to {address}: {error}") from None
+            # A peer that hangs up while TLS begins makes an error without words.
+            raise RpcError(f"cannot connect to {address}: {str(error) or f'it {BROKEN_HANDSHAKE}'}") from None
         finally:
             if connection.agreement is None:
                 self.connections.pop(connection, None)

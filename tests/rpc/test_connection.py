@@ -94,13 +94,14 @@ def test_tls_takes_the_place_of_seals(run: Run) -> None:
 
 
 @pytest.mark.cluster
-def test_a_client_without_tls_is_turned_away_by_a_server_with_it() -> None:
-    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_tls.load_cert_chain(TLS / "certificate.pem", TLS / "key.pem")
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_one_side_with_tls_and_one_without_do_not_come_together_and_say_why(side: str) -> None:
+    server_tls, client_tls = contexts()
+    tls: dict[str, Any] = {"server": server_tls} if side == "server" else {"client": client_tls}
 
     async def main() -> None:
-        async with pair(server=server_tls) as (server, client, _):
-            with pytest.raises(RpcError):
+        async with pair(**tls) as (server, client, _):
+            with pytest.raises(RpcError, match=r"in the handshake: does only one side use TLS \(minispark.ssl"):
                 await client.bind("probe", address_of(server)).ask(Question("?"))
 
     asyncio.run(main())
