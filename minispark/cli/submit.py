@@ -47,7 +47,7 @@ OPTIONS: Final = {
     "--deploy-mode", type=click.Choice(["client", "cluster"]), default="client", show_default=True,
     help="Whether the program runs here or on a worker.",
 )  # fmt: skip
-@click.option("--name", help="The application's name.")
+@click.option("--name", help="The application's name; by default that of the program's file.")
 @settings_options
 @click.option("--py-files", metavar="LIST", help="Modules and zip files, by comma, that the program imports.")
 @click.option("--files", metavar="LIST", help="Files, by comma, that every executor gets.")
@@ -98,6 +98,7 @@ def submit(
         if app is None:
             raise ConfigurationError("which program? minispark submit [OPTIONS] app.py [ARGUMENTS]")
         check(app, conf)
+        conf.set_if_missing("minispark.app.name", Path(app).name)
         if verbose:
             tell(conf, app, arguments)
         if deploy_mode == "cluster":

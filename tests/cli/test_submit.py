@@ -50,6 +50,13 @@ def test_what_follows_the_program_belongs_to_it(app: Path, started: list[Any]) -
     assert "MINISPARK_MASTER" not in environment
 
 
+def test_a_program_that_nobody_names_is_called_as_its_file(app: Path, started: list[Any]) -> None:
+    submit(app)
+    submit("--conf", "spark.app.name=n", app)
+
+    assert [environment["MINISPARK_APP_NAME"] for _, environment in started] == ["app.py", "n"]
+
+
 def test_every_option_is_a_setting_of_the_program(app: Path, started: list[Any]) -> None:
     result = submit(
         "--master", "minispark://a:7077", "--executor-cores", 2, "--executor-memory", "2g", "--num-executors", 3,
