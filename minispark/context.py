@@ -20,6 +20,7 @@ from minispark.ids import RddId, ShuffleId
 from minispark.job_control import JobControl
 from minispark.listening import Listening
 from minispark.persistence import Persistence
+from minispark.rdd.arguments import no_attribute
 from minispark.rdd.call_site import call_site
 from minispark.reading import Reading
 from minispark.rpc.world import SystemWorld, World
@@ -256,6 +257,11 @@ class SparkContext(JobControl, ExecutorControl, Sharing, Persistence, Reading, L
             "a SparkContext cannot be used inside a task: only the driver makes RDDs and starts jobs; compute what "
             "the task needs before, and use the value"
         )
+
+    if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute(self, name)
 
     # -- facts -------------------------------------------------------------------------------------------------------
 

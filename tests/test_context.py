@@ -278,3 +278,9 @@ def test_a_coroutine_that_cannot_be_spawned_is_closed() -> None:
         assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
 
     run_virtual(scenario())
+
+
+@pytest.mark.parametrize(("name", "ours"), [("textFile", "text_file"), ("defaultParallelism", "default_parallelism")])
+def test_pysparks_names_are_answered_with_ours(name: str, ours: str) -> None:
+    with pytest.raises(AttributeError, match=f"'SparkContext' object has no attribute '{name}': .* called '{ours}'$"):
+        getattr(new_context(), name)

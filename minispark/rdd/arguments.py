@@ -1,17 +1,21 @@
 """What the RDD's methods refuse, at once and in the user's own line, before anything starts.
 
-Called by the methods and by partitioners. What is wrong with RDDs as arguments is `face`'s business.
+Called by the methods, by partitioners, and by the context. What is wrong with RDDs as arguments is `face`'s business.
 """
 
+import re
 import sys
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, Final
 
 from minispark.errors import ConfigurationError
 
-__all__ = ["check_callable", "check_key", "check_prefetch", "check_size"]
+__all__ = ["check_callable", "check_key", "check_prefetch", "check_size", "no_attribute"]
+
+CAPITAL: Final = re.compile("[A-Z]")
+CAMEL_CASE: Final = re.compile("[a-z]+([A-Z][a-z]*)+")
 
 
 def check_callable(what: str, function: object) -> None:
@@ -75,3 +79,12 @@ def check_prefetch(count: object) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ConfigurationError(f"prefetch_partitions = {count!r}: a whole number of at least 1 is needed")
     return count
+
+
+def no_attribute(holder: object, name: str) -> AttributeError:
+    """Return the error for a name that an object does not have; who comes from PySpark gets told ours."""
+    text = f"{type(holder).__name__!r} object has no attribute {name!r}"
+    ours = CAPITAL.sub(r"_\g<0>", name).lower()
+    if CAMEL_CASE.fullmatch(name) and hasattr(type(holder), ours):
+        text = f"{text}: here it is called {ours!r}"
+    return AttributeError(text, name=name, obj=holder)

@@ -5,12 +5,12 @@ The methods are in modules by subject (`transformations`, `pair`, `joins`, `sort
 `Face[tuple[K, V]]`, so that a type checker refuses them on an RDD of anything else.
 """
 
-import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from minispark.errors import ContextError, PicklingError
+from minispark.rdd.arguments import no_attribute
 from minispark.rdd.call_site import call_site
 from minispark.rdd.lineage import prepare
 from minispark.rdd.node import Node, Origin
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from minispark.rdd.rdd import RDD
 
 __all__ = ["Face", "default_partitioner", "new_origin", "nodes_of"]
-
-CAPITAL: Final = re.compile("[A-Z]")
-CAMEL_CASE: Final = re.compile("[a-z]+([A-Z][a-z]*)+")
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -95,12 +92,7 @@ class Face(Generic[T_co]):
     if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
         def __getattr__(self, name: str) -> NoReturn:
-            # Only asked for names that are missing; who comes from PySpark gets told ours.
-            text = f"{type(self).__name__!r} object has no attribute {name!r}"
-            ours = CAPITAL.sub(r"_\g<0>", name).lower()
-            if CAMEL_CASE.fullmatch(name) and hasattr(type(self), ours):
-                text = f"{text}: here it is called {ours!r}"
-            raise AttributeError(text, name=name, obj=self)
+            raise no_attribute(self, name)  # only asked for names that are missing
 
     def __repr__(self) -> str:
         return f"<RDD {self.node!r}>"
