@@ -35,7 +35,10 @@ class SparkConf(SchedulingSettings, ClusterSettings, StorageSettings):
     """
 
     app_name = Setting("app.name", "minispark", TEXT, "The application's name, shown to people.")
-    master = Setting("master", "local[*]", TEXT, "Where tasks run: local, local[N], local[*], local[N,F].")
+    master = Setting(
+        "master", "local[*]", TEXT,
+        "Where tasks run: local, local[N], local[*], local[N,F], local-cluster[N,C,M], minispark://host:7077.",
+    )  # fmt: skip
     log_level = Setting(
         "log.level",
         "",
