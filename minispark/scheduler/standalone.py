@@ -172,13 +172,14 @@ def shortage(
     head = "no executor has taken a task yet: "
     if allotted_cores:
         return f"{head}executors with {allotted_cores} cores were started and have not registered; their logs say why"
+    alive = [worker for worker in status.workers if worker.state is WorkerState.ALIVE] if status is not None else []
+    if status is not None and not alive:
+        last = f"; the last executor ended: {last_failure}" if last_failure else ""
+        return f"{head}the cluster {status.url} has no workers{last}"
     if last_failure:
         return f"{head}executors end before they can; the last, {last_failure}"
     if status is None:
         return f"{head}the master does not answer"
-    alive = [worker for worker in status.workers if worker.state is WorkerState.ALIVE]
-    if not alive:
-        return f"{head}the cluster {status.url} has no workers"
     free = ", ".join(
         f"{each.host}: {each.cores - each.cores_used} cores, {(each.memory_bytes - each.memory_used_bytes) >> 20} MiB"
         for each in alive

@@ -271,7 +271,16 @@ def test_the_reasons_why_no_executor_comes() -> None:
     assert "minispark://m:1 has no workers" in shortage(wanted, 0, empty)
     assert "minispark://m:1 has no workers" in shortage(wanted, 0, with_dead)
     assert "executors with 4 cores were started and have not registered" in shortage(wanted, 4, empty)
-    assert shortage(wanted, 0, empty, "exit code 1").endswith("executors end before they can; the last, exit code 1")
+    assert shortage(wanted, 0, None, "exit code 1").endswith("executors end before they can; the last, exit code 1")
+
+
+def test_that_there_are_no_workers_any_more_is_said_before_how_an_executor_ended() -> None:
+    wanted = ApplicationDescription("a", "r", "me", RpcAddress("d", 1), 0, 0, 512 * MIB, -1, {})
+    empty = MasterStatus("minispark://m:1", MasterState.ALIVE, 1, (), (), (), (), ())
+
+    said = shortage(wanted, 0, empty, "its worker is gone")
+
+    assert said.endswith("minispark://m:1 has no workers; the last executor ended: its worker is gone")
 
 
 def test_an_executor_cannot_speak_as_the_master() -> None:
