@@ -20,12 +20,20 @@ logger = logging.getLogger(__name__)
 
 
 class ExecutorLog(RpcEndpoint):
-    """How much an executor process logs."""
+    """How much an executor process logs.
+
+    Attributes:
+        is_told: whether the driver has said something unasked, which is younger than any answer.
+    """
+
+    def __init__(self) -> None:
+        self.is_told = False
 
     def receive(self, message: UpdateExecutorLogLevel, context: CallContext) -> None:
         """Take the program's word."""
         match message:
             case UpdateExecutorLogLevel():
+                self.is_told = True
                 self.take(message)
             case _:
                 assert_never(message)
@@ -39,6 +47,9 @@ class ExecutorLog(RpcEndpoint):
     async def ask(self, env: RpcEnv, driver: RpcAddress) -> None:
         """Ask, after the registration, what was said before: what is said later comes by itself."""
         try:
-            self.take(await env.bind(LOG_LEVELS, driver).ask(RetrieveLogLevel()))
+            answer = await env.bind(LOG_LEVELS, driver).ask(RetrieveLogLevel())
         except RpcError as error:
             logger.info("the driver does not say how much to log: %s", error)
+            return
+        if not self.is_told:  # what it says unasked comes over another connection, and may overtake the answer
+            self.take(answer)

@@ -42,6 +42,22 @@ def test_an_executor_logs_what_was_said_before_and_after_it_came(logger: logging
     with_masters(scenario)
 
 
+def test_an_answer_that_was_overtaken_by_what_was_said_later_changes_nothing(logger: logging.Logger) -> None:
+    async def scenario(network: Masters) -> None:
+        driver, env = network.env("driver"), network.env("executor")
+        here, place = await driver.listen("127.0.0.1", 0), await env.listen("127.0.0.1", 0)
+        levels, log = LogLevels(list), ExecutorLog()
+        driver.setup_endpoint(LOG_LEVELS, levels)
+        env.setup_endpoint(EXECUTOR_LOG, log)
+        driver.bind(EXECUTOR_LOG, place).send(UpdateExecutorLogLevel(logging.DEBUG))
+        await settle(40)
+        levels.update(logging.ERROR)  # as it was before
+        await log.ask(env, here)
+        assert logger.level == logging.DEBUG
+
+    with_masters(scenario)
+
+
 def test_a_driver_that_does_not_say_changes_nothing(logger: logging.Logger) -> None:
     async def scenario(network: Masters) -> None:
         driver, env = network.env("driver"), network.env("executor")
