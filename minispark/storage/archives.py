@@ -152,6 +152,10 @@ def make_links(archive: Path, links: list[tarfile.TarInfo], folder: Path) -> Non
             target = folder / os.path.normpath(member.linkname)
             check_folders(archive, member.name, target, folder)  # where a link led that is another one by the end
             place.hardlink_to(target)
+        if folder.name in PurePosixPath(member.linkname).parts:  # out of the folder and back, while it has this name
+            raise ConfigurationError(
+                f"the archive {archive} holds {member.name}, which leads out of its folder: refused"
+            )
     for name, place in places.items():
         if not where_it_leads(place).is_relative_to(os.path.realpath(folder)):
             raise ConfigurationError(f"the archive {archive} holds {name}, which leads out of its folder: refused")

@@ -116,6 +116,7 @@ def test_a_zip_file_that_leads_out_is_refused(tmp_path: Path, name: str) -> None
         [member("x"), member("x/y")],
         [member("y", tarfile.LNKTYPE, "nothing")],
         [member("a/" * 300 + "x")],
+        [member("d", tarfile.SYMTYPE, "."), member("e", tarfile.SYMTYPE, "d/../out.partial/x"), member("x")],
     ],
 )
 def test_a_tar_file_that_leads_out_is_refused(tmp_path: Path, bad: list[tarfile.TarInfo]) -> None:
