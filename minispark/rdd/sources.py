@@ -18,6 +18,7 @@ from minispark.rdd.ports import JobRunner, TaskContext
 from minispark.rdd.preparation import Preparation
 from minispark.rdd.rdd import RDD
 from minispark.storage.batches import dump_batches, load_batch
+from minispark.urls import shown
 
 __all__ = ["ParallelizeNode", "RangeNode", "TextFileNode", "empty", "parallelize", "range_rdd", "text_file"]
 
@@ -266,7 +267,16 @@ class TextFileNode(Node[str]):
             blocks = whole_file(partition.path, self.encoding, self.errors)
         else:
             blocks = (block.decode(self.encoding, self.errors) for block in line_blocks(partition))
-        return counted(map(split_lines, blocks), context)
+        return counted(map(split_lines, with_named_file(blocks, partition.path)), context)
+
+
+def with_named_file(blocks: Iterator[str], path: str) -> Iterator[str]:
+    """Yield blocks of text; where bytes are not of the encoding, a note on the error says in which file."""
+    try:
+        yield from blocks
+    except UnicodeDecodeError as error:
+        error.add_note(f"in the file {shown(path)!r}")
+        raise
 
 
 def counted(batches: Iterator[list[T]], context: TaskContext) -> Iterator[T]:

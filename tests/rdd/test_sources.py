@@ -163,8 +163,9 @@ def test_bytes_of_another_encoding_are_replaced_unless_told_otherwise(serial: En
     (tmp_path / "text").write_bytes(b"caf\xe9\n")
 
     async def job(sc: JobRunner) -> Any:
-        with pytest.raises(UnicodeDecodeError):
+        with pytest.raises(UnicodeDecodeError) as refusal:
             await text_file(sc, tmp_path, errors="strict").collect()
+        assert f"in the file {str(tmp_path / 'text')!r}" in refusal.value.__notes__
         with pytest.raises(LookupError, match="unknown encoding: klingon"):
             text_file(sc, tmp_path, encoding="klingon")
         return await text_file(sc, tmp_path).collect()
