@@ -102,7 +102,7 @@ def run(
     log_to_stderr(verbose=False)
     limit(os.getpid())
     with one_line_errors("run"):
-        conf = settle({}, conf_pairs, properties_file)
+        conf = settle({}, conf_pairs, properties_file).set_if_missing("minispark.app.name", Path(app).name)
         place = Rendezvous(rendezvous or default_place())
         found = rank_of(os.environ) if rank is None else rank
         node = Node(

@@ -16,7 +16,7 @@ from minispark import SparkContext
 
 async def main():
     async with SparkContext() as sc:
-        print(sys.argv[1:], await sc.parallelize(range(100), 4).map(lambda n: n * n).sum(), flush=True)
+        print(sc.app_name, sys.argv[1:], await sc.parallelize(range(100), 4).map(lambda n: n * n).sum(), flush=True)
 
 asyncio.run(main())
 sys.exit(7)
@@ -42,7 +42,7 @@ def test_all_nodes_end_with_the_programs_exit_code(tmp_path: Path) -> None:
     said = [node.communicate(timeout=60) for node in nodes]
 
     assert [node.returncode for node in nodes] == [7, 7], said
-    assert said[0][0] == "['x', '--help'] 328350\n"
+    assert said[0][0] == "app.py ['x', '--help'] 328350\n"
     assert said[1][0] == ""
     assert not (tmp_path / ".minispark" / "run" / "job-17-0").exists()
 
