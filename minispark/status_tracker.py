@@ -155,7 +155,7 @@ class StatusTracker:
         return {
             **{job_id: job.properties for job_id, job in state.jobs.items()},
             **{job_id: submitted.properties for job_id, (submitted, _) in state.direct.running.items()},
-            **{job_id: submitted.properties for job_id, submitted in state.barrier_checks.waiting.items()},
+            **{job_id: waiting[0].properties for job_id, waiting in state.barrier_checks.waiting.items()},
         }
 
     def bytes_at(self, executor_id: ExecutorId) -> tuple[int, int]:

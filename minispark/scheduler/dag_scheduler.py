@@ -243,6 +243,7 @@ class DAGScheduler(RpcEndpoint):
             case ExecutorAdded():
                 self.events.post(ExecutorJoined(state.now, message.executor_id, message.host, message.cores))
                 state.recovery.executor_added(message.executor_id)
+                state.barrier_checks.executor_added()
             case ExecutorDecommissioned():
                 state.recovery.executor_decommissioned(message)
             case ExecutorRemoved():

@@ -8,6 +8,7 @@ from minispark.messages.listener import ListenerEvent, TaskEnd, TaskStart
 from minispark.messages.scheduler import (
     AllJobsCancelled,
     BarrierJobDue,
+    ExecutorAdded,
     JobCancelled,
     JobGroupCancelled,
     KillTaskSet,
@@ -202,5 +203,20 @@ def test_the_files_of_a_forgotten_shuffle_go_once_no_job_reads_it() -> None:
         assert isinstance(removed, RemoveShuffleFiles)
         assert removed.shuffle_id == 0
         harness.dag.state.assert_empty()
+
+    run_virtual(scenario())
+
+
+def test_a_barrier_job_begins_when_the_executor_that_it_waits_for_has_come() -> None:
+    async def scenario() -> None:
+        harness, slots = Harness(), 0
+        harness.dag.slots = lambda: slots
+        build = LineageBuilder()
+        build.declare(build.narrow(build.source(2)), is_barrier=True)
+        harness.tell(submit_job(1, build.lineage()))
+        assert not harness.task_scheduler.of(SubmitTaskSet)
+        slots = 2
+        harness.tell(ExecutorAdded(ExecutorId("7"), "a", 2))
+        assert len(harness.task_scheduler.of(SubmitTaskSet)) == 1
 
     run_virtual(scenario())

@@ -58,7 +58,7 @@ class BarrierChecks:
         self.dag = dag
         self.rules = rules
         self.slots = slots
-        self.waiting: dict[JobId, JobSubmitted] = {}
+        self.waiting: dict[JobId, tuple[JobSubmitted, int]] = {}  # with the slots that each needs
         self.failures: dict[JobId, int] = {}
 
     def admits(self, submitted: JobSubmitted) -> bool:
@@ -96,20 +96,26 @@ class BarrierChecks:
             self.fail(submitted, "aborted", f"{message}, after {failures} looks at them: {advice}")
             return
         self.failures[job_id] = failures
-        self.waiting[job_id] = submitted
+        self.waiting[job_id] = submitted, needed
         if failures == 1:
             self.dag.effects.append(Warn(f"{message}: the job waits for more"))
         self.dag.effects.append(CheckSlotsLater(job_id, self.rules.check_interval_s))
 
     def check_again(self, job_id: JobId) -> None:
         """Submit a job that waits for slots, if there are enough by now."""
-        submitted = self.waiting.pop(job_id, None)
-        if submitted is not None:
-            self.dag.submit_job(submitted)
+        waiting = self.waiting.pop(job_id, None)
+        if waiting is not None:
+            self.dag.submit_job(waiting[0])
+
+    def executor_added(self) -> None:
+        """Submit the jobs for which there are slots now; Spark lets them wait for their next look, 15 s at most."""
+        slots = self.slots() if self.waiting else 0
+        for job_id in [job_id for job_id, (_, needed) in self.waiting.items() if needed <= slots]:
+            self.check_again(job_id)
 
     def cancel(self, is_meant: Callable[[JobSubmitted], bool], reason: str) -> bool:
         """End the jobs that are meant among those that wait for slots; tell whether there was any."""
-        meant = [submitted for submitted in self.waiting.values() if is_meant(submitted)]
+        meant = [submitted for submitted, _ in self.waiting.values() if is_meant(submitted)]
         for submitted in meant:
             del self.waiting[submitted.job_id], self.failures[submitted.job_id]
             self.fail(submitted, "cancelled", reason)

@@ -162,6 +162,23 @@ def test_a_job_that_waited_for_slots_runs_when_they_are_there() -> None:
         assert harness.succeeded() == [1]
 
 
+def test_a_job_that_waits_for_slots_runs_as_soon_as_executors_bring_them() -> None:
+    with dag() as harness:
+        with_slots(harness, 0)
+        build = LineageBuilder()
+        barrier(build)
+        harness.submit(submit_job(1, build.lineage()))
+        for slots in (1, 2):
+            assert harness.sets == []
+            with_slots(harness, slots)
+            harness.state.barrier_checks.executor_added()
+            harness.absorb()
+        due(harness)  # the look that it waited for finds it gone
+        assert len(harness.sets) == 1
+        harness.end_all_results(harness.last)
+        assert harness.succeeded() == [1]
+
+
 @pytest.mark.parametrize("way", ["job", "group", "tag", "all"])
 def test_a_job_that_waits_for_slots_can_be_cancelled(way: str) -> None:
     with dag() as harness:
