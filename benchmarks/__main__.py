@@ -1,6 +1,7 @@
-"""`python -m benchmarks [NAME …] [--json] [--quick]`: run some benchmarks, or all; one JSON line each.
+"""`python -m benchmarks [NAME …] [--json] [--quick] [--uvloop]`: run some benchmarks, or all; one JSON line each.
 
-Without `--json` a line for people stands above each.
+Without `--json` a line for people stands above each. Programs choose their loop: here it is asyncio's own, unless
+`--uvloop` says otherwise; what runs by hand uses the same.
 """
 
 import argparse
@@ -8,6 +9,8 @@ import gc
 import importlib
 import json
 import sys
+
+import uvloop
 
 from benchmarks.harness import Result
 
@@ -37,10 +40,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; none: all")
     parser.add_argument("--json", action="store_true", help="print the JSON lines alone")
     parser.add_argument("--quick", action="store_true", help="tiny inputs, one pair: to see that it works")
+    parser.add_argument("--uvloop", action="store_true", help="run the drivers on uvloop in place of asyncio's loop")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
+    if options.uvloop:
+        uvloop.install()
     for name in options.names or NAMES:
         result: Result = importlib.import_module(f"benchmarks.{name}").run(options.quick)
         if not options.json:

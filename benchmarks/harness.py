@@ -5,6 +5,7 @@ it once and returns what it measured. `compare` runs them in turn; ratios are ta
 that slows down slows both. Must not know what is measured.
 """
 
+import asyncio
 import os
 import platform
 import subprocess
@@ -111,6 +112,7 @@ async def compare(
     found: dict[str, Any] = {
         "ratio_spread": [min(ratios["by_hand"]), max(ratios["by_hand"])],
         "pairs": len(series[0].values),
+        "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
         "python_ms": {"median": median(speeds), "values": speeds},
         "ratio_tuned": median(ratios["by_hand"]),  # by hand is the best form, where there is no other
         "cpu_ratio": median(cpu_ratios) if cpu_ratios else None,

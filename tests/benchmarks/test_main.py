@@ -34,6 +34,14 @@ def test_a_benchmark_prints_one_json_line_and_nothing_else(name: str) -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.parametrize("arguments", [(), ("--uvloop",)])
+def test_the_loop_can_be_chosen_and_is_told(arguments: tuple[str, ...]) -> None:
+    ended = run("tasks", "--json", "--quick", *arguments)
+
+    assert json.loads(ended.stdout)["details"]["loop"] == ("uvloop" if arguments else "asyncio")
+
+
+@pytest.mark.cluster
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     ended = run("wordcuont")
 
