@@ -24,6 +24,7 @@ class StubFiles(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
     stands = False
     goes_on = threading.Event()
     asked = threading.Event()
+    standing = threading.Semaphore(0)  # released by each request that stands
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -33,6 +34,7 @@ class StubFiles(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
         """Do what the server does at every request."""
         self.asked.set()
         if self.stands:
+            self.standing.release()
             self.goes_on.wait()
         if self.refuses:
             try:

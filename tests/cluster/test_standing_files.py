@@ -23,7 +23,8 @@ async def main(server):
             asyncio.create_task(sc.text_file("stub://bob:secret@host/in").collect()),
             asyncio.create_task(sc.range(3).save_as_text_file("stub://bob:secret@host/out")),
         ]
-        await asyncio.sleep(0.1)
+        for _ in waiting:
+            await asyncio.to_thread(server.standing.acquire)
     results = await asyncio.gather(*waiting, return_exceptions=True)
     print([type(result).__name__ for result in results])
 
